@@ -1,0 +1,64 @@
+# Intentions, one line each. The work is done by .venv/bin/weighbridge and .venv/bin/weighbridge-sandbox.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+ENV ?= sandbox
+SIZE ?=
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# A target that talks to the sandbox gets its KUBECONFIG, credentials' places and tools; any other cluster needs none.
+ifeq ($(ENV),sandbox)
+SANDBOX := eval "$$($(BIN)/weighbridge-sandbox env)";
+endif
+
+##@ Start here
+help: ## list these targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+setup: $(READY) ## make .venv from the locked requirements (done by every target that needs it)
+demo: $(READY) ## the main job on a sandbox on this machine; SIZE=8GiB for synthetic weights of that size
+	@$(BIN)/python -m weighbridge_sandbox.demo $(if $(SIZE),--size $(SIZE))
+sandbox-up sandbox-down sandbox-status sandbox-reset: sandbox-%: $(READY) ## start, stop, look at, or empty the sandbox
+	@$(BIN)/weighbridge-sandbox $*
+
+##@ One environment (ENV=name or path; ARGS="--json" and so on)
+check render plan apply verify status destroy: $(READY) ## ENV=… : see weighbridge VERB --help
+	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
+
+##@ For developers of weighbridge
+test: $(READY) ## every test, on the sandbox, which is started where it is down
+	@$(BIN)/weighbridge-sandbox up
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/pytest $(ARGS)
+test-unit: $(READY) ## the tests that need nothing but Python
+	@$(BIN)/pytest tests/unit $(ARGS)
+lint: lint-python lint-types lint-layers lint-ansible lint-generated ## every static check
+lint-python: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+lint-types: $(READY)
+	@$(BIN)/mypy
+lint-layers: $(READY)
+	@$(BIN)/lint-imports
+lint-ansible: $(READY)
+	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
+	@$(BIN)/yamllint --strict .
+lint-generated: $(READY)
+	@$(BIN)/python docs/generate.py --check
+generate: $(READY) ## write the documents and schemas that are made from the code
+	@$(BIN)/python docs/generate.py
+lock: ## resolve requirements/*.lock again (needs uv)
+	@tools/lock
+bench: $(READY) ## ratios against the tools one would use instead, side by side
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python -m benchmarks $(ARGS)
+clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbox down, reset)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml requirements/dev.lock
+	@tools/setup $(VENV)
+
+.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status destroy \
+  test test-unit lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean

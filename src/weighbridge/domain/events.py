@@ -1,0 +1,67 @@
+"""What happens while weighbridge works, as values. Observers turn them into bars, plain lines or JSON lines."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """Bytes of one model's set so far."""
+
+    model_id: str
+    phase: str
+    """``fetch``, ``push``, ``verify`` or ``publish``."""
+    bytes: int
+    total: int
+    rate: float
+    """Bytes per second, recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileVerified:
+    """One file's bytes on the volume hash to ``sha256``."""
+
+    model_id: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChanged:
+    """Pulumi finished one resource."""
+
+    stack: str
+    type: str
+    name: str
+    op: str
+    """``create``, ``update``, ``delete``, ``replace``, ``refresh``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    key: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    key: str
+    title: str
+    outcome: str
+    """``done``, ``unchanged``, ``declined`` or ``failed``."""
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    text: str
+
+
+Event: TypeAlias = TransferProgress | FileVerified | ResourceChanged | StepStarted | StepEnded | Note | Warned

@@ -1,0 +1,79 @@
+"""Names of our objects in the cluster, derived from the environment's name and the model's id and from nothing else.
+
+Every name is a DNS-1123 label of at most 63 characters (Kubernetes, "Object Names and IDs"), so that it can also
+stand in a label value. Two ids of one environment that give one name are refused when the file is checked.
+"""
+
+import hashlib
+import re
+
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+ENVIRONMENT_LABEL = "weighbridge.dev/environment"
+MODEL_LABEL = "weighbridge.dev/model"
+MANAGER = "weighbridge"
+"""Value of ``MANAGED_BY_LABEL`` and the name of our field manager."""
+
+MAX_NAME = 63
+_MAX_SLUG_STEM = 40
+_TAG_LENGTH = 6
+
+
+def slug(model_id: str) -> str:
+    """Return the id as a lower-case DNS-1123 label of at most 47 characters.
+
+    An id that already is one (and has at most 40 characters) stays itself; any other gets the first six hex digits
+    of its sha256 appended, so that ``Llama`` and ``llama`` stay apart.
+    """
+    plain = re.sub(r"[^a-z0-9-]", "-", model_id.lower()).strip("-")
+    stem = plain[:_MAX_SLUG_STEM].strip("-")
+    if stem == model_id:
+        return stem
+    return f"{stem or 'model'}-{_tag(model_id)}"
+
+
+def claim_name(environment: str, model_id: str) -> str:
+    """Return the name of the model's PersistentVolumeClaim: ``<env>-<slug>-weights``."""
+    return _joined("", environment, model_id, "weights")
+
+
+def job_name(environment: str, model_id: str, kind: str) -> str:
+    """Return the name of a short-lived object of the model: ``wb-<env>-<slug>-<kind>``.
+
+    ``kind`` is ``fetch``, ``publish``, ``verify``, ``rsync`` or ``credentials``. The middle is shortened and tagged
+    where the whole would pass 63 characters; the kind always stays readable.
+    """
+    return _joined("wb-", environment, model_id, kind)
+
+
+def receipts_name(environment: str) -> str:
+    """Return the name of the ConfigMap that mirrors the receipts of the environment's models."""
+    return f"weighbridge-{environment}-receipts"
+
+
+def intents_name(environment: str) -> str:
+    """Return the name of the ConfigMap that holds what we registered."""
+    return f"weighbridge-{environment}-intents"
+
+
+def receipt_key(model_id: str) -> str:
+    """Return the model's key within the receipts and intents ConfigMaps: the id, what a key cannot hold as ``_``."""
+    return re.sub(r"[^-._a-zA-Z0-9]", "_", model_id)
+
+
+def object_labels(environment: str, model_id: str | None = None) -> dict[str, str]:
+    """Return the labels that every object of ours carries; with a model id, those of one of the model's objects."""
+    labels = {MANAGED_BY_LABEL: MANAGER, ENVIRONMENT_LABEL: environment}
+    return labels if model_id is None else labels | {MODEL_LABEL: slug(model_id)}
+
+
+def _joined(prefix: str, environment: str, model_id: str, suffix: str) -> str:
+    middle = f"{environment}-{slug(model_id)}"
+    room = MAX_NAME - len(prefix) - len(suffix) - 1
+    if len(middle) > room:
+        tag = _tag(f"{environment}\n{model_id}")
+        middle = f"{middle[: room - _TAG_LENGTH - 1].rstrip('-')}-{tag}"
+    return f"{prefix}{middle}-{suffix}"
+
+
+def _tag(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_TAG_LENGTH]

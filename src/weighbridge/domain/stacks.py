@@ -1,0 +1,143 @@
+"""Pulumi stacks as values: what is declared, what a preview shows, what an update did. Nothing here knows Pulumi."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from weighbridge.domain.digest import Json
+
+Manifest: TypeAlias = Mapping[str, Json]
+"""One Kubernetes object, parsed."""
+
+
+class StackName(StrEnum):
+    STORAGE = "storage"
+    REGISTRATION = "registration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterIdentity:
+    """Which cluster a stack belongs to. A state that was written for another ``uid`` is refused."""
+
+    uid: str
+    """UID of the ``kube-system`` namespace."""
+    namespace: str
+    """The operands namespace."""
+    context: str | None = None
+    """kubeconfig context; ``None`` is the current context, or the cluster that this process runs in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageInputs:
+    """Every PersistentVolumeClaim of ours in the environment."""
+
+    claims: tuple[Manifest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationInputs:
+    """Every entry of ours in one ``Watsonxaiifm`` resource."""
+
+    custom_resource: str
+    entries: tuple[Manifest, ...]
+    """Items of ``spec.custom_foundation_models``, in the order of the environment file."""
+    adopt: tuple[str, ...] = ()
+    """``model_id``s that may be taken over from whoever wrote them; otherwise such an entry is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSpec:
+    """One stack of one environment, complete: the same value gives the same preview on any machine."""
+
+    environment: str
+    cluster: ClusterIdentity
+    inputs: StorageInputs | RegistrationInputs
+
+    @property
+    def name(self) -> StackName:
+        return StackName.STORAGE if isinstance(self.inputs, StorageInputs) else StackName.REGISTRATION
+
+
+class Op(StrEnum):
+    """What happens to one resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyChange:
+    """One property that differs between the cluster (or the last state) and what is declared."""
+
+    path: str
+    """As Pulumi writes it: ``spec.resources.requests.storage``, ``metadata.labels["example.com/a"]``."""
+    kind: str
+    """``add``, ``delete`` or ``update``."""
+    before: Json = None
+    after: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """One resource that a stack would change, or has changed."""
+
+    type: str
+    """``v1/PersistentVolumeClaim``, ``weighbridge/Registrations``: the type without Pulumi's prefixes."""
+    name: str
+    op: Op
+    diffs: tuple[PropertyChange, ...] = ()
+    drifted: bool = False
+    """The object in the cluster was edited or removed by somebody else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPreview:
+    """What an update would do now. Previewing wrote nothing, neither to the cluster nor to the state."""
+
+    stack: StackName
+    exists: bool
+    """Whether the state holds this stack already."""
+    changes: tuple[ResourceChange, ...]
+    unchanged: int
+    """How many declared resources would stay as they are."""
+    seconds: float = 0.0
+
+    @property
+    def pending(self) -> bool:
+        return bool(self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackResult:
+    """What an update or a destroy did."""
+
+    stack: StackName
+    changes: tuple[ResourceChange, ...]
+    unchanged: int
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    """Only outputs that Weighbridge names itself; never a secret."""
+    kept: tuple[str, ...] = ()
+    """Resources that a destroy left in place because they are protected."""
+    seconds: float = 0.0
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackRun:
+    """One earlier operation on a stack, from the state's history."""
+
+    kind: str
+    """``update``, ``refresh``, ``destroy``, ``import``."""
+    result: str
+    """``succeeded``, ``failed`` or ``in-progress``."""
+    started_at: str
+    """RFC 3339, UTC."""
+    changes: Mapping[str, int]
+    """Resources by operation, e.g. ``{"create": 2}``."""

@@ -1,0 +1,79 @@
+"""Weights as values: what a source lists, what a set is, what a receipt attests."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from weighbridge.domain.digest import Json, digest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceFile:
+    """One file as its source lists it, before its content is known."""
+
+    path: str
+    """Relative, ``/``-separated, within the set."""
+    size: int
+    """Bytes."""
+    etag: str
+    """S3 ETag without quotes: an identity, not a hash of the content for multipart uploads."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceListing:
+    """What a source holds now, sorted by path, after ``exclude``."""
+
+    files: tuple[SourceFile, ...]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """``sha256:…`` over (path, size, ETag) of every file: known at plan time, before a byte moved."""
+        rows: list[Json] = [[file.path, file.size, file.etag] for file in sorted(self.files)]
+        return digest(rows)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WeightFile:
+    path: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """64 hex digits."""
+
+
+Verdict: TypeAlias = Literal["verified", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the cluster remembers of one published set; written last, mirrored in the receipts ConfigMap.
+
+    ConfigMap ``weighbridge-<environment>-receipts``, key ``<model_id>`` (characters outside ``[-._a-zA-Z0-9]`` as ``_``),
+    value: this as JSON.
+    """
+
+    model_id: str
+    fingerprint: str
+    set_digest: str
+    """Digest of the set's canonical manifest (``mover/weightset.py``)."""
+    claim: str
+    """Name of the PersistentVolumeClaim."""
+    claim_uid: str
+    sub_path: str
+    files: int
+    total_bytes: int
+    route: str
+    published_at: str
+    """RFC 3339, UTC."""
+    verified_at: str
+    verdict: Verdict
+    damaged: tuple[str, ...] = ()
+    """Paths whose bytes differed at the last verification (at most 20 named)."""
+
+
+def sub_path_of(model_id: str, fingerprint: str) -> str:
+    """``<model_id>/<first 12 hex digits of the fingerprint>``: one directory a version (design, "Weights")."""
+    return f"{model_id}/{fingerprint.removeprefix('sha256:')[:12]}"
