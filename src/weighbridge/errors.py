@@ -34,7 +34,9 @@ class WeighbridgeError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, remedy: str | None = None, place: Place | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, remedy: str | None = None, place: Place | None = None, code: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
@@ -83,7 +85,13 @@ class StepFailedError(WeighbridgeError):
     exit_code = 4
 
     def __init__(
-        self, what: str, *, remedy: str | None = None, place: Place | None = None, code: str | None = None, transient: bool = False
+        self,
+        what: str,
+        *,
+        remedy: str | None = None,
+        place: Place | None = None,
+        code: str | None = None,
+        transient: bool = False,
     ) -> None:
         super().__init__(what, remedy=remedy, place=place, code=code)
         self.transient = transient

@@ -5,9 +5,10 @@ met here (facts in ``docs/adr``), so whoever waits polls.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -16,7 +17,7 @@ from lightkube import Client, KubeConfig
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from weighbridge.errors import PreconditionError, StepFailedError
 
@@ -59,7 +60,9 @@ WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watso
 class ApiRefusedError(StepFailedError):
     """The API server answered with a status we did not expect; ``status`` is the HTTP code, ``reason`` its word."""
 
-    def __init__(self, what: str, *, status: int, reason: str, remedy: str | None = None, transient: bool = False) -> None:
+    def __init__(
+        self, what: str, *, status: int, reason: str, remedy: str | None = None, transient: bool = False
+    ) -> None:
         super().__init__(what, remedy=remedy, code=f"kubernetes-{status}", transient=transient)
         self.status = status
         self.reason = reason
@@ -71,7 +74,8 @@ class ForbiddenError(PreconditionError):
 
 class Kube:
     """A connection to one cluster. Every method raises ``PreconditionError`` where the cluster cannot be reached or
-    refuses the login, ``ForbiddenError`` for a missing permission, ``ApiRefusedError`` for anything else."""
+    refuses the login, ``ForbiddenError`` for a missing permission, ``ApiRefusedError`` for anything else.
+    """
 
     def __init__(self, client: Client, where: str) -> None:
         self._client = client
@@ -88,9 +92,19 @@ class Kube:
                 return None
             raise
 
-    def list(self, kind: Kind, namespace: str | None = None, *, labels: dict[str, str] | None = None, fields: dict[str, str] | None = None) -> list[Object]:
+    def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: dict[str, str] | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> list[Object]:
+        """Every object that the selectors leave; an empty list where there is none."""
         with self._translated(f"list {kind}"):
-            found = self._client.list(_resource(kind), labels=cast(Any, labels), fields=cast(Any, fields), **_in(kind, namespace))
+            found = cast("Any", self._client).list(
+                _resource(kind), labels=labels, fields=fields, **_in(kind, namespace)
+            )
             return [self._plain(item) for item in found]
 
     def create(self, kind: Kind, body: Object) -> Object:
@@ -102,44 +116,59 @@ class Kube:
         """JSON merge patch (RFC 7386) on an object of ours."""
         return self._patch(kind, name, namespace, patch, PatchType.MERGE)
 
-    def json_patch(self, kind: Kind, name: str, namespace: str | None, operations: "list[Object]") -> Object:
+    def json_patch(
+        self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+    ) -> Object:
         """JSON patch (RFC 6902). A failed ``test`` is answered with status 422, not 409."""
-        return self._patch(kind, name, namespace, operations, PatchType.JSON)
+        return self._patch(kind, name, namespace, [*operations], PatchType.JSON)
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
         """True where there was something to delete; dependents go in the background."""
         try:
             with self._translated(f"delete {kind} {name}"):
-                self._client.delete(_resource(kind), name, cascade=cast(Any, "Background"), **_in(kind, namespace))
+                cast("Any", self._client).delete(
+                    _resource(kind), name, cascade=CascadeType.BACKGROUND, **_in(kind, namespace)
+                )
         except ApiRefusedError as error:
             if error.status == httpx.codes.NOT_FOUND:
                 return False
             raise
         return True
 
-    def log(self, pod: str, namespace: str, *, follow: bool = False, since_seconds: int | None = None) -> Iterator[str]:
+    def log(
+        self, pod: str, namespace: str, *, follow: bool = False, since_seconds: int | None = None
+    ) -> Iterator[str]:
         """Lines of the pod's only container; with ``follow`` until it ends."""
         with self._translated(f"read the log of pod {pod}"):
-            yield from self._client.log(pod, namespace=namespace, follow=follow, since=since_seconds, newlines=False)
+            yield from self._client.log(
+                pod, namespace=namespace, follow=follow, since=since_seconds, newlines=False
+            )
 
     def identity(self) -> str:
         """UID of namespace ``kube-system``: the accepted name of a cluster that has none."""
         found = self.get(NAMESPACE, "kube-system")
         if found is None:
-            raise PreconditionError(f"{self.where} has no namespace kube-system, so it cannot be told from other clusters")
+            raise PreconditionError(
+                f"{self.where} has no namespace kube-system, so it cannot be told from other clusters"
+            )
         return str(found["metadata"]["uid"])
 
     def _patch(self, kind: Kind, name: str, namespace: str | None, patch: Any, how: PatchType) -> Object:
         with self._translated(f"patch {kind} {name}"):
             return self._plain(
-                self._client.patch(
-                    _resource(kind), name, patch, patch_type=how, field_manager=FIELD_MANAGER, **_in(kind, namespace)
+                cast("Any", self._client).patch(
+                    _resource(kind),
+                    name,
+                    patch,
+                    patch_type=how,
+                    field_manager=FIELD_MANAGER,
+                    **_in(kind, namespace),
                 )
             )
 
     @staticmethod
     def _plain(found: Any) -> Object:
-        return cast(Object, found.to_dict())
+        return cast("Object", found.to_dict())
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -149,7 +178,7 @@ class Kube:
             raise self._refusal(error, doing) from error
         except (httpx.TimeoutException, httpx.TransportError) as error:
             raise PreconditionError(
-                f"the Kubernetes API at {self.where} does not answer: {error or type(error).__name__}",
+                f"the Kubernetes API at {self.where} does not answer: {str(error) or type(error).__name__}",
                 remedy="check the address, the network and the proxy of this cluster (kubectl get --raw /readyz)",
                 code="cluster-unreachable",
             ) from error
@@ -165,14 +194,21 @@ class Kube:
                 code="cluster-login",
             )
         if status == httpx.codes.FORBIDDEN and "is forbidden: User" in message:
-            return ForbiddenError(message, remedy=f"ask for this permission: {doing}", code="cluster-forbidden")
+            return ForbiddenError(
+                message, remedy=f"ask for this permission: {doing}", code="cluster-forbidden"
+            )
         transient = status in {409, 429, 500, 502, 503, 504}
-        return ApiRefusedError(f"cannot {doing}: {message}", status=status, reason=reason, transient=transient)
+        return ApiRefusedError(
+            f"cannot {doing}: {message}", status=status, reason=reason, transient=transient
+        )
 
 
-def connect(*, context: str | None, in_cluster: bool = False, proxy: str | None = None, timeout_seconds: float = 20) -> Kube:
+def connect(
+    *, context: str | None, in_cluster: bool = False, proxy: str | None = None, timeout_seconds: float = 20
+) -> Kube:
     """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (or ``~/.kube/config``) names, or for
-    the pod's own service account. Nothing is sent yet."""
+    the pod's own service account. Nothing is sent yet.
+    """
     config = _service_account() if in_cluster else _kubeconfig(context)
     client = Client(config, field_manager=FIELD_MANAGER, timeout=httpx.Timeout(timeout_seconds), proxy=proxy)
     where = f"context {config.context_name}" if config.context_name else "this pod's service account"
@@ -188,11 +224,15 @@ def _service_account() -> SingleConfig:
             remedy="run it in a pod with automountServiceAccountToken, or name a context instead",
             code="cluster-config",
         ) from error
-    return cast(SingleConfig, config)
+    return cast("SingleConfig", config)
 
 
 def _kubeconfig(context: str | None) -> SingleConfig:
-    files = [Path(part).expanduser() for part in os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep) if part]
+    files = [
+        Path(part).expanduser()
+        for part in os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+        if part
+    ]
     known: list[str] = []
     for file in files:
         if not file.is_file():
@@ -200,20 +240,27 @@ def _kubeconfig(context: str | None) -> SingleConfig:
         try:
             config = KubeConfig.from_file(file)
             if context is None or context in config.contexts:
-                return cast(SingleConfig, config.get(context))
+                return cast("SingleConfig", config.get(context))
         except (ConfigError, KeyError, ValueError) as error:
-            raise PreconditionError(f"the kubeconfig file {file} cannot be used: {error}", code="cluster-config") from error
+            raise PreconditionError(
+                f"the kubeconfig file {file} cannot be used: {error}", code="cluster-config"
+            ) from error
         known += config.contexts
     where = ", ".join(str(file) for file in files)
     what = f"there is no context {context!r} in {where}" if context else f"there is no kubeconfig at {where}"
-    remedy = f"known contexts: {', '.join(sorted(known))}" if known else "set KUBECONFIG; for the sandbox: eval \"$(weighbridge-sandbox env)\""
+    remedy = (
+        f"known contexts: {', '.join(sorted(known))}"
+        if known
+        else 'set KUBECONFIG; for the sandbox: eval "$(weighbridge-sandbox env)"'
+    )
     raise PreconditionError(what, remedy=remedy, code="cluster-config")
 
 
+@cache
 def _resource(kind: Kind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
     return make(kind.group, kind.version, kind.kind, kind.plural)
 
 
-def _in(kind: Kind, namespace: str | None) -> dict[str, str]:
+def _in(kind: Kind, namespace: str | None) -> dict[str, Any]:
     return {"namespace": namespace} if kind.namespaced and namespace else {}

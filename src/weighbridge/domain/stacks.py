@@ -104,6 +104,8 @@ class StackPreview:
     changes: tuple[ResourceChange, ...]
     unchanged: int
     """How many declared resources would stay as they are."""
+    kept: tuple[str, ...] = ()
+    """Protected resources that the environment no longer declares: they stay as they are."""
     seconds: float = 0.0
 
     @property
@@ -121,7 +123,7 @@ class StackResult:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     """Only outputs that Weighbridge names itself; never a secret."""
     kept: tuple[str, ...] = ()
-    """Resources that a destroy left in place because they are protected."""
+    """Protected resources that were left in place: no longer declared, or not given up by a destroy."""
     seconds: float = 0.0
 
     @property

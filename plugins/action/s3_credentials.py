@@ -1,0 +1,70 @@
+"""``s3_credentials``: puts the source's keys into a short-lived Secret, from references that are resolved here."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import CLUSTER_SPEC, WeighbridgeAction, kube_of
+
+from weighbridge.adapters.kube import SECRET, ApiRefusedError
+from weighbridge.adapters.secrets import Secrets
+from weighbridge.domain.environment import EnvReference, FileReference, S3KeyPair, SecretReference
+from weighbridge.domain.naming import object_labels
+
+_CONFLICT = 409
+
+
+class ActionModule(WeighbridgeAction):
+    """See plugins/modules/s3_credentials.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
+        "cluster": CLUSTER_SPEC,
+        "namespace": {"type": "str", "required": True},
+        "environment": {"type": "str", "required": True},
+        "model_id": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "credentials": {"type": "dict", "required": True},
+        "folder": {"type": "str", "default": "."},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.check_mode:
+            return {"changed": True}
+        keys = Secrets(Path(arguments["folder"])).s3_keys(_pair(arguments["credentials"]))
+        values = {
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": keys.session_token,
+        }
+        name, namespace = arguments["name"], arguments["namespace"]
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "labels": object_labels(arguments["environment"], arguments["model_id"]),
+            },
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value},
+        }
+        kube = kube_of(arguments["cluster"])
+        try:
+            kube.create(SECRET, body)
+        except ApiRefusedError as error:
+            if error.status != _CONFLICT:
+                raise
+            kube.merge(SECRET, name, namespace, {"data": {**dict.fromkeys(values), **body["data"]}})
+        return {"changed": True}
+
+
+def _pair(raw: dict[str, Any]) -> S3KeyPair:
+    token = raw.get("session_token")
+    return S3KeyPair(
+        access_key=_reference(raw["access_key"]),
+        secret_key=_reference(raw["secret_key"]),
+        session_token=_reference(token) if token else None,
+    )
+
+
+def _reference(raw: dict[str, Any]) -> SecretReference:
+    return EnvReference(env=str(raw["env"])) if "env" in raw else FileReference(file=str(raw["file"]))

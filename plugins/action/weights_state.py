@@ -1,0 +1,112 @@
+"""``weights_state``: what the cluster holds of one model's weights, by GET alone."""
+
+from typing import Any
+
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import CLUSTER_SPEC, WeighbridgeAction, kube_of
+
+from weighbridge.adapters.cluster import ClusterFacts
+from weighbridge.adapters.kube import CONFIG_MAP, JOB, POD, Kind, Kube
+from weighbridge.domain.facts import ClaimFacts
+from weighbridge.domain.receipts import to_json
+from weighbridge.domain.weights import Receipt
+from weighbridge.errors import PreconditionError
+from weighbridge.manifests.bundle import ORDER_ANNOTATION
+
+
+class ActionModule(WeighbridgeAction):
+    """See plugins/modules/weights_state.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
+        "cluster": CLUSTER_SPEC,
+        "namespace": {"type": "str", "required": True},
+        "environment": {"type": "str", "required": True},
+        "model_id": {"type": "str", "required": True},
+        "fingerprint": {"type": "str", "required": True},
+        "claim": {"type": "str", "required": True},
+        "jobs": {"type": "dict", "required": True},
+        "rsync_pod": {"type": "str", "required": True},
+        "verb": {"type": "str", "required": True, "choices": ["fetch", "publish", "verify"]},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        kube = kube_of(arguments["cluster"])
+        facts = ClusterFacts(kube, arguments["namespace"])
+        claim = facts.claim(arguments["claim"])
+        receipt = facts.receipts(arguments["environment"]).get(arguments["model_id"])
+        if claim is None or claim.terminating:
+            self._no_claim(arguments, claim)
+        pending = _why(receipt, claim, arguments)
+        if arguments["verb"] == "verify" and (receipt is None or claim is None or receipt.claim_uid != claim.uid):
+            raise PreconditionError(
+                f"there is nothing to verify of {arguments['model_id']} on {arguments['claim']}: {pending}",
+                remedy="bring the weights in first: `weighbridge apply`",
+                code="nothing-to-verify",
+            )
+        running, leftovers = _found(kube, arguments)
+        return {
+            "changed": False,
+            "verified": pending is None,
+            "reason": pending or f"verified {receipt.verified_at if receipt else ''}",
+            "claim_uid": claim.uid if claim else "",
+            "receipt": to_json(receipt) if receipt else None,
+            "damaged": _damaged(receipt, claim, arguments),
+            "running": running,
+            "leftovers": leftovers,
+        }
+
+    def _no_claim(self, arguments: dict[str, Any], claim: ClaimFacts | None) -> None:
+        if self.check_mode:
+            return  # the storage stack makes it before weights are moved
+        name, namespace = arguments["claim"], arguments["namespace"]
+        raise PreconditionError(
+            f"PersistentVolumeClaim {name} {'is being deleted' if claim else 'does not exist'} in namespace {namespace}",
+            remedy="declare it first: `weighbridge apply`, or the file below storage/ of `weighbridge render`",
+            code="claim-absent",
+        )
+
+
+def _why(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> str | None:
+    """Why there is something to do, or ``None``."""
+    if receipt is None:
+        return "never brought in"
+    if claim is None or receipt.claim_uid != claim.uid:
+        return "the volume is not the one of the receipt"
+    if receipt.fingerprint != arguments["fingerprint"]:
+        return "the source is another one than that of the receipt"
+    return "damaged at its last verification" if receipt.verdict == "damaged" else None
+
+
+def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> list[str]:
+    """Files of this very set that are known to be bad."""
+    same = receipt and claim and receipt.claim_uid == claim.uid and receipt.fingerprint == arguments["fingerprint"]
+    return list(receipt.damaged) if receipt and same else []
+
+
+def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, Any]]]:
+    """Whether a Job of an earlier run is still at exactly this work, and what earlier runs left that is of no use."""
+    namespace, verb = arguments["namespace"], arguments["verb"]
+    running = False
+    leftovers: list[dict[str, Any]] = []
+    for kind, job in arguments["jobs"].items():
+        found = kube.get(JOB, job["name"], namespace)
+        if found and kind == verb and _at_work(found, job["order"]):
+            running = True
+            continue
+        if found:
+            leftovers.append(_named(JOB, job["name"]))
+        if kube.get(CONFIG_MAP, job["name"], namespace):
+            leftovers.append(_named(CONFIG_MAP, job["name"]))
+    if kube.get(POD, arguments["rsync_pod"], namespace):
+        leftovers.append(_named(POD, arguments["rsync_pod"]))
+    return running, leftovers
+
+
+def _at_work(job: dict[str, Any], order: str) -> bool:
+    metadata, conditions = job["metadata"], job.get("status", {}).get("conditions") or []
+    ended = any(item["status"] == "True" and item["type"] != "Suspended" for item in conditions)
+    same = (metadata.get("annotations") or {}).get(ORDER_ANNOTATION) == order
+    return same and not ended and not metadata.get("deletionTimestamp")
+
+
+def _named(kind: Kind, name: str) -> dict[str, Any]:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "name": name}

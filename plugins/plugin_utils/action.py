@@ -1,0 +1,117 @@
+"""What our action plugins share: the cluster, plain results, failures that a program can read, and live progress.
+
+Action plugins run in the ansible-playbook process, so weighbridge itself is importable there, and what they display
+is seen while they work; a module's output would arrive only at its end.
+"""
+
+import json
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from weighbridge.adapters.kube import Kube, connect
+from weighbridge.domain import human
+from weighbridge.errors import PreconditionError, WeighbridgeError
+
+JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
+"""Set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""
+
+_HUMAN_SECONDS = 2.0
+
+CLUSTER_SPEC = {
+    "type": "dict",
+    "required": True,
+    "options": {"context": {"type": "str"}, "in_cluster": {"type": "bool", "default": False}, "uid": {"type": "str"}},
+}
+
+
+def failure(error: WeighbridgeError) -> dict[str, Any]:
+    """A task result that says in ``weighbridge`` what ``msg`` says to people."""
+    return {
+        "failed": True,
+        "msg": str(error),
+        "weighbridge": {
+            "exit_code": error.exit_code,
+            "code": error.code,
+            "what": error.what,
+            "remedy": error.remedy,
+            "transient": bool(getattr(error, "transient", False)),
+        },
+    }
+
+
+class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no types
+    """An action of ours: validated arguments in, a result or a readable failure out."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    ARGUMENTS: dict[str, Any]
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(self.ARGUMENTS)
+        try:
+            result.update(self.work(arguments))
+        except WeighbridgeError as error:
+            result.update(failure(error))
+        return result
+
+    @abstractmethod
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The task's result. Raises ``WeighbridgeError``."""
+
+    @property
+    def check_mode(self) -> bool:
+        return bool(self._task.check_mode)
+
+
+def kube_of(cluster: Mapping[str, Any]) -> Kube:
+    """The cluster that the playbook's variables name; another one than they were rendered for is refused."""
+    kube = connect(context=cluster["context"], in_cluster=cluster["in_cluster"])
+    expected = cluster.get("uid")
+    if expected and (found := kube.identity()) != expected:
+        raise PreconditionError(
+            f"{kube.where} is not the cluster that these files were rendered for (kube-system {found}, expected {expected})",
+            remedy="choose the right context, or render again",
+            code="another-cluster",
+        )
+    return kube
+
+
+class Speaker:
+    """Displays events: as JSON lines for a program, or as sentences, progress every two seconds, for people."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._display = Display()
+        self._json = os.environ.get(JSON_EVENTS) == "json"
+        self._spoken = float("-inf")
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if self._json:
+            self._display.display(json.dumps({**event, "model_id": self._subject}, separators=(",", ":")))
+        elif text := self._sentence(event):
+            self._display.display(f"{self._subject}: {text}")
+
+    def _sentence(self, event: dict[str, Any]) -> str | None:
+        kind = event["event"]
+        if kind == "progress":
+            now = time.monotonic()
+            if now - self._spoken < _HUMAN_SECONDS:
+                return None
+            self._spoken = now
+            done, total = human.size(event["bytes"]), human.size(event["total"])
+            return f"{event['phase']} {done} of {total}, {human.rate(event['rate'])}"
+        if kind == "file":
+            return f"{event['path']} {human.size(event['size'])} sha256 {event['sha256'][:12]}"
+        if kind == "problem":
+            return f"{event['path']} is {event['reason']}"
+        return str(event.get("text", "")) or None

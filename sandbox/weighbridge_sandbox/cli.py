@@ -1,0 +1,88 @@
+"""The command `weighbridge-sandbox`: argv in, exit code out; the only owner of print and sys.exit."""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from weighbridge_sandbox import lifecycle, shell_env, status
+from weighbridge_sandbox.errors import SandboxError
+from weighbridge_sandbox.layout import Layout
+from weighbridge_sandbox.progress import JsonProgress, Progress, ScreenProgress
+
+INTERRUPTED = 130
+DEFECT = 1
+NOT_UP = 4
+
+VERBS = {
+    "up": "build what is missing, start everything, wait until it is ready; repeatable",
+    "status": "every process, its restarts and, if it does not run, its log's end (exit 4 unless all is up)",
+    "down": "stop everything; leaves no process, mount, loop device, bridge or namespace; keeps the data",
+    "reset": "down, then remove all data but the built tools",
+    "env": "print shell exports: KUBECONFIG, PATH, S3 endpoint, where credentials lie",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(prog="weighbridge-sandbox", description=__doc__, allow_abbrev=False)
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in VERBS.items():
+        one = verbs.add_parser(verb, help=text, description=text, allow_abbrev=False)
+        one.add_argument(
+            "--json", action="store_true", help="speak JSON: progress on stderr, the result on stdout"
+        )
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(call(sys.argv[1:] if argv is None else argv))
+
+
+def call(argv: Sequence[str]) -> int:
+    """Do what argv asks; returns the exit code: 0, 3 refused after looking, 4 failed or not up, 130 interrupted."""
+    chosen = parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    layout = Layout.from_environment()
+    progress: Progress = JsonProgress() if chosen.json else ScreenProgress()
+    try:
+        return _do(chosen.verb, layout, progress, as_json=chosen.json)
+    except KeyboardInterrupt:
+        progress.say("Interrupted. Nothing is lost: run the same command again and it goes on.")
+        return INTERRUPTED
+    except SandboxError as error:
+        progress.say(str(error))
+        if error.advice:
+            progress.say(error.advice)
+        if chosen.json:
+            print(json.dumps({"error": str(error), "advice": error.advice, "exit": error.exit_code}))
+        return error.exit_code
+
+
+def _do(verb: str, layout: Layout, progress: Progress, *, as_json: bool) -> int:
+    if verb == "env":
+        print(json.dumps(shell_env.as_json(layout)) if as_json else shell_env.exports(layout), end="")
+        return 0
+    if verb == "status":
+        found = status.look(layout)
+        print(json.dumps(found.as_json(), indent=2) if as_json else "\n".join(status.as_lines(found)))
+        return 0 if found.state == "up" else NOT_UP
+    started = time.monotonic()
+    {"up": lifecycle.up, "down": lifecycle.down, "reset": lifecycle.reset}[verb](layout, progress)
+    seconds = time.monotonic() - started
+    if as_json:
+        print(json.dumps({"verb": verb, "seconds": round(seconds, 1), "home": str(layout.home)}))
+        return 0
+    progress.say(f"{seconds:7.1f} s  {verb} in all")
+    if verb == "up":
+        for line in lifecycle.describe(layout):
+            print(line)
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

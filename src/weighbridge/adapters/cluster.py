@@ -1,0 +1,117 @@
+"""What the plan needs to know of the cluster, read with GET alone."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from weighbridge.adapters.kube import (
+    CLAIM,
+    CONFIG_MAP,
+    NAMESPACE,
+    SECRET,
+    STORAGE_CLASS,
+    ForbiddenError,
+    Kube,
+)
+from weighbridge.domain.facts import ClaimFacts
+from weighbridge.domain.naming import receipts_name
+from weighbridge.domain.quantity import parse_bytes
+from weighbridge.domain.weights import Receipt
+from weighbridge.errors import Place, PreconditionError
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """Reads of one operands namespace."""
+
+    kube: Kube
+    namespace: str
+
+    @property
+    def where(self) -> str:
+        return self.kube.where
+
+    def uid(self) -> str:
+        """UID of ``kube-system``; refuses an unreachable cluster and a wrong login."""
+        return self.kube.identity()
+
+    def require_namespace(self) -> None:
+        """Raise ``PreconditionError`` where the operands namespace is absent or going away."""
+        try:
+            found = self.kube.get(NAMESPACE, self.namespace)
+        except ForbiddenError:
+            return  # a namespace's own role cannot read the Namespace; what is done inside it will tell
+        if found is None:
+            raise PreconditionError(
+                f"{self.kube.where} has no namespace {self.namespace}",
+                remedy="name the operands namespace of watsonx.ai (PROJECT_CPD_INST_OPERANDS) in cluster.namespace",
+                place=Place(key="cluster.namespace"),
+                code="namespace-absent",
+            )
+        if found["metadata"].get("deletionTimestamp"):
+            raise PreconditionError(
+                f"namespace {self.namespace} is being deleted", code="namespace-terminating"
+            )
+
+    def require_storage_class(self, name: str, key: str) -> None:
+        """Raise ``PreconditionError`` where there is no such class, naming those there are."""
+        try:
+            if self.kube.get(STORAGE_CLASS, name) is not None:
+                return
+            known = sorted(item["metadata"]["name"] for item in self.kube.list(STORAGE_CLASS))
+        except ForbiddenError:
+            return  # reading storage classes is often denied; the claim's events will tell
+        raise PreconditionError(
+            f"{self.kube.where} has no storage class {name}",
+            remedy=f"write one of: {', '.join(known)}"
+            if known
+            else "the cluster has no storage classes at all",
+            place=Place(key=key),
+            code="storage-class-absent",
+        )
+
+    def claim(self, name: str) -> ClaimFacts | None:
+        """The PersistentVolumeClaim, or ``None``."""
+        found = self.kube.get(CLAIM, name, self.namespace)
+        if found is None:
+            return None
+        requested = found["spec"].get("resources", {}).get("requests", {}).get("storage", "0")
+        return ClaimFacts(
+            name=name,
+            uid=found["metadata"]["uid"],
+            phase=found.get("status", {}).get("phase", "Pending"),
+            requested_bytes=parse_bytes(requested),
+            storage_class=found["spec"].get("storageClassName"),
+            terminating=bool(found["metadata"].get("deletionTimestamp")),
+        )
+
+    def receipts(self, environment: str) -> dict[str, Receipt]:
+        """The environment's receipts by model id. A value that is not a receipt counts as none: it is brought anew."""
+        found = self.kube.get(CONFIG_MAP, receipts_name(environment), self.namespace)
+        receipts = [parse_receipt(text) for text in ((found or {}).get("data") or {}).values()]
+        return {receipt.model_id: receipt for receipt in receipts if receipt is not None}
+
+    def forget(self, environment: str) -> None:
+        self.kube.delete(CONFIG_MAP, receipts_name(environment), self.namespace)
+
+    def secret(self, name: str) -> Mapping[str, str]:
+        """Decoded values of an existing Secret; ``PreconditionError`` where it is absent."""
+        found = self.kube.get(SECRET, name, self.namespace)
+        if found is None:
+            raise PreconditionError(
+                f"namespace {self.namespace} has no Secret {name}",
+                remedy="make it, with keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or reference the keys by env or file",
+                code="secret-absent",
+            )
+        return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+
+
+def parse_receipt(text: str) -> Receipt | None:
+    """A receipt from its JSON, or ``None`` where the text is none (an older shape, an edit by hand)."""
+    try:
+        raw = json.loads(text)
+        values = {field.name: raw[field.name] for field in fields(Receipt) if field.name in raw}
+        return Receipt(**{**values, "damaged": tuple(values.get("damaged", ()))})
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,201 @@
+"""Where the state lies, and what it says before any engine runs: does the stack exist, and whose cluster is it of?
+
+Read straight from Pulumi's self-managed layout (``.pulumi/stacks/PROJECT/STACK.json``, project-scoped since Pulumi 3.61;
+``backend/diy/store.go``), because the CLI cannot answer without writing ``.pulumi/meta.yaml`` into an empty backend, and
+because a refresh of a state of another cluster must never begin.
+"""
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from weighbridge.domain.stacks import ClusterIdentity, StackName
+from weighbridge.errors import InputError, Place, PreconditionError
+
+CLUSTER_OUTPUT = "clusterUid"
+"""The stack output that says which cluster a state belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A ``file://`` backend."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        return "file://" + quote(str(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An ``s3://`` backend."""
+
+    url: str
+    name: str
+    prefix: str
+    """Empty, or ends in ``/``."""
+    endpoint: str | None
+    region: str | None
+
+
+Backend: TypeAlias = Folder | Bucket
+
+ReadObject: TypeAlias = Callable[[Bucket, str], bytes | None]
+"""Bucket and key (prefix included) → the object's bytes, ``None`` where there is no such object. Refusals of the server
+are ``PreconditionError``."""
+
+
+def parse_backend(url: str, base: Path) -> Backend:
+    """``base`` is where a relative ``file://`` path starts: the environment file's folder. ``InputError`` otherwise."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        path = unquote(parts.netloc + parts.path)
+        if path in ("", "~"):
+            raise _refused(url, "it names no folder")
+        return Folder((base / Path(path).expanduser()).resolve())
+    if parts.scheme == "s3":
+        if not parts.netloc:
+            raise _refused(url, "it names no bucket")
+        options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        prefix = parts.path.strip("/")
+        return Bucket(
+            url=url,
+            name=parts.netloc,
+            prefix=f"{prefix}/" if prefix else "",
+            endpoint=_endpoint(options),
+            region=options.get("region"),
+        )
+    raise _refused(url, f"`{parts.scheme or url}` is no kind of backend known here")
+
+
+def _endpoint(options: dict[str, str]) -> str | None:
+    endpoint = options.get("endpoint")
+    if endpoint and "://" not in endpoint:
+        return f"{'http' if options.get('disableSSL') == 'true' else 'https'}://{endpoint}"
+    return endpoint
+
+
+def _refused(url: str, why: str) -> InputError:
+    return InputError(
+        f"`{url}` cannot hold the state: {why}",
+        remedy="write file://FOLDER (relative to the environment file) or s3://BUCKET/PREFIX?region=…[&endpoint=https://…]",
+        place=Place(key="state.backend"),
+        code="state-backend",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One resource in the state."""
+
+    urn: str
+    type: str
+    name: str
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedStack:
+    """What a state says of one stack."""
+
+    cluster_uid: str | None
+    """``None`` where nothing was ever created."""
+    resources: tuple[Recorded, ...] = ()
+    salt: str | None = None
+    """Of the passphrase; with a wrong passphrase it does not open, so that the CLI refuses instead of making a new one."""
+
+    def require(self, cluster: ClusterIdentity, stack: StackName, environment: str) -> None:
+        """``PreconditionError`` where the state is of another cluster."""
+        if self.cluster_uid is None or self.cluster_uid == cluster.uid:
+            return
+        where = f"context {cluster.context}" if cluster.context else "the cluster in reach"
+        raise PreconditionError(
+            f"the state of stack `{stack}` of environment `{environment}` belongs to the cluster with kube-system UID "
+            f"{self.cluster_uid}, but {where} is {cluster.uid}",
+            remedy="correct `cluster.context`, or give this cluster's environment another name or `state.backend`; nothing was read or changed",
+            code="state-of-another-cluster",
+        )
+
+
+def read_stack(
+    backend: Backend, project: str, stack: str, read_object: ReadObject | None
+) -> RecordedStack | None:
+    """The stack as the backend holds it; ``None`` where it does not exist."""
+    key = f".pulumi/stacks/{project}/{stack}.json"
+    for suffix in ("", ".gz"):
+        content = _read(backend, key + suffix, read_object)
+        if content is not None:
+            plain = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+            return recorded_stack(_parsed(plain, key + suffix))
+    return None
+
+
+def _read(backend: Backend, key: str, read_object: ReadObject | None) -> bytes | None:
+    if isinstance(backend, Folder):
+        try:
+            return (backend.path / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise PreconditionError(
+                f"the state {backend.path / key} cannot be read: {error.strerror}",
+                remedy="give this user the right to read and write `state.backend`",
+                code="state-unreadable",
+            ) from error
+    if read_object is None:
+        raise PreconditionError(
+            f"no credentials are known for the state in bucket `{backend.name}`",
+            remedy="name them under `state.credentials` in the environment file",
+            code="state-credentials",
+        )
+    return read_object(backend, backend.prefix + key)
+
+
+def _parsed(content: bytes, key: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError as damaged:
+        raise PreconditionError(
+            f"the state `{key}` is not JSON: {damaged}",
+            remedy=f"restore `{key}.bak` or the newest file under `.pulumi/backups` of the same backend",
+            code="state-damaged",
+        ) from damaged
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def recorded_stack(checkpoint: dict[str, Any]) -> RecordedStack:
+    """From a checkpoint file (``apitype.VersionedCheckpoint``) or from what ``pulumi stack export`` prints."""
+    deployment = (checkpoint.get("checkpoint") or {}).get("latest") or checkpoint.get("deployment") or {}
+    resources = deployment.get("resources") or []
+    return RecordedStack(
+        cluster_uid=next(filter(None, map(_uid_of, resources)), None),
+        resources=tuple(
+            Recorded(
+                urn=row["urn"],
+                type=row["type"],
+                name=row["urn"].rpartition("::")[2],
+                protected=bool(row.get("protect")),
+            )
+            for row in resources
+        ),
+        salt=((deployment.get("secrets_providers") or {}).get("state") or {}).get("salt"),
+    )
+
+
+def _uid_of(row: dict[str, Any]) -> str | None:
+    """Every resource of ours that may say it: the stack's output is there only after a program ran to its end."""
+    match row.get("type"):
+        case "pulumi:pulumi:Stack":
+            found = (row.get("outputs") or {}).get(CLUSTER_OUTPUT)
+        case "pulumi:providers:kubernetes":
+            found = (row.get("inputs") or {}).get("clusterIdentifier")
+        case "weighbridge:index:Registrations":
+            found = (row.get("inputs") or {}).get("clusterUid")
+        case _:
+            found = None
+    return found if isinstance(found, str) else None

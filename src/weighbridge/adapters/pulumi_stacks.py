@@ -1,0 +1,340 @@
+"""Pulumi's Automation API as the port ``Stacks``: inline programs, self-managed state, nothing left on this machine.
+
+Every call works in a scratch folder on tmpfs that also is PULUMI_HOME: the CLI's logs, caches and settings vanish with
+it. One call is one process of the CLI where that can be had (a Go start costs 0.2 s): the stack is named on the command
+line instead of selected, and what the Automation API would ask for afterwards is taken from the engine's events.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+from pulumi.automation import (
+    CommandError,
+    LocalWorkspace,
+    OutputMap,
+    ProjectSettings,
+    Stack,
+    StackSettings,
+    UpdateSummary,
+)
+
+from weighbridge.adapters import pulumi_backend as backends
+from weighbridge.adapters.pulumi_command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
+from weighbridge.adapters.pulumi_environment import (
+    StateSecrets,
+    Surroundings,
+    child_environment,
+    context_overlay,
+)
+from weighbridge.adapters.pulumi_errors import translate
+from weighbridge.adapters.pulumi_events import Recorder
+from weighbridge.domain.stacks import (
+    StackName,
+    StackPreview,
+    StackResult,
+    StackRun,
+    StackSpec,
+    StorageInputs,
+)
+from weighbridge.errors import PreconditionError
+from weighbridge.ports import Observer
+
+Program: TypeAlias = Callable[[StackSpec], None]
+
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+_PLUGINS = {StackName.STORAGE: "kubernetes", StackName.REGISTRATION: "weighbridge"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulumiSettings:
+    """How to reach the state and the tools; the same for every stack of an environment."""
+
+    backend: backends.Backend
+    secrets: StateSecrets
+    cache: Path
+    """A folder of Weighbridge's own that may be removed at any time."""
+    kubeconfig: str | None = None
+    """As KUBECONFIG takes it; ``None``: ``~/.kube/config``, or the cluster that this process runs in."""
+    search: tuple[Path, ...] = ()
+    """Folders to look for tools in before PATH."""
+    withheld: frozenset[str] = frozenset()
+    """Names of environment variables that hold secrets: the CLI and its plugins never see them."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Variables for proxy and trust."""
+    limits: Limits = field(default_factory=Limits)
+
+
+class PulumiStacks:
+    """Implements ``ports.Stacks``. Safe to use from several threads, a stack at a time each."""
+
+    def __init__(
+        self,
+        settings: PulumiSettings,
+        programs: Mapping[StackName, Program],
+        read_object: backends.ReadObject | None = None,
+        ambient: Mapping[str, str] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._programs = programs
+        self._read_object = read_object
+        self._ambient = os.environ if ambient is None else ambient
+
+    def exists(self, spec: StackSpec) -> bool:
+        """Whether the state holds this stack. Reads one file; starts nothing."""
+        return self._recorded(spec) is not None
+
+    def preview(self, spec: StackSpec, *, refresh: bool = True) -> StackPreview:
+        """What an update would do. Strictly read-only: a stack that the state does not hold is previewed against an
+        empty state on tmpfs; no lock is taken.
+
+        ``PreconditionError`` where tools, state or cluster refuse, or where an update could not be done at all
+        (a claim that would have to be replaced).
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        with self._workspace(spec, recorded, temporary=recorded is None) as stack:
+            kept = self._kept(spec, recorded)
+            recorder = Recorder(spec.name, ignored=[row.urn for row in kept])
+            with self._translated(spec, recorder):
+                if recorded is None:
+                    stack.workspace.create_stack(stack.name)
+                stack.preview(
+                    on_event=recorder,
+                    refresh=refresh and recorded is not None,
+                    exclude=[row.urn for row in kept],
+                    color="never",
+                    suppress_progress=True,
+                )
+        return StackPreview(
+            stack=spec.name,
+            exists=recorded is not None,
+            changes=recorder.changes(),
+            unchanged=recorder.unchanged,
+            kept=tuple(row.name for row in kept),
+            seconds=time.monotonic() - began,
+        )
+
+    def up(self, spec: StackSpec, observer: Observer, *, refresh: bool = True) -> StackResult:
+        """Make it so, after a refresh, so that what others edited of ours is mended.
+
+        ``PreconditionError`` as for a preview, and where somebody else is changing the stack now;
+        ``StepFailedError`` where a provider failed on the way (what was done is in the state);
+        ``InterruptedByUserError`` where it was cancelled.
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        kept = self._kept(spec, recorded)
+        recorder = Recorder(spec.name, observer, ignored=[row.urn for row in kept])
+        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+            if recorded is None:
+                self._make_room()
+                stack.workspace.create_stack(stack.name)
+            stack.up(
+                on_event=recorder,
+                refresh=refresh and recorded is not None,
+                exclude=[row.urn for row in kept],
+                color="never",
+                suppress_progress=True,
+                suppress_outputs=True,
+                show_secrets=False,
+            )
+        return self._result(spec, recorder, began, tuple(row.name for row in kept))
+
+    def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
+        """Take down what the stack holds. Without ``unprotect`` protected objects (claims, with the weights on them)
+        stay, and their names are in ``kept``; with it they are deleted too. A stack that does not exist is fine.
+
+        Raises what ``up`` raises.
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        recorder = Recorder(spec.name, observer)
+        protected = [row for row in recorded.resources if row.protected] if recorded else []
+        if recorded is None or (protected and not unprotect and spec.name is StackName.STORAGE):
+            return self._result(spec, recorder, began, tuple(row.name for row in protected))
+        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+            if protected:
+                stack.unprotect_all()
+            stack.destroy(
+                on_event=recorder,
+                refresh=True,
+                color="never",
+                suppress_progress=True,
+                suppress_outputs=True,
+                show_secrets=False,
+                run_program=False,
+            )
+        return self._result(spec, recorder, began, ())
+
+    def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
+        """The newest operations on the stack, newest first; empty where it does not exist."""
+        recorded = self._recorded(spec)
+        if recorded is None:
+            return ()
+        recorder = Recorder(spec.name)
+        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+            runs = stack.history(page_size=newest, show_secrets=False)
+        return tuple(
+            StackRun(
+                kind=run.kind,
+                result=run.result,
+                started_at=run.start_time.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z"),
+                changes={
+                    str(getattr(op, "value", op)): count for op, count in (run.resource_changes or {}).items()
+                },
+            )
+            for run in runs
+        )
+
+    def _recorded(self, spec: StackSpec) -> backends.RecordedStack | None:
+        recorded = backends.read_stack(
+            self._settings.backend, project_name(spec.name), spec.environment, self._read_object
+        )
+        if recorded:
+            recorded.require(spec.cluster, spec.name, spec.environment)
+        return recorded
+
+    def _kept(self, spec: StackSpec, recorded: backends.RecordedStack | None) -> list[backends.Recorded]:
+        """Claims that the environment no longer declares: they and their weights stay until somebody says otherwise."""
+        if recorded is None or not isinstance(spec.inputs, StorageInputs):
+            return []
+        declared = {claim_name(claim) for claim in spec.inputs.claims}
+        return [row for row in recorded.resources if row.type == _CLAIM and row.name not in declared]
+
+    def _result(
+        self, spec: StackSpec, recorder: Recorder, began: float, kept: tuple[str, ...]
+    ) -> StackResult:
+        return StackResult(
+            stack=spec.name,
+            changes=recorder.changes(),
+            unchanged=recorder.unchanged,
+            outputs=dict(recorder.outputs),
+            kept=kept,
+            seconds=time.monotonic() - began,
+        )
+
+    def _make_room(self) -> None:
+        if isinstance(self._settings.backend, backends.Folder):
+            try:
+                self._settings.backend.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise PreconditionError(
+                    f"the folder for the state, {self._settings.backend.path}, cannot be made: {error.strerror}",
+                    remedy="correct `state.backend`",
+                    code="state-unwritable",
+                ) from error
+
+    @contextmanager
+    def _workspace(
+        self, spec: StackSpec, recorded: backends.RecordedStack | None, *, temporary: bool = False
+    ) -> Iterator["_LeanStack"]:
+        scratch = Path(tempfile.mkdtemp(prefix="weighbridge-pulumi-", dir=_tmpfs()))
+        try:
+            url = self._settings.backend.url
+            if temporary:
+                (scratch / "state").mkdir()
+                url = backends.Folder(scratch / "state").url
+            workspace = self._workspace_in(scratch, spec, url)
+            if recorded and recorded.salt:
+                workspace.save_stack_settings(spec.environment, StackSettings(encryption_salt=recorded.salt))
+            yield _LeanStack(spec.environment, workspace)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _workspace_in(self, scratch: Path, spec: StackSpec, url: str) -> "_LeanWorkspace":
+        settings = self._settings
+        search = (Path(sys.executable).parent, *settings.search)
+        ambient_path = self._ambient.get("PATH", os.defpath)
+        user_home = Path(self._ambient.get("HOME", os.devnull)) / ".pulumi"
+        executable = find_tool("pulumi", (*search, user_home / "bin"), ambient_path)
+        search = (*search, executable.parent, *plugin_folders("kubernetes", user_home))
+        find_tool(f"pulumi-resource-{_PLUGINS[spec.name]}", search, ambient_path)
+        extra = dict(settings.extra)
+        if spec.cluster.context:
+            extra["KUBECONFIG"] = context_overlay(spec.cluster.context, settings.kubeconfig, scratch)
+        elif settings.kubeconfig:
+            extra["KUBECONFIG"] = settings.kubeconfig
+        environment = child_environment(
+            Surroundings(home=scratch / "home", search=search, withheld=settings.withheld, extra=extra),
+            self._ambient,
+            backend=url,
+            own_identity=settings.secrets.keys is not None,
+        )
+        return _LeanWorkspace(
+            work_dir=str(scratch),
+            program=lambda: self._programs[spec.name](spec),
+            project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
+            pulumi_command=GuardedCommand(
+                executable,
+                cli_version(executable, settings.cache / "pulumi-cli.json"),
+                environment=environment,
+                secrets=settings.secrets,
+                limits=settings.limits,
+            ),
+        )
+
+    @contextmanager
+    def _translated(self, spec: StackSpec, recorder: Recorder) -> Iterator[None]:
+        secrets = self._settings.secrets
+        hidden = [
+            secrets.passphrase,
+            *((secrets.keys.secret_key, secrets.keys.session_token) if secrets.keys else ()),
+        ]
+        try:
+            yield
+        except CommandError as error:
+            raise translate(error, recorder.diagnostics, spec, [text for text in hidden if text]) from error
+
+
+def project_name(stack: StackName) -> str:
+    """Pulumi's project: one a stack program; Pulumi's stack is named for the environment."""
+    return f"weighbridge-{stack.value}"
+
+
+def claim_name(manifest: Mapping[str, object]) -> str:
+    metadata = manifest.get("metadata")
+    return str(metadata.get("name")) if isinstance(metadata, Mapping) else ""
+
+
+def _tmpfs() -> str | None:
+    """A memory file system where there is one; else the usual place for temporary files."""
+    shm = Path("/dev/shm")  # noqa: S108  a 0700 folder of a random name is made in it
+    return str(shm) if shm.is_dir() and os.access(shm, os.W_OK | os.X_OK) else None
+
+
+class _LeanWorkspace(LocalWorkspace):
+    """Selecting a stack would cost a process and write PULUMI_HOME; every command gets ``--stack`` anyway."""
+
+    def select_stack(self, stack_name: str) -> None:
+        del stack_name
+
+
+class _LeanStack(Stack):
+    """Without the three processes that the Automation API starts after an update, only to read what events told."""
+
+    def __init__(self, name: str, workspace: _LeanWorkspace) -> None:
+        from pulumi.automation._stack import StackInitMode  # noqa: PLC0415
+
+        super().__init__(name, workspace, StackInitMode.SELECT)
+
+    def outputs(self) -> OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> UpdateSummary | None:
+        del show_secrets
+        return UpdateSummary(
+            kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result=""
+        )
+
+    def unprotect_all(self) -> None:
+        """``pulumi state unprotect --all``: the state only."""
+        self._run_pulumi_cmd_sync(["state", "unprotect", "--all", "--yes"])

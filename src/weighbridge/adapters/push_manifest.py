@@ -1,0 +1,150 @@
+"""What a push has to do, decided from what is known: pure.
+
+Three memories tell what is on the volume already: the receipt of the published set, the manifest of the set in flight, and the sizes of
+the files in flight. A row of the manifest is written before its file is sent, so a file counts as there when its row matches the order
+and its size is whole; ``publish`` reads every byte anyway.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weighbridge.domain.digest import Json, canonical_json
+from weighbridge.domain.weights import SourceFile
+from weighbridge.mover.weightset import set_digest
+
+PARCEL_BYTES = 64 * 1024 * 1024
+PARCEL_FILES = 256
+"""Small files travel together, up to these; a larger file travels alone. One rsync a parcel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file of a manifest or receipt on the volume."""
+
+    path: str
+    size: int
+    sha256: str
+    etag: str
+    keep: bool = False
+    """It lies in the published set, verified there, and is not sent."""
+
+
+class Manner(StrEnum):
+    """How a file is sent, by what lies in flight on the volume."""
+
+    WHOLE = "whole"
+    """Nothing: sent as it is."""
+    APPEND = "append"
+    """A shorter file: only the rest is sent, the beginning is compared by checksum."""
+    DELTA = "delta"
+    """A whole file of unknown or damaged content: only blocks that differ are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Files that one rsync sends."""
+
+    manner: Manner
+    files: tuple[SourceFile, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class PushPlan:
+    """What stays, what is there, what is sent, in order."""
+
+    rows: tuple[Row, ...]
+    """Files that need no sending: kept in the published set, or whole in flight."""
+    parcels: tuple[Parcel, ...]
+    staged_bytes: int
+    """Bytes in flight already, of whole and of partial files."""
+
+    @property
+    def bytes_to_send(self) -> int:
+        return sum(parcel.size for parcel in self.parcels)
+
+
+def plan(
+    files: Sequence[SourceFile],
+    *,
+    published: Mapping[str, Row],
+    staged: Mapping[str, Row],
+    staged_sizes: Mapping[str, int],
+    damaged: Collection[str] = (),
+) -> PushPlan:
+    """``damaged`` names files whose bytes on the volume are known to be wrong, wherever they lie."""
+    rows: list[Row] = []
+    small: list[SourceFile] = []
+    alone: list[Parcel] = []
+    there = 0
+    for file in sorted(files):
+        size = staged_sizes.get(file.path)
+        if file.path not in damaged:
+            if size is None and (row := _same(published.get(file.path), file)):
+                rows.append(Row(row.path, row.size, row.sha256, row.etag, keep=True))
+                continue
+            if size == file.size and (row := _same(staged.get(file.path), file)) and not row.keep:
+                rows.append(row)
+                there += size
+                continue
+        there += min(size or 0, file.size)
+        if size is None and file.size <= PARCEL_BYTES:
+            small.append(file)
+        elif size is None:
+            alone.append(Parcel(Manner.WHOLE, (file,)))
+        elif 0 < size < file.size and file.path not in damaged:
+            alone.append(Parcel(Manner.APPEND, (file,)))
+        else:
+            alone.append(Parcel(Manner.DELTA, (file,)))
+    return PushPlan(rows=tuple(rows), parcels=(*_packed(small), *alone), staged_bytes=there)
+
+
+def _same(row: Row | None, file: SourceFile) -> Row | None:
+    return row if row and (row.size, row.etag) == (file.size, file.etag) else None
+
+
+def _packed(files: Sequence[SourceFile]) -> Iterator[Parcel]:
+    batch: list[SourceFile] = []
+    size = 0
+    for file in files:
+        if batch and (size + file.size > PARCEL_BYTES or len(batch) == PARCEL_FILES):
+            yield Parcel(Manner.WHOLE, tuple(batch))
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield Parcel(Manner.WHOLE, tuple(batch))
+
+
+def read_rows(content: bytes | None) -> dict[str, Row]:
+    """Rows of a manifest or receipt by path; empty when it is absent or not one (it is then written anew)."""
+    try:
+        parsed = json.loads(content or b"{}")
+        rows = [
+            Row(str(item["path"]), int(item["size"]), str(item["sha256"]), str(item.get("etag") or ""), item.get("keep") is True)
+            for item in parsed.get("files", ())
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {row.path: row for row in rows}
+
+
+def manifest(rows: Collection[Row]) -> bytes:
+    """The manifest that ``publish`` reads: sorted by path, ``keep`` only where true."""
+    files: list[Json] = []
+    for row in sorted(rows, key=lambda row: row.path):
+        entry: dict[str, Json] = {"path": row.path, "size": row.size, "sha256": row.sha256, "etag": row.etag}
+        if row.keep:
+            entry["keep"] = True
+        files.append(entry)
+    return canonical_json({"files": files}) + b"\n"
+
+
+def digest_of(rows: Collection[Row]) -> str:
+    """The set's digest, as the mover computes it."""
+    return set_digest((row.path, row.size, row.sha256) for row in rows)

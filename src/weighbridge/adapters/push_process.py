@@ -1,0 +1,74 @@
+"""Children of a push: a scrubbed environment, an end that comes with ours, and no wait without a deadline."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from weighbridge.errors import PreconditionError
+
+KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+"""What kubectl needs; credentials of the source are never among them. rsync gets no proxy."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child: the kept variables of ours, ``LC_ALL=C`` so that messages can be told apart, and ``extra``."""
+    kept = {name: os.environ[name] for name in (*KEPT_VARIABLES, *PROXY_VARIABLES) if name in os.environ}
+    return kept | {"LC_ALL": "C"} | dict(extra or {})
+
+
+def start(argv: Sequence[str], env: Mapping[str, str], output: int | IO[bytes] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """Starts a child that gets SIGTERM when the starting thread ends (Linux). Standard input is empty; standard output and
+    error are one stream.
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - calls libc only, loaded above
+        bufsize=0,
+    )
+
+
+def stop(child: subprocess.Popen[bytes], grace_seconds: float = 2.0) -> None:
+    """SIGTERM, a moment, SIGKILL; closes the pipes."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
+
+
+def find(names: Sequence[str], why: str) -> str:
+    """The first of ``names`` on PATH, as an absolute path, else ``PreconditionError``."""
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise PreconditionError(
+        f"{' or '.join(names)} is not on PATH, and {why}",
+        remedy=f"Install {names[0]}, or use the route `fetch`, which needs nothing on this machine.",
+        code="tool-missing",
+    )

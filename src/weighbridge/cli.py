@@ -1,0 +1,261 @@
+"""argv → one call → what is printed → the exit code. The only owner of ``print`` and ``sys.exit``."""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from weighbridge import messages, screens
+from weighbridge.domain.digest import Json
+from weighbridge.errors import (
+    InputError,
+    InputErrors,
+    InterruptedByUserError,
+    PreconditionError,
+    WeighbridgeError,
+)
+from weighbridge.wiring import Opened, checked, opened
+
+OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
+
+EPILOG = """\
+exit codes:
+  0    fine
+  1    a defect of weighbridge
+  2    wrong input, found without the network: file, line, what to write instead
+  3    refused after looking at the cluster, the source or the platform; nothing was changed
+  4    a step failed; what succeeded stays, and the same command goes on from there
+  5    stored bytes are not the source's bytes
+  6    changes are pending (plan --expect-no-changes)
+  130  interrupted
+
+ENV is a name (environments/NAME.yaml) or the path of an environment file.
+Progress goes to standard error, results to standard output.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line; ``docs/cli.md`` is generated from it."""
+    top = argparse.ArgumentParser(
+        prog="weighbridge",
+        description="Bring your own model to IBM watsonx.ai software: one file, one command, proof, and a way back.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    _verb(verbs, "check", "read the environment file and say everything that is wrong with it; no network")
+    render = _verb(verbs, "render", "write the manifests and the playbooks' variables as files")
+    render.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write to (default: var/render/ENV)"
+    )
+    plan = _verb(verbs, "plan", "show bytes to move and objects to change; writes nothing, starts no pod")
+    plan.add_argument("--expect-no-changes", action="store_true", help="exit 6 where anything is pending")
+    apply = _verb(verbs, "apply", "make it so, and prove it; a second run changes nothing")
+    for verb in (plan, apply):
+        verb.add_argument(
+            "--adopt",
+            action="append",
+            default=[],
+            metavar="MODEL_ID",
+            help="take over an entry of this id that somebody else wrote",
+        )
+    _verb(verbs, "verify", "read every byte of the published weights again, in the cluster")
+    _verb(verbs, "status", "what is in place, read with GET alone")
+    destroy = _verb(verbs, "destroy", "take our registrations out; volumes and weights stay")
+    destroy.add_argument("--yes", action="store_true", help="do not ask")
+    destroy.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="CLAIM",
+        help="delete this PersistentVolumeClaim too; name every one of the environment",
+    )
+    return top
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("environment", metavar="ENV", help="a name, or the path of an environment file")
+    verb.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object on standard output, JSON lines of progress on standard error",
+    )
+    verb.add_argument("--verbose", "-v", action="store_true", help="say more: each file with its digest")
+    return verb
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """One call of the command line; the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _VERBS[arguments.verb](arguments)
+    except WeighbridgeError as error:
+        _print_error(error, as_json=arguments.json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        interrupted = InterruptedByUserError(
+            "interrupted", remedy="the same command goes on where this one stopped"
+        )
+        _print_error(interrupted, as_json=arguments.json)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DEFECT
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    loaded = checked(arguments.environment)
+    environment = loaded.environment
+    for warning in loaded.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    message: Json = {
+        "type": "checked",
+        "environment": environment.name,
+        "file": str(loaded.path),
+        "models": [model.id for model in environment.models],
+        "warnings": [str(warning) for warning in loaded.warnings],
+    }
+    models = ", ".join(
+        f"{model.id} ({' or '.join(route.value for route in model.routes)})" for model in environment.models
+    )
+    _result(arguments, message, f"{loaded.path}: fine. Environment {environment.name}, models {models}.")
+    return OK
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as session:
+        out = arguments.out or session.var / "render" / session.environment.name
+        written = session.session.render(out)
+    message: Json = {"type": "rendered", "folder": str(out), "files": [str(path) for path in written]}
+    lines = [str(path) for path in written]
+    lines.append("Run a playbook on its own:")
+    lines += [f"  {line}" for line in session.playbook_commands(out)]
+    _result(arguments, message, "\n".join(lines))
+    return OK
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        plan = opened_.session.plan(frozenset(arguments.adopt))
+    _result(arguments, messages.plan_message(plan), screens.plan_screen(plan, arguments.environment))
+    return CHANGES_PENDING if plan.pending and arguments.expect_no_changes else OK
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        applied = opened_.session.apply(frozenset(arguments.adopt))
+    rss = peak_memory()
+    _result(
+        arguments,
+        messages.applied_message(applied, rss),
+        screens.applied_screen(applied, arguments.environment, rss),
+    )
+    return applied.exit_code
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        verified = opened_.session.verify()
+        name = opened_.environment.name
+    _result(
+        arguments,
+        messages.verified_message(verified, name),
+        screens.verified_screen(verified, arguments.environment),
+    )
+    return verified.exit_code
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        status = opened_.session.status()
+        name = opened_.environment.name
+    _result(arguments, messages.status_message(status, name), screens.status_screen(status))
+    return OK
+
+
+def _destroy(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        name = opened_.environment.name
+        typed = frozenset(arguments.weights)
+        _ask(opened_, typed, sure=arguments.yes)
+        destroyed = opened_.session.destroy(typed)
+    _result(
+        arguments,
+        messages.destroyed_message(destroyed, name),
+        screens.destroyed_screen(destroyed, arguments.environment),
+    )
+    return OK
+
+
+def _ask(opened_: Opened, typed: frozenset[str], *, sure: bool) -> None:
+    if sure:
+        return
+    environment = opened_.environment
+    models = ", ".join(model.id for model in environment.models)
+    what = f"take {models} out of {environment.cluster.custom_resource}"
+    if typed:
+        what += f" and delete {', '.join(sorted(typed))} with all weights"
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"destroy would {what}, and nobody is there to ask", remedy="say --yes", code="not-confirmed"
+        )
+    print(f"This will {what}. Type the environment's name to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != environment.name:
+        raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
+
+
+def _open(arguments: argparse.Namespace) -> Opened:
+    return opened(arguments.environment, sys.stderr, as_json=arguments.json, verbose=arguments.verbose)
+
+
+def _result(arguments: argparse.Namespace, message: Json, screen: str) -> None:
+    print(json.dumps(message, ensure_ascii=False) if arguments.json else screen, flush=True)
+
+
+def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(messages.error_message(error), ensure_ascii=False), flush=True)
+        return
+    errors: tuple[WeighbridgeError, ...] = error.errors if isinstance(error, InputErrors) else (error,)
+    for item in errors:
+        print(f"weighbridge: {item}", file=sys.stderr)
+
+
+def peak_memory() -> int:
+    """Bytes of this process's largest resident set; children not counted."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _interrupted(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "check": _check,
+    "render": _render,
+    "plan": _plan,
+    "apply": _apply,
+    "verify": _verify,
+    "status": _status,
+    "destroy": _destroy,
+}

@@ -1,0 +1,131 @@
+"""What a source must hold to be a weight set, decided from names and sizes alone.
+
+Pure: adapters bring the raw rows of a bucket (or of a repository), this module turns them into a ``SourceListing``
+or says what is wrong and which line of the environment file mends it.
+"""
+
+import fnmatch
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from weighbridge.domain.weights import SourceFile, SourceListing
+from weighbridge.errors import PreconditionError
+from weighbridge.mover.paths import UnsafePathError, missing_required, refused_suffix, safe_relative
+
+SHOWN = 10
+"""File names shown in one message; the rest is counted."""
+
+INDEX_SUFFIX = ".safetensors.index.json"
+
+
+def folder_prefix(prefix: str) -> str:
+    """The prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` never takes ``models/ab/…`` along."""
+    return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+def named(paths: Sequence[str]) -> str:
+    """``a, b, c and 4 more``: at most ``SHOWN`` names."""
+    shown = ", ".join(paths[:SHOWN])
+    return f"{shown} and {len(paths) - SHOWN} more" if len(paths) > SHOWN else shown
+
+
+def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -> SourceListing:
+    """The set that ``rows`` (path = key less the prefix) make after ``exclude``, sorted by path.
+
+    Folder markers (path empty or ending in ``/``, no bytes) are left out. Raises ``PreconditionError`` for paths that
+    cannot be files of a set, for kinds that can carry code, and for a path that is a file and a folder at once.
+    """
+    files: list[SourceFile] = []
+    unsafe: list[str] = []
+    refused: list[SourceFile] = []
+    excluded = 0
+    for row in rows:
+        if row.size == 0 and (not row.path or row.path.endswith("/")):
+            continue
+        if any(fnmatch.fnmatchcase(row.path, pattern) for pattern in exclude):
+            excluded += 1
+            continue
+        try:
+            safe_relative(row.path)
+        except UnsafePathError as error:
+            unsafe.append(str(error))
+            continue
+        (refused if refused_suffix(row.path) else files).append(row)
+    if unsafe:
+        raise PreconditionError(
+            f"{where} holds keys that cannot be files of a weight set: {named(sorted(unsafe))}",
+            remedy="Rename these objects, or leave them behind with `exclude:` patterns.",
+            code="source-unsafe-path",
+        )
+    if refused:
+        paths = sorted(row.path for row in refused)
+        patterns = sorted({f"*{path[-len(refused_suffix(path) or path) :]}" for path in paths})
+        raise PreconditionError(
+            f"{where} holds files that can carry code (weights are data, not code): {named(paths)}",
+            remedy=f"Leave them behind: `exclude: {json.dumps(patterns)}` on this model; its safetensors files are enough.",
+            code="source-refused-kind",
+        )
+    files.sort()
+    _check_no_file_is_a_folder(files, where)
+    if not files and excluded:
+        raise PreconditionError(
+            f"{where} holds {excluded} files and `exclude` leaves all of them behind",
+            remedy="Narrow the `exclude:` patterns; `*` also matches `/`.",
+            code="source-all-excluded",
+        )
+    return SourceListing(files=tuple(files))
+
+
+def _check_no_file_is_a_folder(files: Sequence[SourceFile], where: str) -> None:
+    paths = {file.path for file in files}
+    for file in files:
+        for parent in PurePosixPath(file.path).parents:
+            if str(parent) in paths:
+                raise PreconditionError(
+                    f"{where} holds {str(parent)!r} as a file and as the folder of {file.path!r}; no volume can hold both",
+                    remedy="Rename one of the two objects, or exclude one.",
+                    code="source-file-and-folder",
+                )
+
+
+def check_required(listing: SourceListing, where: str) -> None:
+    """What a model server needs at the root (``mover.paths.missing_required``), else ``PreconditionError``."""
+    paths = {file.path for file in listing.files}
+    missing = missing_required(paths)
+    if not missing:
+        return
+    deeper = sorted({path.rpartition("/")[0] for path in paths if path.endswith("/config.json")})
+    hint = f" {named(deeper)} holds a config.json: is that the prefix you mean?" if deeper else ""
+    raise PreconditionError(
+        f"{where} lacks {named(missing)} at its root; {len(paths)} files are there",
+        remedy=f"Put a whole model (Hugging Face layout, safetensors) under the prefix.{hint}",
+        code="source-incomplete",
+    )
+
+
+def indexes(listing: SourceListing) -> tuple[SourceFile, ...]:
+    """The shard indexes at the root; usually none or one."""
+    return tuple(file for file in listing.files if "/" not in file.path and file.path.endswith(INDEX_SUFFIX))
+
+
+def check_index(name: str, content: bytes, listing: SourceListing, where: str) -> None:
+    """Every shard that the index ``name`` maps a tensor to is in the listing, else ``PreconditionError``."""
+    try:
+        parsed = json.loads(content)
+        shards = sorted(set(parsed["weight_map"].values()))
+        known = all(isinstance(shard, str) for shard in shards)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PreconditionError(
+            f"{name} of {where} is not a shard index: no JSON object with a `weight_map`",
+            remedy="Upload the model again, or exclude the file when it does not belong to the model.",
+            code="source-bad-index",
+        ) from error
+    paths = {file.path for file in listing.files}
+    missing = [str(shard) for shard in shards if shard not in paths]
+    if missing or not known:
+        raise PreconditionError(
+            f"{where} lacks {len(missing)} of {len(shards)} shards that {name} names: {named(missing)}",
+            remedy="Finish the upload of the model, or correct `exclude:`.",
+            code="source-missing-shards",
+        )

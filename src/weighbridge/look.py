@@ -1,0 +1,175 @@
+"""Look before planning: sources, volumes, receipts, the custom resource and what Pulumi would do. Reads only."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from weighbridge.domain.digest import Json
+from weighbridge.domain.environment import Environment, Model
+from weighbridge.domain.facts import ClaimFacts, Facts, ModelFacts
+from weighbridge.domain.plan import claim_of
+from weighbridge.domain.stacks import ClusterIdentity, RegistrationInputs, StackName, StackSpec, StorageInputs
+from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
+from weighbridge.errors import Place, PreconditionError
+from weighbridge.ports import Cluster, Playbooks, Registry, Stacks, Weights
+from weighbridge.run import SpecOf
+
+Location = tuple[str, str]
+"""(claim, sub_path) of a published set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifests:
+    """The two renderings that stacks are made of."""
+
+    claim: Callable[[Model, SourceListing, int | None], Mapping[str, Json]]
+    entries: Callable[[Mapping[str, Location]], tuple[Mapping[str, Json], ...]]
+
+
+class Eyes(Protocol):
+    """The world, each part made when first asked for: ``status`` needs no passphrase, ``render`` no cluster."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+
+    @property
+    def weights(self) -> Weights: ...
+
+    @property
+    def stacks(self) -> Stacks: ...
+
+    @property
+    def playbooks(self) -> Playbooks: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def manifests(self) -> Manifests: ...
+
+
+def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
+    """Everything the plan depends on. ``PreconditionError`` (exit 3) for whatever would stop an apply."""
+    identity = ClusterIdentity(
+        uid=eyes.cluster.uid(), namespace=environment.cluster.namespace, context=environment.cluster.context
+    )
+    eyes.cluster.require_namespace()
+    eyes.registry.look((), frozenset())
+    models = _models(environment, eyes)
+    claims = storage_spec(environment, identity, eyes, models)
+    locations = {
+        model.id: (claim_of(environment, model), sub_path_of(model.id, models[model.id].listing.fingerprint))
+        for model in environment.models
+    }
+    wanted = eyes.manifests.entries(locations)
+    state = eyes.registry.look(wanted, adopt)
+    registration = registration_spec(environment, identity, wanted, adopt)
+    return Facts(
+        cluster=identity,
+        where=eyes.cluster.where,
+        models=models,
+        storage=eyes.stacks.preview(claims) if claims is not None else None,
+        registration=eyes.stacks.preview(registration),
+        entries=state.entries,
+        wanted_entries=wanted,
+        unreconciled=state.unreconciled,
+    )
+
+
+def _models(environment: Environment, eyes: Eyes) -> dict[str, ModelFacts]:
+    receipts = eyes.cluster.receipts(environment.name)
+    for index, model in enumerate(environment.models):
+        if model.storage.storage_class is not None:
+            eyes.cluster.require_storage_class(
+                model.storage.storage_class, f"models[{index}].storage.storage_class"
+            )
+    with ThreadPoolExecutor(max_workers=min(8, len(environment.models))) as pool:
+        listings = list(pool.map(eyes.weights.list, environment.models))
+    facts: dict[str, ModelFacts] = {}
+    for index, (model, listing) in enumerate(zip(environment.models, listings, strict=True)):
+        claim = eyes.cluster.claim(claim_of(environment, model))
+        _require_usable(environment, model, index, claim)
+        facts[model.id] = ModelFacts(listing=listing, claim=claim, receipt=receipts.get(model.id))
+    return facts
+
+
+def _require_usable(environment: Environment, model: Model, index: int, claim: ClaimFacts | None) -> None:
+    key = f"models[{index}].storage.existing_pvc"
+    if claim is None:
+        if model.storage.existing_pvc is None:
+            return
+        raise PreconditionError(
+            f"namespace {environment.cluster.namespace} has no PersistentVolumeClaim {model.storage.existing_pvc}",
+            remedy="make it, or leave existing_pvc out and give a storage_class: then weighbridge declares the claim",
+            place=Place(key=key),
+            code="claim-absent",
+        )
+    if claim.terminating or claim.phase == "Lost":
+        word = "is being deleted" if claim.terminating else "has lost its volume"
+        raise PreconditionError(
+            f"PersistentVolumeClaim {claim.name} {word}",
+            remedy="wait until it is gone, or restore the volume; weighbridge neither deletes nor recreates it",
+            code="claim-unusable",
+        )
+
+
+def storage_spec(
+    environment: Environment, identity: ClusterIdentity, eyes: Eyes, models: Mapping[str, ModelFacts]
+) -> StackSpec | None:
+    """The claims of ours, or ``None`` where every model names an existing one."""
+    claims = tuple(
+        eyes.manifests.claim(model, models[model.id].listing, _requested(models[model.id].claim))
+        for model in environment.models
+        if model.storage.existing_pvc is None
+    )
+    if not claims:
+        return None
+    return StackSpec(environment=environment.name, cluster=identity, inputs=StorageInputs(claims=claims))
+
+
+def registration_spec(
+    environment: Environment,
+    identity: ClusterIdentity,
+    entries: tuple[Mapping[str, Json], ...],
+    adopt: frozenset[str],
+) -> StackSpec:
+    """Our entries of the custom resource."""
+    inputs = RegistrationInputs(
+        custom_resource=environment.cluster.custom_resource, entries=entries, adopt=tuple(sorted(adopt))
+    )
+    return StackSpec(environment=environment.name, cluster=identity, inputs=inputs)
+
+
+def entries_that_hold(
+    environment: Environment, eyes: Eyes, receipts: Mapping[str, Receipt], adopt: frozenset[str]
+) -> tuple[Mapping[str, Json], ...]:
+    """What may be registered now: verified models as planned; one that did not arrive keeps the entry it has, or
+    has none. Nothing is registered before its bytes were verified.
+    """
+    arrived = eyes.manifests.entries(
+        {key: (receipt.claim, receipt.sub_path) for key, receipt in receipts.items()}
+    )
+    by_id = {str(entry["model_id"]): entry for entry in arrived}
+    standing = eyes.registry.look((), adopt).ours
+    ordered = [by_id.get(model.id) or standing.get(model.id) for model in environment.models]
+    return tuple(entry for entry in ordered if entry is not None)
+
+
+def spec_maker(environment: Environment, eyes: Eyes, facts: Facts, adopt: frozenset[str]) -> SpecOf:
+    """What ``run.execute`` declares: stacks by name, given the receipts that hold at that moment."""
+
+    def spec_of(stack: StackName, receipts: Mapping[str, Receipt]) -> StackSpec:
+        if stack is StackName.REGISTRATION:
+            entries = entries_that_hold(environment, eyes, receipts, adopt)
+            return registration_spec(environment, facts.cluster, entries, adopt)
+        spec = storage_spec(environment, facts.cluster, eyes, facts.models)
+        if spec is None:
+            raise AssertionError("a storage step without claims of ours")
+        return spec
+
+    return spec_of
+
+
+def _requested(claim: ClaimFacts | None) -> int | None:
+    return claim.requested_bytes if claim is not None else None

@@ -1,0 +1,40 @@
+"""The mover as a zipapp: the same bytes for the same sources, whenever and wherever it is built."""
+
+import hashlib
+import io
+import zipfile
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+_ENTRY = b"import sys\n\nfrom mover.__main__ import main\n\nsys.exit(main())\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a ZIP file can hold."""
+
+
+@cache
+def mover_archive() -> bytes:
+    """``mover.pyz``, to be run as ``python3 mover.pyz``; entries sorted, times fixed, compressed (a ConfigMap holds 1 MiB)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        _add(archive, "__main__.py", _ENTRY)
+        for source in sorted(_sources(), key=lambda item: item.name):
+            _add(archive, f"mover/{source.name}", source.read_bytes())
+    return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def mover_digest() -> str:
+    """``sha256:`` and 64 hex digits, of the archive's bytes."""
+    return f"sha256:{hashlib.sha256(mover_archive()).hexdigest()}"
+
+
+def _sources() -> list[Traversable]:
+    return [item for item in files("weighbridge.mover").iterdir() if item.name.endswith(".py")]
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.create_system = 3  # Unix, also where it is built on something else
+    entry.external_attr = 0o644 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, content)

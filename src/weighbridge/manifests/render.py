@@ -1,0 +1,157 @@
+"""The only place that renders: templates in, parsed Kubernetes objects out.
+
+Templates are strict about names (an unknown one is an error) and emit every value as JSON, which is YAML; so no
+value can change a manifest's structure, whatever is in it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any, TypeAlias, cast
+
+import jinja2
+import yaml
+from markupsafe import Markup
+
+from weighbridge.domain import sizing
+from weighbridge.domain.digest import Json
+from weighbridge.domain.environment import Environment, Model
+from weighbridge.domain.naming import claim_name, object_labels
+from weighbridge.domain.weights import SourceListing
+from weighbridge.errors import DefectError
+from weighbridge.manifests.contexts import ClaimContext, Context, EntryItem, ParameterItem, RegistrationContext
+from weighbridge.manifests.resources import share_dir
+
+Object: TypeAlias = dict[str, Json]
+"""One Kubernetes object, parsed."""
+
+
+def render_claim(
+    environment: Environment, model: Model, listing: SourceListing, current_size_bytes: int | None = None
+) -> Object | None:
+    """The model's PersistentVolumeClaim, or ``None`` where it uses an existing claim that is not ours to declare.
+
+    ``current_size_bytes`` is what the claim requests now. Raises ``PreconditionError`` where ``storage.size`` is too
+    small for the listing.
+    """
+    if model.storage.existing_pvc is not None:
+        return None
+    explicit = None if model.storage.size == "auto" else model.storage.size
+    return render(
+        ClaimContext(
+            name=claim_name(environment.name, model.id),
+            namespace=environment.cluster.namespace,
+            labels=object_labels(environment.name, model.id),
+            storage_class=model.storage.storage_class,
+            access_mode=model.storage.access_mode.value,
+            size=sizing.claim_size(
+                listing.total_bytes, model.storage.keep, explicit=explicit, current_bytes=current_size_bytes
+            ),
+        )
+    )
+
+
+def render_registration(environment: Environment, places: Mapping[str, tuple[str, str]]) -> Object:
+    """The ``Watsonxaiifm`` resource with our entries only: for reading and for taking the entries from, never to be
+    applied whole (that would replace the list that other teams share).
+
+    ``places``: model id → (claim, sub_path). A model without a place is left out; order is the environment file's.
+    """
+    return render(
+        RegistrationContext(
+            name=environment.cluster.custom_resource,
+            namespace=environment.cluster.namespace,
+            entries=tuple(_entry(model, *places[model.id]) for model in environment.models if model.id in places),
+        )
+    )
+
+
+def render_entries(environment: Environment, places: Mapping[str, tuple[str, str]]) -> list[Object]:
+    """Our items of ``spec.custom_foundation_models``; see ``render_registration``."""
+    spec = cast("dict[str, list[Object]]", render_registration(environment, places)["spec"])
+    return spec["custom_foundation_models"]
+
+
+def render(context: Context) -> Object:
+    """One object from its template. A template that does not give one object is our defect."""
+    values = {field.name: getattr(context, field.name) for field in fields(context)}
+    try:
+        text = jinja().get_template(context.template).render(values)
+        found = yaml.load(text, _JsonNumbers)  # noqa: S506 - a SafeLoader
+    except (jinja2.TemplateError, yaml.YAMLError) as error:
+        raise DefectError(f"template {context.template} cannot be rendered: {error}") from error
+    if not isinstance(found, dict) or "kind" not in found:
+        raise DefectError(f"template {context.template} does not give one Kubernetes object")
+    return found
+
+
+def to_yaml(value: Json, *, comment: str = "") -> str:
+    """Block-style YAML in the given key order; every line of ``comment`` becomes a comment above it."""
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    return head + "---\n" + yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True, width=110)
+
+
+@cache
+def jinja() -> jinja2.Environment:
+    """The only template environment."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(share_dir("templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, not HTML: every value goes through tojson
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["tojson"] = _to_json
+    return environment
+
+
+def _entry(model: Model, claim: str, sub_path: str) -> EntryItem:
+    return EntryItem(
+        model_id=model.id,
+        claim=claim,
+        sub_path=sub_path,
+        tags=model.tags,
+        functions=model.functions,
+        parameters=tuple(
+            ParameterItem(name=name, default=item.default, min=item.min, max=item.max, options=item.options)
+            for name, item in model.parameters.items()
+        ),
+    )
+
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""Characters that JSON lets stand bare and YAML 1.1 does not."""
+
+
+def _to_json(value: Any) -> Markup:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return Markup(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # noqa: S704 - YAML, not HTML
+
+
+class _JsonNumbers(yaml.SafeLoader):
+    """YAML 1.1 reads JSON's ``1e-05`` as a string, because it has no dot; this reads it as the number it is."""
+
+
+_JsonNumbers.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
+)
+
+
+class _Blocks(yaml.SafeDumper):
+    """Texts of several lines as literal blocks, lists indented below their key, no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - likewise
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Blocks.add_representer(str, _text)

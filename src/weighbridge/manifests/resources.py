@@ -1,0 +1,22 @@
+"""Where the files that are not Python lie: beside the package in a checkout, inside it in a wheel."""
+
+from pathlib import Path
+
+from weighbridge.errors import DefectError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_ROOTS = (_PACKAGE / "share", _PACKAGE.parent.parent)
+
+
+def share_dir(name: str) -> Path:
+    """The folder ``templates``, ``playbooks``, ``roles``, ``plugins`` or ``collections`` of this installation.
+
+    Raises ``DefectError`` where the installation lacks it.
+    """
+    for root in _ROOTS:
+        if (folder := root / name).is_dir():
+            return folder
+    raise DefectError(
+        f"this installation of weighbridge has no folder {name!r}; looked in {', '.join(str(root) for root in _ROOTS)}",
+        remedy="install the wheel again, or run from a complete checkout",
+    )

@@ -1,0 +1,176 @@
+"""Results → JSON for ``--json``: one object on standard output, ``{"type": …}`` first, names stable (docs/cli.md)."""
+
+import dataclasses
+
+from weighbridge.domain.digest import Json
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.plan import Plan, PlannedStep
+from weighbridge.domain.stacks import StackPreview, StackResult
+from weighbridge.domain.weights import Receipt
+from weighbridge.errors import InputErrors, WeighbridgeError
+from weighbridge.run import journal_facts
+from weighbridge.session import Applied, Destroyed, Status, Verified
+
+
+def plan_message(plan: Plan) -> Json:
+    """``{"type": "plan", "pending": bool, "bytes_to_move": bytes, "steps": […], "entries": […], "stacks": {…}}``."""
+    stacks = {
+        preview.stack.value: _preview(preview)
+        for preview in (plan.facts.storage, plan.facts.registration)
+        if preview
+    }
+    return {
+        "type": "plan",
+        "environment": plan.environment,
+        "cluster_uid": plan.facts.cluster.uid,
+        "digest": plan.digest,
+        "pending": plan.pending,
+        "bytes_to_move": plan.bytes_to_move,
+        "steps": [_planned(planned) for planned in plan.steps],
+        "entries": [_entry(entry) for entry in plan.facts.entries],
+        "stacks": stacks,
+    }
+
+
+def applied_message(applied: Applied, rss: int) -> Json:
+    """``{"type": "applied", "complete": bool, "changed": bool, "steps": […], "receipts": […], "errors": […]}``."""
+    receipts = [
+        result.report.receipt for result in applied.results if result.report and result.report.receipt
+    ]
+    return {
+        "type": "applied",
+        "environment": applied.plan.environment,
+        "plan": applied.plan.digest,
+        "complete": applied.complete,
+        "changed": applied.changed,
+        "seconds": round(applied.seconds, 3),
+        "max_rss_bytes": rss,
+        "steps": journal_facts(applied.results),
+        "receipts": [_receipt(receipt) for receipt in receipts],
+        "errors": [_error(failure.error) for failure in applied.failures],
+    }
+
+
+def verified_message(verified: Verified, environment: str) -> Json:
+    """``{"type": "verified", "sound": bool, "models": [{"model", "verdict", "damaged", "set_digest"}], …}``."""
+    models: list[Json] = []
+    for model_id, report in verified.reports.items():
+        failed = verified.failures.get(model_id)
+        receipt = report.receipt
+        models.append(
+            {
+                "model": model_id,
+                "verdict": None if failed or receipt is None else receipt.verdict,
+                "damaged": list(receipt.damaged) if receipt else [],
+                "set_digest": receipt.set_digest if receipt else None,
+                "mover_rss_bytes": report.mover_rss_bytes,
+                "error": _error(failed) if failed else None,
+            }
+        )
+    sound = not verified.damaged and not verified.failures
+    return {
+        "type": "verified",
+        "environment": environment,
+        "sound": sound,
+        "seconds": round(verified.seconds, 3),
+        "models": models,
+    }
+
+
+def status_message(status: Status, environment: str) -> Json:
+    """``{"type": "status", "operator": …, "models": [{"model", "registered", "claim", "receipt"}], "entries": […]}``."""
+    return {
+        "type": "status",
+        "environment": environment,
+        "namespace": status.namespace,
+        "custom_resource": status.custom_resource,
+        "operator": status.operator,
+        "unreconciled": status.unreconciled,
+        "models": [
+            {
+                "model": model.model_id,
+                "registered": model.entry is not None,
+                "entry": dict(model.entry) if model.entry else None,
+                "claim": _claim(model.claim) if model.claim else None,
+                "receipt": _receipt(model.receipt) if model.receipt else None,
+            }
+            for model in status.models
+        ],
+        "entries": [entry.model_id for entry in status.entries],
+    }
+
+
+def destroyed_message(destroyed: Destroyed, environment: str) -> Json:
+    """``{"type": "destroyed", "removed": […], "kept_claims": […]}``."""
+    removed: list[Json] = []
+    for result in (destroyed.registration, destroyed.storage):
+        removed += _changes(result) if result else []
+    return {
+        "type": "destroyed",
+        "environment": environment,
+        "removed": removed,
+        "kept_claims": list(destroyed.kept),
+        "operator": destroyed.operator,
+    }
+
+
+def error_message(error: WeighbridgeError) -> Json:
+    """``{"type": "error", "exit_code": n, "errors": [{"code", "what", "remedy", "file", "line", "column", "key"}]}``."""
+    errors: tuple[WeighbridgeError, ...] = error.errors if isinstance(error, InputErrors) else (error,)
+    return {"type": "error", "exit_code": error.exit_code, "errors": [_error(item) for item in errors]}
+
+
+def _error(error: WeighbridgeError) -> Json:
+    place = error.place
+    return {
+        "code": error.code,
+        "what": error.what,
+        "remedy": error.remedy,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "key": place.key if place else None,
+    }
+
+
+def _planned(planned: PlannedStep) -> Json:
+    return {
+        "key": planned.key,
+        "title": planned.step.title,
+        "pending": planned.pending,
+        "reason": planned.reason,
+        "bytes_to_move": planned.bytes_to_move,
+        "step": planned.step.as_json(),
+    }
+
+
+def _entry(entry: PlannedEntry) -> Json:
+    return {"model_id": entry.model_id, "fate": entry.fate, "changes": list(entry.changes)}
+
+
+def _preview(preview: StackPreview) -> Json:
+    return {
+        "unchanged": preview.unchanged,
+        "changes": [
+            {
+                "type": change.type,
+                "name": change.name,
+                "op": change.op.value,
+                "drifted": change.drifted,
+                "diffs": [dataclasses.asdict(diff) for diff in change.diffs],
+            }
+            for change in preview.changes
+        ],
+    }
+
+
+def _changes(result: StackResult) -> list[Json]:
+    return [{"type": change.type, "name": change.name, "op": change.op.value} for change in result.changes]
+
+
+def _receipt(receipt: Receipt) -> Json:
+    return {**dataclasses.asdict(receipt), "damaged": list(receipt.damaged)}
+
+
+def _claim(claim: ClaimFacts) -> Json:
+    return dataclasses.asdict(claim)

@@ -1,0 +1,95 @@
+"""Which bytes of a file are already on the volume, and which ranges are still to be fetched. Pure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Iterable, Mapping, Optional
+
+
+@dataclass(frozen=True, order=True)
+class Extent:
+    """Bytes ``[offset, offset + length)`` of a file that arrived, and the CRC-32 they arrived with."""
+
+    offset: int
+    length: int
+    crc32: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
+
+
+def plan_ranges(size: int, done: Iterable[Extent], chunk_bytes: int) -> list[tuple[int, int]]:
+    """The ranges ``[start, end)`` that ``done`` leaves of a file of ``size`` bytes, none longer than ``chunk_bytes``."""
+    ranges = []
+    position = 0
+    for stop, resume in [*((extent.offset, extent.end) for extent in sorted(done)), (size, size)]:
+        while position < stop:
+            end = min(stop, position + chunk_bytes)
+            ranges.append((position, end))
+            position = end
+        position = max(position, resume)
+    return ranges
+
+
+def non_overlapping(size: int, extents: Iterable[Extent]) -> list[Extent]:
+    """Those of ``extents`` that fit a file of ``size`` bytes, sorted; of two that overlap the earlier one stays."""
+    kept: list[Extent] = []
+    for extent in sorted(extents):
+        if extent.offset >= 0 and extent.length > 0 and extent.end <= size and (not kept or extent.offset >= kept[-1].end):
+            kept.append(extent)
+    return kept
+
+
+def journal_header(fingerprint: str) -> bytes:
+    """First line of a journal: whose it is."""
+    return _line(["weighbridge-journal", 1, fingerprint])
+
+
+def journal_line(path: str, extent: Extent) -> bytes:
+    """One extent as a line that shows by itself whether it is whole."""
+    return _line([path, extent.offset, extent.length, extent.crc32])
+
+
+def forget_line(path: str, offset: int, length: int) -> bytes:
+    """Takes back every earlier extent that overlaps these bytes: they turned out to be wrong."""
+    return _line([path, offset, length, -1])
+
+
+def read_journal(content: bytes, fingerprint: str, sizes: Mapping[str, int]) -> dict[str, list[Extent]]:
+    """The extents of each path, from a journal that may be torn, stale or another set's.
+
+    Lines that are torn or damaged, name no file of the set or do not fit it are passed over: they only cost a fetch.
+    A journal of another fingerprint is passed over whole.
+    """
+    lines = [_parse(line) for line in content.split(b"\n")]
+    found: dict[str, list[Extent]] = {path: [] for path in sizes}
+    if lines[0] != ["weighbridge-journal", 1, fingerprint]:
+        return found
+    for fields in lines[1:]:
+        if fields and len(fields) == 4 and fields[0] in sizes and all(type(field) is int for field in fields[1:]):  # noqa: PLR2004
+            extent = Extent(*fields[1:])
+            if extent.crc32 == -1:
+                kept = [other for other in found[fields[0]] if other.end <= extent.offset or other.offset >= extent.end]
+                found[fields[0]] = kept
+            else:
+                found[fields[0]].append(extent)
+    return {path: non_overlapping(sizes[path], extents) for path, extents in found.items()}
+
+
+def _line(fields: list[object]) -> bytes:
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _parse(line: bytes) -> Optional[list]:  # type: ignore[type-arg]  # JSON
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, list) and fields and isinstance(fields[0], str) else None

@@ -1,0 +1,60 @@
+"""When to stop: a signal, the deadline, or another thread's failure."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Iterable
+
+from .errors import FailedError, InterruptedByError
+
+
+class AbandonedError(Exception):
+    """This thread stops because another one failed; that one's failure is reported, not this."""
+
+
+class Control:
+    """Shared by all threads of one run. ``check`` is cheap and called at least once a buffer."""
+
+    def __init__(self, deadline_seconds: float) -> None:
+        self._event = threading.Event()
+        self._signal: int | None = None
+        self._limit = deadline_seconds
+        self._deadline = time.monotonic() + deadline_seconds
+
+    def install(self, signals: Iterable[int] = (signal.SIGTERM, signal.SIGINT)) -> None:
+        """Turn these signals into an orderly stop; a process that is PID 1 of its container would ignore them otherwise."""
+        for number in signals:
+            signal.signal(number, lambda received, _frame: self.interrupt(received))
+
+    def interrupt(self, signal_number: int) -> None:
+        self._signal = signal_number
+        self._event.set()
+
+    def abandon(self) -> None:
+        """Another thread failed: everybody stops."""
+        self._event.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise when the run has to stop: ``InterruptedByError``, ``AbandonedError``, or ``FailedError`` past the deadline."""
+        if self._event.is_set():
+            if self._signal is not None:
+                raise InterruptedByError(self._signal, signal.Signals(self._signal).name)
+            raise AbandonedError
+        if time.monotonic() > self._deadline:
+            raise FailedError(
+                "deadline",
+                f"not finished within {self._limit:g} s",
+                remedy="run again (it resumes), or raise the deadline in the environment file",
+                transient=True,
+            )
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the run lasts."""
+        self._event.wait(max(0.0, min(seconds, self._deadline - time.monotonic() + 0.01)))
+        self.check()

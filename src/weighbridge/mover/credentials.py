@@ -1,0 +1,44 @@
+"""S3 keys from a mounted Secret, read anew for every request so that a rotated Secret is picked up."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from .errors import RefusedError
+from .sigv4 import Keys
+
+ACCESS_KEY = "AWS_ACCESS_KEY_ID"
+SECRET_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a file, not a secret
+SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - likewise
+
+
+class MountedKeys:
+    """A directory with one file a key, as Kubernetes mounts a Secret; ``None`` stands for anonymous access."""
+
+    def __init__(self, directory: Optional[str]) -> None:
+        self._directory = directory
+
+    def read(self) -> Optional[Keys]:
+        """The keys as they are now; ``RefusedError`` names the file that is absent or empty."""
+        if self._directory is None:
+            return None
+        return Keys(self._file(ACCESS_KEY), self._file(SECRET_KEY), self._file(SESSION_TOKEN, required=False) or None)
+
+    def _file(self, name: str, *, required: bool = True) -> str:
+        path = os.path.join(self._directory or "", name)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                value = stream.read(16384).strip()
+        except FileNotFoundError:
+            value = ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise RefusedError(
+                "credentials-missing", f"{name} in {self._directory} cannot be read: {type(error).__name__}", remedy=_REMEDY
+            ) from error
+        if not value and required:
+            raise RefusedError("credentials-missing", f"{name} is absent from {self._directory}, or empty", remedy=_REMEDY)
+        return value
+
+
+_REMEDY = f"the credentials Secret needs the keys {ACCESS_KEY} and {SECRET_KEY} (and {SESSION_TOKEN} for temporary ones)"

@@ -1,0 +1,56 @@
+"""Failures that the mover reports, one class an exit code (``contract``: 3 precondition, 4 failed, 5 verification)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Sequence
+
+
+class MoverError(Exception):
+    """Something went wrong that a user has to hear about.
+
+    ``code`` is a stable short name in kebab-case, ``message`` one sentence on what is wrong and where, ``remedy`` what
+    would be right; ``files`` names paths of the set; ``transient`` says that running again may well succeed.
+    """
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(
+        self, code: str, message: str, *, remedy: str | None = None, files: Sequence[str] = (), transient: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+        self.files = tuple(files)
+        self.transient = transient
+
+
+class FailedError(MoverError):
+    """The work could not be finished (exit 4)."""
+
+    exit_code = 4
+
+
+class RefusedError(MoverError):
+    """Refused after looking: the source, the volume or the order is not as it must be (exit 3)."""
+
+    exit_code = 3
+
+
+class VerificationError(MoverError):
+    """Stored bytes are not the source's bytes (exit 5)."""
+
+    exit_code = 5
+
+
+class InterruptedByError(MoverError):
+    """A signal asked the mover to stop; what was done so far is kept (exit 128 + signal number)."""
+
+    def __init__(self, signal_number: int, signal_name: str) -> None:
+        super().__init__(
+            "interrupted",
+            f"stopped by {signal_name}",
+            remedy="run again: what has been fetched so far is kept and not fetched again",
+            transient=True,
+        )
+        self.signal_number = signal_number

@@ -1,0 +1,64 @@
+"""One mover at a time works on one set: an advisory lock that dies with its holder."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from types import TracebackType
+from typing import Optional
+
+from .control import Control
+from .errors import FailedError
+from .volume import Volume
+
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+
+
+class SetLock:
+    """``flock`` on an empty file of its own, which stays: removing it would race with whoever waits for it."""
+
+    def __init__(self, volume: Volume, path: str) -> None:
+        self._volume = volume
+        self._path = path
+        self._descriptor: Optional[int] = None
+
+    def __enter__(self) -> SetLock:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def try_acquire(self, *, shared: bool = False) -> Optional[bool]:
+        """``True``: ours; ``False``: somebody else's; ``None``: this file system has no locks."""
+        if self._descriptor is None:
+            self._descriptor = self._volume.open(self._path, os.O_RDWR | os.O_CREAT, create_directories=True)
+        try:
+            fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                return False
+            if error.errno in _UNSUPPORTED:
+                return None
+            raise
+        return True
+
+    def acquire(self, control: Control, wait_seconds: float, *, shared: bool = False) -> bool:
+        """Wait for the lock; ``False`` where the file system has none. ``FailedError`` (transient) when it stays taken."""
+        give_up = time.monotonic() + wait_seconds
+        while True:
+            control.check()
+            taken = self.try_acquire(shared=shared)
+            if taken is not False:
+                return bool(taken)
+            if time.monotonic() > give_up:
+                raise FailedError(
+                    "busy",
+                    f"another mover has been working on this set for more than {wait_seconds:g} s",
+                    remedy="wait until it is done, or end it; its lock goes with it",
+                    transient=True,
+                )
+            control.sleep(0.25)

@@ -1,0 +1,271 @@
+"""The order: what one run of the mover has to do, parsed strictly from ``order.json``. Pure but for reading the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+from urllib.parse import urlsplit
+
+from .errors import RefusedError
+from .paths import OURS, UnsafePathError, missing_required, refused_suffix, safe_relative, safe_set
+
+_MIB = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class OrderError(RefusedError):
+    """The order is malformed, or asks for what the mover will not do (exit 3)."""
+
+    def __init__(self, where: str, problem: str, *, remedy: Optional[str] = None) -> None:
+        super().__init__("order-refused", f"order: {where} {problem}", remedy=remedy)
+
+
+@dataclass(frozen=True)
+class OrderFile:
+    """One file as the plan saw it at the source. ``sha256`` is known only where a lock or the source attests it."""
+
+    path: str
+    size: int
+    etag: str
+    sha256: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """Where the files lie: object ``prefix + path`` of ``bucket``, addressed path-style at ``endpoint``."""
+
+    endpoint: str
+    region: str
+    bucket: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """Proxies that the environment file names; each unset one falls back to the process's environment variables."""
+
+    http: Optional[str] = None
+    https: Optional[str] = None
+    no_proxy: Optional[tuple[str, ...]] = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard to try. Sizes in bytes, times in seconds."""
+
+    chunk_bytes: int = 64 * _MIB
+    """Largest range of one request, and the most one worker loses when the process is killed."""
+    workers: int = 8
+    """Connections at a time; each costs about 1 MiB of memory."""
+    stall_seconds: float = 30
+    """A connection that delivers less than 256 KiB in this time is dropped and its range asked for again."""
+    patience_seconds: float = 300
+    """How long a range may go without one new byte before the run fails (a tenth of it before the first answer)."""
+    deadline_seconds: float = 24 * 3600
+    """The whole run."""
+    lock_wait_seconds: float = 60
+    """How long to wait for another mover that works on the same set."""
+    rotation_seconds: float = 120
+    """How long to wait for fresh credentials in the mounted Secret once the source calls the present ones expired."""
+    check_etag: str = "auto"
+    """``auto`` | ``single`` | ``all`` | ``none``: see ``checksums.py``."""
+
+
+@dataclass(frozen=True)
+class Order:
+    model_id: str
+    sub_path: str
+    fingerprint: str
+    route: str
+    source: Optional[S3Location]
+    files: tuple[OrderFile, ...]
+    """Sorted by path."""
+    limits: Limits
+    proxy: ProxySettings
+    expect_set_digest: Optional[str]
+    """The set must have this digest, where it is known beforehand (a lock, or an earlier receipt)."""
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+def read_order(path: str) -> Order:
+    """Read and parse the file; ``OrderError`` if it is not a whole, sane order."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            document = json.load(stream)
+    except OSError as error:
+        raise OrderError(path, f"cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise OrderError(path, f"is not JSON: {error}") from error
+    return parse_order(document)
+
+
+def parse_order(document: object) -> Order:
+    """Turn the JSON document into an ``Order``. Unknown keys are refused: a typing slip must not become a default."""
+    body = _Object(document, "the document")
+    if body.take("schema") != 1:
+        raise OrderError("schema", "is not 1", remedy="use the mover that was rendered together with the order")
+    model_id = _safe(body.text("model_id"), "model_id")
+    fingerprint = body.text("fingerprint")
+    if not _DIGEST.match(fingerprint):
+        raise OrderError("fingerprint", "is not 'sha256:' and 64 hex digits")
+    sub_path = _safe(body.text("sub_path"), "sub_path")
+    short = fingerprint[len("sha256:") :][:12]
+    if sub_path != f"{model_id}/{short}" or sub_path.split("/")[0] == OURS:
+        raise OrderError("sub_path", f"is not <model_id>/<first 12 of the fingerprint>, {model_id}/{short}")
+    route = body.text("route")
+    if route not in {"fetch", "push"}:
+        raise OrderError("route", "is neither 'fetch' nor 'push'")
+    expected = body.take("expect_set_digest", None)
+    if expected is not None and not (isinstance(expected, str) and _DIGEST.match(expected)):
+        raise OrderError("expect_set_digest", "is not 'sha256:' and 64 hex digits")
+    source = body.take("source", None)
+    order = Order(
+        model_id=model_id,
+        sub_path=sub_path,
+        fingerprint=fingerprint,
+        route=route,
+        source=None if source is None else _source(source),
+        files=_files(body.take("files")),
+        limits=_limits(body.take("limits", {})),
+        proxy=_proxy(body.take("proxy", {})),
+        expect_set_digest=expected,
+    )
+    body.finish()
+    return order
+
+
+def _source(document: object) -> S3Location:
+    body = _Object(document, "source")
+    if body.text("kind") != "s3":
+        raise OrderError("source.kind", "is not 's3'")
+    endpoint = body.text("endpoint").rstrip("/")
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.username:
+        raise OrderError("source.endpoint", "is not an http(s) URL without path, query and user")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise OrderError("source.endpoint", "has a malformed port") from error
+    bucket = body.text("bucket")
+    if not bucket or "/" in bucket or bucket in {".", ".."}:
+        raise OrderError("source.bucket", "is not a bucket name")
+    location = S3Location(endpoint, body.text("region", "us-east-1"), bucket, body.text("prefix", ""))
+    body.finish()
+    return location
+
+
+def _files(document: object) -> tuple[OrderFile, ...]:
+    if not isinstance(document, list) or not document:
+        raise OrderError("files", "is not a list of at least one file")
+    files = []
+    for index, item in enumerate(document):
+        row = _Object(item, f"files[{index}]")
+        sha256 = row.take("sha256", None)
+        if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256)):
+            raise OrderError(f"files[{index}].sha256", "is not 64 hex digits")
+        files.append(OrderFile(row.text("path"), row.natural("size"), row.text("etag").strip('"'), sha256))
+        row.finish()
+    files.sort(key=lambda file: file.path)
+    try:
+        paths = safe_set(file.path for file in files)
+    except UnsafePathError as error:
+        raise OrderError("files", str(error)) from error
+    for path in paths:
+        if refused_suffix(path):
+            raise OrderError("files", f"names {path!r}: a {refused_suffix(path)} file may run code when it is loaded",
+                             remedy="keep it out with `exclude`; weights come as safetensors")  # fmt: skip
+    missing = missing_required(paths)
+    if missing:
+        raise OrderError("files", f"lacks what a custom foundation model needs: {', '.join(missing)}")
+    return tuple(files)
+
+
+def _limits(document: object) -> Limits:
+    body = _Object(document, "limits")
+    default = Limits()
+    limits = Limits(
+        chunk_bytes=body.natural("chunk_bytes", default.chunk_bytes),
+        workers=body.natural("workers", default.workers),
+        stall_seconds=body.seconds("stall_seconds", default.stall_seconds),
+        patience_seconds=body.seconds("patience_seconds", default.patience_seconds),
+        deadline_seconds=body.seconds("deadline_seconds", default.deadline_seconds),
+        lock_wait_seconds=body.seconds("lock_wait_seconds", default.lock_wait_seconds),
+        rotation_seconds=body.seconds("rotation_seconds", default.rotation_seconds),
+        check_etag=body.text("check_etag", default.check_etag),
+    )
+    body.finish()
+    if limits.chunk_bytes < 1 << 16:
+        raise OrderError("limits.chunk_bytes", "is below 65536")
+    if not 1 <= limits.workers <= 64:  # noqa: PLR2004 - beyond this, memory and the server suffer, not the clock
+        raise OrderError("limits.workers", "is not between 1 and 64")
+    if limits.check_etag not in {"auto", "single", "all", "none"}:
+        raise OrderError("limits.check_etag", "is none of auto, single, all, none")
+    return limits
+
+
+def _proxy(document: object) -> ProxySettings:
+    body = _Object(document, "proxy")
+    hosts = body.take("no_proxy", None)
+    if hosts is not None and not (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
+        raise OrderError("proxy.no_proxy", "is not a list of text")
+    settings = ProxySettings(
+        http=body.text("http", "") or None, https=body.text("https", "") or None, no_proxy=None if hosts is None else tuple(hosts)
+    )
+    body.finish()
+    return settings
+
+
+def _safe(path: str, where: str) -> str:
+    try:
+        return safe_relative(path)
+    except UnsafePathError as error:
+        raise OrderError(where, str(error)) from error
+
+
+_REQUIRED: Any = object()
+
+
+class _Object:
+    """A JSON object of which every key must be taken, and taken with its type."""
+
+    def __init__(self, document: object, where: str) -> None:
+        if not isinstance(document, Mapping):
+            raise OrderError(where, "is not an object")
+        self._rest = dict(document)
+        self._where = "" if where == "the document" else where + "."
+
+    def take(self, key: str, default: Any = _REQUIRED) -> Any:  # noqa: ANN401 - JSON
+        value = self._rest.pop(key, default)
+        if value is _REQUIRED:
+            raise OrderError(self._where + key, "is missing")
+        return value
+
+    def text(self, key: str, default: Any = _REQUIRED) -> str:  # noqa: ANN401 - text or the mark of a required key
+        value = self.take(key, default)
+        if value is None and default is not _REQUIRED:
+            return str(default)
+        if not isinstance(value, str) or any(ord(character) < ord(" ") for character in value):
+            raise OrderError(self._where + key, "is not plain text")
+        return value
+
+    def natural(self, key: str, default: Any = _REQUIRED) -> int:  # noqa: ANN401 - likewise
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            raise OrderError(self._where + key, "is not a natural number")
+        return value
+
+    def seconds(self, key: str, default: float) -> float:
+        value = self.take(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:  # noqa: PLR2004 - ~30 years
+            raise OrderError(self._where + key, "is not a positive number of seconds")
+        return float(value)
+
+    def finish(self) -> None:
+        if self._rest:
+            raise OrderError(self._where + min(map(str, self._rest)), "is not a known key")

@@ -1,0 +1,82 @@
+"""How long to keep asking a source that fails: until nothing new has come for too long."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Protocol, TypeVar
+
+from .control import Control
+from .errors import FailedError
+from .s3 import S3Source, TryAgain
+
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 20.0
+_NOTE_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class Jitter(Protocol):
+    """``random.uniform``: spreads retries, so that many workers do not come back at the same moment."""
+
+    def __call__(self, low: float, high: float, /) -> float: ...
+
+
+class Persistence:
+    """Retry policy of one run, shared by its workers."""
+
+    def __init__(self, source: S3Source, seconds: float, control: Control, note: Callable[[str], None], jitter: Jitter) -> None:
+        self._source = source
+        self._seconds = seconds
+        self._control = control
+        self._note = note
+        self._jitter = jitter
+        self._noted = -_NOTE_SECONDS
+
+    def patience(self) -> Patience:
+        return Patience(self)
+
+    def insist(self, ask: Callable[[], T]) -> T:
+        """The answer to ``ask``, asked again as long as it raises ``TryAgain`` and patience lasts."""
+        patience = self.patience()
+        while True:
+            try:
+                return ask()
+            except TryAgain as problem:
+                patience.wait(problem)
+
+    def wait(self, problem: TryAgain, failures: int, idle: float) -> None:
+        """Sleep before the next try, or raise ``FailedError`` (transient) when ``idle`` seconds are too long.
+
+        A source that never answered in this run gets a tenth of the time: that is a wrong address more often than an outage.
+        """
+        limit = self._seconds if self._source.answered else self._seconds / 10
+        if idle >= limit:
+            raise FailedError(
+                "source-unreachable",
+                f"{problem}; nothing new for {idle:.0f} s",
+                remedy="check endpoint, name resolution, proxy, NetworkPolicy and the source itself, then run again (it resumes)",
+                transient=True,
+            ) from problem
+        now = time.monotonic()
+        if now - self._noted >= _NOTE_SECONDS:
+            self._noted = now
+            self._note(f"{problem}; trying again")
+        longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(failures, 10))
+        self._control.sleep(self._jitter(longest / 4, longest))
+
+
+class Patience:
+    """One worker's patience with one range; every new byte renews it."""
+
+    def __init__(self, persistence: Persistence) -> None:
+        self._persistence = persistence
+        self.progressed()
+
+    def progressed(self) -> None:
+        self._since = time.monotonic()
+        self._failures = 0
+
+    def wait(self, problem: TryAgain) -> None:
+        self._persistence.wait(problem, self._failures, time.monotonic() - self._since)
+        self._failures += 1

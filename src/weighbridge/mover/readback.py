@@ -1,0 +1,127 @@
+"""Reading stored bytes: the digest of a file on the volume, and the headers of its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from typing import Callable, Optional, Sequence
+
+from . import safetensors_header
+from .checksums import Check
+from .chunks import Extent
+from .control import Control
+from .errors import RefusedError
+from .safetensors_header import HeaderError
+from .volume import Volume
+
+_BUFFER = 1 << 20
+_INDEX = ".safetensors.index.json"
+_MAX_INDEX = 64 << 20
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    sha256: str
+    size: int
+    wrong: tuple[Extent, ...]
+    """Extents whose stored bytes are not those that arrived."""
+
+
+def read_back(
+    descriptor: int, control: Control, *, extents: Sequence[Extent] = (), check: Optional[Check] = None, count: Callable[[int], None] = lambda _: None
+) -> ReadBack:
+    """Read the whole file once, from the device where the kernel lets go of its cached pages.
+
+    ``extents`` are sorted and without overlap; each one's CRC-32 is compared. ``check`` is fed with every byte;
+    ``count`` hears how many bytes each step read.
+    """
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(_BUFFER))
+    wrong = []
+    pending = list(reversed(extents))
+    crc = 0
+    position = 0
+    while True:
+        control.check()
+        room = _BUFFER
+        if pending:  # never read across the border of an extent, so that each CRC takes whole buffers
+            border = pending[-1].offset if position < pending[-1].offset else pending[-1].end
+            room = min(room, border - position)
+        got = os.preadv(descriptor, [buffer[:room]], position)
+        if not got:
+            break
+        data = buffer[:got]
+        digest.update(data)
+        if check is not None:
+            check.update(data)
+        if pending and position >= pending[-1].offset:
+            crc = zlib.crc32(data, crc)
+        position += got
+        count(got)
+        if pending and position == pending[-1].end:
+            extent = pending.pop()
+            if crc != extent.crc32:
+                wrong.append(extent)
+            crc = 0
+    wrong.extend(pending)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    return ReadBack(digest.hexdigest(), position, tuple(wrong))
+
+
+def check_weights(volume: Volume, location: Callable[[str], str], paths: Sequence[str]) -> None:
+    """Every safetensors header is sane, and every index names shards that exist and hold its tensors.
+
+    ``location`` tells where on the volume a path of the set lies now. Raises ``RefusedError`` that names the file.
+    """
+    tensors = {}
+    for path in paths:
+        if path.endswith(".safetensors"):
+            tensors[path] = _header(volume, location(path), path).tensors
+    for path in paths:
+        if path.endswith(_INDEX):
+            _check_index(path, volume.read(location(path), _MAX_INDEX), tensors)
+
+
+def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
+    descriptor = volume.open(place, os.O_RDONLY)
+    try:
+        size = os.fstat(descriptor).st_size
+        prefix = os.pread(descriptor, safetensors_header.PREFIX, 0)
+        length = safetensors_header.header_length(prefix, size)
+        head = prefix
+        while len(head) < safetensors_header.PREFIX + length:
+            more = os.pread(descriptor, safetensors_header.PREFIX + length - len(head), len(head))
+            if not more:
+                break
+            head += more
+        return safetensors_header.check(head, size)
+    except HeaderError as error:
+        raise _unfit(path, f"its safetensors header is not sound: {error}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _check_index(path: str, content: Optional[bytes], tensors: dict[str, frozenset[str]]) -> None:
+    try:
+        weight_map = json.loads((content or b"").decode())["weight_map"]
+        pairs = [(str(name), str(shard)) for name, shard in weight_map.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unfit(path, "it is not a safetensors index") from error
+    folder = path.rpartition("/")[0]
+    for name, shard in pairs:
+        held = tensors.get(f"{folder}/{shard}" if folder else shard)
+        if held is None:
+            raise _unfit(path, f"it names the shard {shard}, which is not in the set")
+        if name not in held:
+            raise _unfit(path, f"it places the tensor {name} in {shard}, which does not hold it")
+
+
+def _unfit(path: str, why: str) -> RefusedError:
+    return RefusedError(
+        "weights-refused", f"{path}: {why}", remedy="mend the file at the source, then plan and apply again", files=[path]
+    )

@@ -1,0 +1,141 @@
+"""The receipt on the volume: which bytes a published set has, file by file."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Mapping, Optional
+
+from .order import Order
+from .paths import safe_set
+from .weightset import set_digest
+
+MAX_BYTES = 64 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class ReceiptError(ValueError):
+    """The document is not a sound receipt; the message says why."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file: its bytes, and the ETag of the source that they came from."""
+
+    path: str
+    size: int
+    sha256: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class SetReceipt:
+    """Full manifest of one set. Digest and totals follow from the rows."""
+
+    model_id: str
+    sub_path: str
+    fingerprint: str
+    route: str
+    rows: tuple[Row, ...]
+    """Sorted by path."""
+    published_at: str
+    """RFC 3339, UTC."""
+
+    @property
+    def set_digest(self) -> str:
+        return set_digest((row.path, row.size, row.sha256) for row in self.rows)
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(row.size for row in self.rows)
+
+    def digests(self) -> dict[str, str]:
+        """Path to SHA-256."""
+        return {row.path: row.sha256 for row in self.rows}
+
+
+def receipt_for(order: Order, digests: Mapping[str, str], published_at: Optional[str] = None) -> SetReceipt:
+    """The receipt of the order's files with these digests, published now unless said otherwise."""
+    return SetReceipt(
+        model_id=order.model_id,
+        sub_path=order.sub_path,
+        fingerprint=order.fingerprint,
+        route=order.route,
+        rows=tuple(Row(file.path, file.size, digests[file.path], file.etag) for file in order.files),
+        published_at=published_at or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def encode_receipt(receipt: SetReceipt) -> bytes:
+    """JSON, one line a file so that a person can read and compare it."""
+    head = {
+        "schema": 1,
+        "model_id": receipt.model_id,
+        "sub_path": receipt.sub_path,
+        "fingerprint": receipt.fingerprint,
+        "route": receipt.route,
+        "set_digest": receipt.set_digest,
+        "total_bytes": receipt.total_bytes,
+        "published_at": receipt.published_at,
+    }
+    rows = ",\n".join(json.dumps({"path": r.path, "size": r.size, "sha256": r.sha256, "etag": r.etag}) for r in receipt.rows)
+    return f"{json.dumps(head)[:-1]}, \"files\": [\n{rows}\n]}}\n".encode()
+
+
+def parse_receipt(content: bytes) -> SetReceipt:
+    """Parse and check: the set digest must follow from the rows. Raises ``ReceiptError``."""
+    try:
+        document = json.loads(content.decode())
+        if document["schema"] != 1:
+            message = "it has another schema"
+            raise ReceiptError(message)
+        rows = tuple(_row(item) for item in document["files"])
+        texts = [_text(document, key) for key in ("model_id", "sub_path", "fingerprint", "route")]
+        receipt = SetReceipt(*texts, rows=rows, published_at=_text(document, "published_at"))  # type: ignore[misc]  # four texts
+        if tuple(row.path for row in rows) != safe_set(row.path for row in rows):
+            message = "its files are not sorted by path"
+            raise ReceiptError(message)
+    except ReceiptError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"it is malformed: {type(error).__name__}: {error}"
+        raise ReceiptError(message) from error
+    if (receipt.set_digest, receipt.total_bytes) != (document.get("set_digest"), document.get("total_bytes")):
+        message = "its set digest does not follow from its files"
+        raise ReceiptError(message)
+    return receipt
+
+
+def contradiction(receipt: SetReceipt, order: Order) -> Optional[str]:
+    """How the receipt differs from what the order asks for, or ``None`` if it attests just that."""
+    if receipt.fingerprint != order.fingerprint:
+        return f"it attests fingerprint {receipt.fingerprint}, the order wants {order.fingerprint}"
+    if receipt.sub_path != order.sub_path:
+        return f"it attests {receipt.sub_path}, the order wants {order.sub_path}"
+    ordered = [(file.path, file.size, file.etag) for file in order.files]
+    if [(row.path, row.size, row.etag) for row in receipt.rows] != ordered:
+        return "it lists other files than the order"
+    wrong = [file.path for file in order.files if file.sha256 and receipt.digests()[file.path] != file.sha256]
+    if wrong:
+        return f"it attests another content of {wrong[0]} than the order"
+    if order.expect_set_digest and receipt.set_digest != order.expect_set_digest:
+        return f"it attests set {receipt.set_digest}, the order wants {order.expect_set_digest}"
+    return None
+
+
+def _row(item: Any) -> Row:  # noqa: ANN401 - JSON
+    size, sha256 = item["size"], _text(item, "sha256")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not _SHA256.match(sha256):
+        message = "a row has no sane size and sha256"
+        raise ReceiptError(message)
+    return Row(_text(item, "path"), size, sha256, _text(item, "etag"))
+
+
+def _text(document: Any, key: str) -> str:  # noqa: ANN401 - JSON
+    value = document[key]
+    if not isinstance(value, str):
+        message = f"{key} is not text"
+        raise ReceiptError(message)
+    return value

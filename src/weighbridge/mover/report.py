@@ -1,0 +1,140 @@
+"""What the mover says: JSON lines on standard output, and one short result in the container's termination message."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Callable, Deque, Optional, TextIO, Tuple
+
+from .errors import MoverError
+
+TERMINATION_BYTES = 4096
+"""Kubernetes keeps no more (Kubernetes, "Determine the Reason for Pod Failure")."""
+NAMED_FILES = 20
+"""At most so many paths in a result; the event stream names them all."""
+_INTERVAL = 0.5
+_WINDOW = 5.0
+
+
+@dataclass
+class Result:
+    """What came of a run; the counters are also what a failed run got done."""
+
+    outcome: str = "failed"
+    set_digest: Optional[str] = None
+    files: int = 0
+    total_bytes: int = 0
+    bytes_fetched: int = 0
+    bytes_resumed: int = 0
+    files_repaired: list[str] = field(default_factory=list)
+    published_at: Optional[str] = None
+
+
+class Reporter:
+    """Writes events, one JSON object a line; safe to call from any thread."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._started = clock()
+        self._spoken: dict[str, float] = {}
+        self._samples: dict[str, Deque[Tuple[float, int]]] = {}
+
+    def progress(self, phase: str, done: int, total: int, *, final: bool = False) -> None:
+        """Bytes done of this phase. At most one line each half second goes out, and the last one always does."""
+        now = self._clock()
+        with self._lock:
+            samples = self._samples.setdefault(phase, deque([(self._clock(), done)]))
+            if not final and now - self._spoken.get(phase, -_INTERVAL) < _INTERVAL:
+                return
+            self._spoken[phase] = now
+            samples.append((now, done))
+            while len(samples) > 2 and now - samples[0][0] > _WINDOW:  # noqa: PLR2004 - a rate needs two samples
+                samples.popleft()
+            elapsed = now - samples[0][0]
+            rate = (done - samples[0][1]) / elapsed if elapsed > 0 else 0.0
+            self._write({"event": "progress", "phase": phase, "bytes": done, "total": total, "rate": round(rate)})
+
+    def file(self, path: str, size: int, sha256: str) -> None:
+        """This file's stored bytes have been read and have this digest."""
+        with self._lock:
+            self._write({"event": "file", "path": path, "size": size, "sha256": sha256})
+
+    def problem(self, path: str, reason: str) -> None:
+        """``damaged``, ``missing`` or ``extra``: what is wrong with one file of a published or pushed set."""
+        with self._lock:
+            self._write({"event": "problem", "path": path, "reason": reason})
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._write({"event": "note", "text": text})
+
+    def result(self, result: Result, error: Optional[MoverError], termination: Optional[str]) -> None:
+        """The last line, and the same as the termination message. Failing to write the latter is noted, not fatal."""
+        message = termination_message(result, error, seconds=self._clock() - self._started)
+        with self._lock:
+            self._write({"event": "result", **message})
+        if termination is None:
+            return
+        try:
+            with open(termination, "wb") as stream:
+                stream.write(encode(message))
+        except OSError as problem:
+            print(f"termination message not written to {termination}: {problem.strerror}", file=sys.stderr)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(event, separators=(",", ":")) + "\n")
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):  # whoever listened has gone: the work matters more than its log
+            pass
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def termination_message(result: Result, error: Optional[MoverError], *, seconds: float) -> dict[str, Any]:
+    """The result as a JSON object of at most 4096 bytes: lists and sentences are shortened until it fits."""
+    message: dict[str, Any] = {
+        "schema": 1,
+        "outcome": "failed" if error else result.outcome,
+        "set_digest": result.set_digest,
+        "files": result.files,
+        "total_bytes": result.total_bytes,
+        "bytes_fetched": result.bytes_fetched,
+        "bytes_resumed": result.bytes_resumed,
+        "files_repaired": sorted(result.files_repaired)[:NAMED_FILES],
+        "seconds": round(seconds, 3),
+        "max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "published_at": result.published_at,
+        "error": None,
+    }
+    if error:
+        message["error"] = {
+            "code": error.code,
+            "message": error.message,
+            "remedy": error.remedy,
+            "files": list(error.files[:NAMED_FILES]),
+            "transient": error.transient,
+        }
+    while len(encode(message)) > TERMINATION_BYTES:
+        _shorten(message)
+    return message
+
+
+def _shorten(message: dict[str, Any]) -> None:
+    lists = [message["files_repaired"]] + ([message["error"]["files"]] if message["error"] else [])
+    longest = max(lists, key=lambda names: len(json.dumps(names)))
+    if longest:
+        longest.pop()
+        return
+    error = message["error"]
+    key = max(("message", "remedy"), key=lambda name: len(json.dumps(error[name] or "")))
+    error[key] = error[key][: len(error[key]) // 2] + "…"

@@ -1,0 +1,285 @@
+"""The source as S3 serves it: facts of an object, ranges of it, and what each refusal means."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Callable, Iterator, Mapping, NoReturn, Optional, Tuple
+
+from .control import Control
+from .credentials import MountedKeys
+from .errors import FailedError, MoverError, RefusedError
+from .order import OrderFile, S3Location
+from .sigv4 import Keys, canonical_query, object_target, signed_headers
+from .transport import NETWORK_ERRORS, Lane, Stalled
+
+_RETRIED = {408, 425, 429, 500, 502, 503, 504}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
+_CHANGED = (
+    "the source is being written to: wait until it is complete, then plan and apply again (the set gets a new fingerprint)"
+)
+_ERROR_BYTES = 1 << 16
+
+
+class TryAgain(Exception):  # noqa: N818 - a signal to the retry loop, not a failure
+    """The request failed in a way that often passes; the text says how."""
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What the source attests of an object's content (``checksums.py`` makes checks of it)."""
+
+    checksums: Mapping[str, str]
+    """Algorithm (``crc32``, ``sha256`` …) to base64, as ``x-amz-checksum-*`` gives it."""
+    composite: bool
+    """The checksums are of the concatenated part checksums."""
+    encryption: str
+    """``x-amz-server-side-encryption``, or ``customer`` for SSE-C, or empty."""
+    server: str
+
+
+class S3Source:
+    """Reads one location. Thread-safe; each thread brings its own ``Lane``."""
+
+    def __init__(self, location: S3Location, keys: MountedKeys, control: Control, note: Callable[[str], None], rotation_seconds: float) -> None:
+        self._location = location
+        self._mounted = keys
+        self._control = control
+        self._note = note
+        self._rotation_seconds = rotation_seconds
+        self._lock = threading.Lock()
+        self._skew = timedelta()
+        self._said: set[str] = set()
+        self.answered = False
+        """Whether the source has given one good answer in this run."""
+
+    def facts(self, lane: Lane, file: OrderFile) -> ObjectFacts:
+        """HEAD the object: it is still the one the plan saw, and this is what it attests."""
+        fields = {"If-Match": f'"{file.etag}"', "x-amz-checksum-mode": "ENABLED"}
+        response = self._exchange(lane, "HEAD", file, fields, {})
+        if response.status == http.client.OK:
+            self._same_object(response, file)
+            if response.getheader("Content-Length") != str(file.size):
+                raise _changed(file, f"its size is {response.getheader('Content-Length')} bytes, not {file.size}")
+            self.answered = True
+            return _facts(response)
+        if response.status == http.client.PRECONDITION_FAILED:
+            raise _changed(file, "its ETag is another")
+        # A HEAD has no body to tell why: ask again in a way that has.
+        with self.range(lane, file, 0, min(1, file.size)):
+            pass
+        lane.close()
+        return ObjectFacts({}, composite=False, encryption="", server="")
+
+    def part_size(self, lane: Lane, file: OrderFile, parts: int) -> Optional[int]:
+        """The part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else ``None``."""
+        sizes = []
+        for number in (1, parts):
+            response = self._exchange(lane, "HEAD", file, {"If-Match": f'"{file.etag}"'}, {"partNumber": str(number)})
+            if response.status not in {http.client.OK, http.client.PARTIAL_CONTENT}:
+                return None
+            sizes.append(int(response.getheader("Content-Length") or 0))
+        first, last = sizes
+        return first if first and 0 < last <= first and first * (parts - 1) + last == file.size else None
+
+    @contextlib.contextmanager
+    def range(self, lane: Lane, file: OrderFile, start: int, end: int) -> Iterator[http.client.HTTPResponse]:
+        """The bytes ``[start, end)`` of the object, as a response to read from with ``lane.read_into``."""
+        fields = {"If-Match": f'"{file.etag}"', "Accept-Encoding": "identity"}
+        if end > start:
+            fields["Range"] = f"bytes={start}-{end - 1}"
+        response = self._exchange(lane, "GET", file, fields, {})
+        whole = start == 0 and end == file.size
+        if response.status == http.client.OK and not whole:
+            lane.close()
+            raise FailedError("source-no-ranges", f"{self._location.endpoint} ignores Range requests",
+                              remedy="use the source's own S3 endpoint, not a cache or proxy that cannot serve ranges")  # fmt: skip
+        if response.status not in {http.client.OK, http.client.PARTIAL_CONTENT}:
+            self._refuse(response, lane, file)
+        self._same_object(response, file)
+        if response.status == http.client.PARTIAL_CONTENT and response.getheader("Content-Range") != f"bytes {start}-{end - 1}/{file.size}":
+            lane.close()
+            raise _changed(file, f"asked for bytes {start}-{end - 1}/{file.size}, got {response.getheader('Content-Range')}")
+        self.answered = True
+        try:
+            yield response
+        except BaseException:
+            lane.close()
+            raise
+        lane.finish(response)
+
+    def read(self, lane: Lane, response: http.client.HTTPResponse, view: memoryview) -> int:
+        """Bytes put into ``view``, at least one; ``TryAgain`` when the connection fails or the body ends too early."""
+        try:
+            count = lane.read_into(response, view)
+        except NETWORK_ERRORS + (Stalled,) as error:
+            raise self._unreached(error, lane) from error
+        if not count:
+            message = f"{self._location.endpoint} ended its answer too early"
+            raise TryAgain(message)
+        return count
+
+    def _exchange(self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str]) -> http.client.HTTPResponse:
+        """One request, repeated where the answer says how to do better: rotated keys, or the server's own clock."""
+        rotation_ends: Optional[float] = None
+        corrected = False
+        while True:
+            self._control.check()
+            keys = self._mounted.read()
+            response = self._send(lane, method, file, fields, query, keys)
+            if response.status not in {http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+                return response
+            code, text = _error_body(response, lane)
+            if code == "RequestTimeTooSkewed" and not corrected:
+                corrected = self._adopt_clock(response)
+                continue
+            if keys is not None and self._mounted.read() != keys:
+                continue
+            if code in _EXPIRED:
+                rotation_ends = rotation_ends or time.monotonic() + self._rotation_seconds
+                if time.monotonic() < rotation_ends:
+                    self._note_once("the source calls the credentials expired: waiting for the mounted Secret to be renewed")
+                    self._control.sleep(2)
+                    continue
+            if method == "HEAD":
+                return response
+            raise self._denied(response, code, text, file)
+
+    def _send(
+        self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str], keys: Optional[Keys]
+    ) -> http.client.HTTPResponse:
+        target = object_target(self._location.bucket, self._location.prefix + file.path)
+        headers = {**fields, "Host": lane.host, "User-Agent": "weighbridge-mover"}
+        if keys is not None:
+            now = datetime.now(timezone.utc) + self._skew
+            headers = signed_headers(method, lane.host, target, query, headers, keys, self._location.region, now)
+        try:
+            response = lane.request(method, target + (f"?{canonical_query(query)}" if query else ""), headers)
+            if method == "HEAD":
+                response.read()
+                lane.finish(response)
+        except NETWORK_ERRORS + (Stalled,) as error:
+            lane.close()
+            raise self._unreached(error, lane) from error
+        if response.status in _RETRIED:
+            code, text = _error_body(response, lane)
+            message = f"{self._location.endpoint} answers {response.status} {code or response.reason}{f': {text}' if text else ''}"
+            raise TryAgain(message)
+        return response
+
+    def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
+        etag = (response.getheader("ETag") or "").strip().strip('"')
+        if etag and etag != file.etag:
+            raise _changed(file, f"its ETag is {etag}, not {file.etag}")
+
+    def _unreached(self, error: BaseException, lane: Lane) -> Exception:
+        """A connection that failed: for people, and final where waiting cannot help."""
+        where = self._location.endpoint
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return RefusedError("tls-untrusted", f"{where}: its certificate is not trusted: {error.verify_message}",
+                                remedy="put the authority that signed it into trust.ca_bundle")  # fmt: skip
+        if isinstance(error, Stalled):
+            return TryAgain(f"{where} stalled")
+        if isinstance(error, socket.gaierror):
+            return TryAgain(f"the name of {where} does not resolve: {error.strerror}")
+        if isinstance(error, socket.timeout):
+            return TryAgain(f"{where} does not answer in time")
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        return TryAgain(f"{where}{lane.via()}: {text}")
+
+    def _adopt_clock(self, response: http.client.HTTPResponse) -> bool:
+        try:
+            server = parsedate_to_datetime(response.getheader("Date") or "")
+        except (TypeError, ValueError):
+            return True
+        if server.tzinfo is None:
+            server = server.replace(tzinfo=timezone.utc)
+        with self._lock:
+            self._skew = server - datetime.now(timezone.utc)
+        self._note_once(f"{_skew_text(self._skew)}: requests are signed with the source's time; set the node's clock (NTP)")
+        return True
+
+    def _note_once(self, text: str) -> None:
+        with self._lock:
+            if text in self._said:
+                return
+            self._said.add(text)
+        self._note(text)
+
+    def _denied(self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile) -> MoverError:
+        where = f"{self._location.endpoint}, bucket {self._location.bucket}"
+        if code == "RequestTimeTooSkewed":
+            return RefusedError("clock-skew", f"{where}: the clocks differ too much: {_skew_text(self._skew)}",
+                                remedy="set the node's clock (NTP)", files=[file.path])  # fmt: skip
+        if code in _EXPIRED:
+            return RefusedError("credentials-expired", f"{where}: the credentials have expired ({code})",
+                                remedy="renew the keys in the credentials Secret, then run again (it resumes)", transient=True)  # fmt: skip
+        if code in {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}:
+            return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
+                                remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
+        return RefusedError(
+            "credentials-refused",
+            f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",
+            remedy="check access key, secret key, and the permission s3:GetObject on the prefix",
+            files=[file.path],
+        )
+
+    def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
+        code, text = _error_body(response, lane)
+        if response.status in {http.client.PRECONDITION_FAILED, http.client.REQUESTED_RANGE_NOT_SATISFIABLE}:
+            raise _changed(file, "its ETag is another" if response.status == http.client.PRECONDITION_FAILED else "it has become shorter")
+        if response.status == http.client.NOT_FOUND:
+            thing = f"bucket {self._location.bucket}" if code == "NoSuchBucket" else f"{self._location.prefix}{file.path}"
+            raise RefusedError("source-missing", f"{self._location.endpoint} has no {thing} (any more)", remedy=_CHANGED, files=[file.path])
+        if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
+            region = response.getheader("x-amz-bucket-region")
+            raise RefusedError(
+                "source-region",
+                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
+                remedy="set the source's region and the endpoint that belongs to it",
+            )
+        raise FailedError(
+            "source-refused", f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}"
+        )
+
+
+def _facts(response: http.client.HTTPResponse) -> ObjectFacts:
+    prefix = "x-amz-checksum-"
+    offered = {name.lower()[len(prefix) :]: value for name, value in response.getheaders() if name.lower().startswith(prefix)}
+    kind = offered.pop("type", "").upper()
+    customer = response.getheader("x-amz-server-side-encryption-customer-algorithm")
+    return ObjectFacts(
+        checksums=offered,
+        composite=kind == "COMPOSITE" or any("-" in value for value in offered.values()),
+        encryption="customer" if customer else response.getheader("x-amz-server-side-encryption") or "",
+        server=response.getheader("Server") or "",
+    )
+
+
+def _error_body(response: http.client.HTTPResponse, lane: Lane) -> Tuple[str, str]:
+    """Code and message of S3's error document; empty where there is none."""
+    try:
+        body = response.read(_ERROR_BYTES).decode(errors="replace")
+    except NETWORK_ERRORS:
+        body = ""
+    lane.close()
+    found = [re.search(f"<{tag}>([^<]*)</{tag}>", body) for tag in ("Code", "Message")]
+    code, message = (match.group(1).strip() if match else "" for match in found)
+    return code, message[:300]
+
+
+def _changed(file: OrderFile, how: str) -> RefusedError:
+    return RefusedError("source-changed", f"the source changed since the plan: {file.path}: {how}", remedy=_CHANGED, files=[file.path])
+
+
+def _skew_text(skew: timedelta) -> str:
+    seconds = round(abs(skew).total_seconds())
+    return f"this node's clock is {seconds} s {'behind' if skew > timedelta() else 'ahead of'} the source's"

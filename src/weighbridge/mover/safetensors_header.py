@@ -1,0 +1,149 @@
+"""The header of a safetensors file: is it sane, and does it describe exactly the bytes that follow? Pure.
+
+Format: https://github.com/huggingface/safetensors, "Format": eight bytes little-endian length N, N bytes of JSON, then
+the buffer, which the tensors cover without holes or overlaps.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+PREFIX = 8
+"""Bytes of the length field."""
+MAX_HEADER = 100_000_000
+"""Bytes; the reference implementation's own limit."""
+
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+
+
+class HeaderError(ValueError):
+    """The file is not a whole, well-formed safetensors file; the message says why."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says: tensor names, and the free-form string metadata (``{"format": "pt"}`` as a rule)."""
+
+    tensors: frozenset[str]
+    metadata: Mapping[str, str]
+
+
+def header_length(prefix: bytes, size: int) -> int:
+    """Bytes of JSON that follow the 8-byte ``prefix`` of a file of ``size`` bytes; ``HeaderError`` if absurd."""
+    if size < PREFIX or len(prefix) < PREFIX:
+        message = f"only {min(size, len(prefix))} bytes: too short for a header"
+        raise HeaderError(message)
+    length = int.from_bytes(prefix[:PREFIX], "little")
+    if length > MAX_HEADER:
+        message = f"header length {length} exceeds {MAX_HEADER} bytes"
+        raise HeaderError(message)
+    if PREFIX + length > size:
+        message = f"header length {length} reaches beyond the file's {size} bytes"
+        raise HeaderError(message)
+    return length
+
+
+def check(head: bytes, size: int) -> Header:
+    """Check the header in ``head`` (the file's first bytes, at least 8 + header length) of a file of ``size`` bytes.
+
+    Raises ``HeaderError``: malformed JSON, a tensor outside the file, holes or overlaps, a size that its shape and
+    dtype contradict, a buffer that is longer or shorter than the tensors say.
+    """
+    length = header_length(head[:PREFIX], size)
+    if len(head) < PREFIX + length:
+        message = f"header is cut short: {len(head) - PREFIX} of {length} bytes"
+        raise HeaderError(message)
+    document = _parse(bytes(head[PREFIX : PREFIX + length]))
+    metadata = _metadata(document.pop("__metadata__", {}))
+    spans = sorted(_span(name, entry) for name, entry in document.items())
+    position = 0
+    for begin, end, name in spans:
+        if begin != position:
+            message = f"tensor {name[:200]!r} begins at {begin} where {position} is next: holes and overlaps are not allowed"
+            raise HeaderError(message)
+        position = end
+    if position != size - PREFIX - length:
+        message = f"tensors cover {position} bytes, the file holds {size - PREFIX - length}"
+        raise HeaderError(message)
+    return Header(frozenset(document), metadata)
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    if not text.startswith(b"{"):
+        message = "header does not begin with '{'"
+        raise HeaderError(message)
+    try:
+        document = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError as error:
+        message = "header is nested too deeply"
+        raise HeaderError(message) from error
+    except HeaderError:
+        raise
+    except ValueError as error:  # also UnicodeDecodeError and JSONDecodeError
+        message = f"header is not JSON: {error}"
+        raise HeaderError(message) from error
+    if not isinstance(document, dict):  # pragma: no cover - text that begins with '{' parses to an object
+        message = "header is not a JSON object"
+        raise HeaderError(message)
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        message = "header names a key twice"
+        raise HeaderError(message)
+    return result
+
+
+def _no_constant(name: str) -> None:
+    message = f"header holds {name}"
+    raise HeaderError(message)
+
+
+def _metadata(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        message = "__metadata__ is not a map of strings"
+        raise HeaderError(message)
+    return value
+
+
+def _span(name: str, entry: object) -> tuple[int, int, str]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        message = f"tensor {name[:200]!r} needs exactly dtype, shape and data_offsets"
+        raise HeaderError(message)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:  # noqa: PLR2004 - a pair
+        message = f"tensor {name[:200]!r} has a malformed dtype, shape or data_offsets"
+        raise HeaderError(message)
+    begin, end = offsets
+    if begin > end:
+        message = f"tensor {name[:200]!r} ends before it begins"
+        raise HeaderError(message)
+    bits = _BITS.get(dtype)  # a dtype that is newer than this table is judged by its offsets alone
+    if bits is not None:
+        if _elements(shape) * bits != (end - begin) * 8:
+            message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"
+            raise HeaderError(message)
+    return begin, end, name
+
+
+def _elements(shape: list[int]) -> int:
+    if 0 in shape:
+        return 0
+    product = 1
+    for extent in shape:
+        product *= extent
+        if product >= 1 << 64:  # no file is that large: stop before a hostile shape costs hours of arithmetic
+            break
+    return product
+
+
+def _sizes(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 63 for item in value)

@@ -1,0 +1,61 @@
+"""AWS Signature Version 4 for S3 requests without a body. Pure.
+
+Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Mapping, Optional
+from urllib.parse import quote
+
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """One S3 identity; the secret parts stay out of ``repr``."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: Optional[str] = field(default=None, repr=False)
+
+
+def object_target(bucket: str, key: str) -> str:
+    """The path-style request target of an object, encoded once as S3 wants it."""
+    return f"/{quote(bucket, safe='-._~')}/{quote(key, safe='/-._~')}"
+
+
+def signed_headers(
+    method: str, host: str, target: str, query: Mapping[str, str], headers: Mapping[str, str], keys: Keys, region: str, now: datetime
+) -> dict[str, str]:
+    """``headers`` plus what makes the request authentic: Host, x-amz-date, x-amz-content-sha256, Authorization.
+
+    ``host`` as it goes on the wire (with a port that is not the scheme's default), ``target`` already encoded, ``now``
+    in UTC. Host and every ``x-amz-*`` header are signed: proxies may change others.
+    """
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    result = {**headers, "Host": host, "x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": stamp}
+    if keys.session_token:
+        result["x-amz-security-token"] = keys.session_token
+    covered = {name.lower(): " ".join(value.split()) for name, value in result.items() if name.lower().startswith(("host", "x-amz-"))}
+    names = ";".join(sorted(covered))
+    canonical = "\n".join(
+        [method, target, canonical_query(query), *(f"{name}:{covered[name]}" for name in sorted(covered)), "", names, EMPTY_SHA256]
+    )
+    scope = f"{stamp[:8]}/{region}/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = b"AWS4" + keys.secret_key.encode()
+    for part in (stamp[:8], region, "s3", "aws4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    result["Authorization"] = f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    return result
+
+
+def canonical_query(query: Mapping[str, str]) -> str:
+    """The query as it is signed and sent."""
+    return "&".join(sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in query.items()))

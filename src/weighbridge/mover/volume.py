@@ -1,0 +1,252 @@
+"""The volume as a tree that only plain files and directories are read from and written to.
+
+Every path is walked one component at a time with ``O_NOFOLLOW``, so a symbolic link anywhere below the root is refused
+rather than followed: whoever else can write to a shared volume cannot point the mover elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Iterator, Optional
+
+from .errors import FailedError, MoverError, RefusedError
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something below a directory that is not a directory itself, or an empty directory."""
+
+    path: str
+    kind: str
+    """``file``, ``directory`` (empty) or ``other`` (symbolic link, device, socket …)."""
+    size: int
+
+
+class Volume:
+    """A mounted volume. Paths are relative to its root, ``/``-separated and already known to be safe."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    @contextlib.contextmanager
+    def directory(self, path: str, *, create: bool = False) -> Iterator[int]:
+        """A descriptor of the directory ``path`` (``""`` is the root), made where missing if ``create``."""
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in [part for part in path.split("/") if part]:
+                try:
+                    below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+                except FileNotFoundError:
+                    if not create:
+                        raise
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(name, 0o775, dir_fd=descriptor)
+                    os.fsync(descriptor)
+                    below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def open(self, path: str, flags: int, *, create_directories: bool = False) -> int:
+        """A descriptor of the plain file ``path``; anything else of that name is refused."""
+        parent, name = _split(path)
+        with self.directory(parent, create=create_directories) as above:
+            descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o664, dir_fd=above)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise RefusedError("volume-strange-file", f"{path} on the volume is not a plain file", files=[path])
+        return descriptor
+
+    def lstat(self, path: str) -> Optional[os.stat_result]:
+        """What lies at ``path`` itself, or ``None``."""
+        parent, name = _split(path)
+        try:
+            with self.directory(parent) as above:
+                return os.stat(name, dir_fd=above, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a real directory lies at ``path``; a link or a file in its place is refused."""
+        found = self.lstat(path)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise RefusedError(
+                "volume-strange-file", f"{path} on the volume is not a directory", remedy="remove it from the volume", files=[path]
+            )
+        return found is not None
+
+    def tree(self, path: str) -> list[Entry]:
+        """Every file, odd thing and empty directory below ``path``, with paths relative to it, sorted."""
+        found: list[Entry] = []
+        try:
+            with self.directory(path) as descriptor:
+                self._collect(descriptor, "", found)
+        except FileNotFoundError:
+            return []
+        return sorted(found, key=lambda entry: entry.path)
+
+    def _collect(self, descriptor: int, prefix: str, found: list[Entry]) -> None:
+        with os.scandir(descriptor) as entries:
+            names = sorted(entry.name for entry in entries)
+        for name in names:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+                before = len(found)
+                try:
+                    self._collect(below, f"{prefix}{name}/", found)
+                finally:
+                    os.close(below)
+                if len(found) == before:
+                    found.append(Entry(prefix + name, "directory", 0))
+            else:
+                found.append(Entry(prefix + name, "file" if stat.S_ISREG(status.st_mode) else "other", status.st_size))
+
+    def read(self, path: str, limit: int) -> Optional[bytes]:
+        """The whole file if it exists and has at most ``limit`` bytes, else ``None``."""
+        try:
+            descriptor = self.open(path, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with os.fdopen(descriptor, "rb") as stream:
+            content = stream.read(limit + 1)
+        return content if len(content) <= limit else None
+
+    def write_atomically(self, path: str, content: bytes) -> None:
+        """Make ``path`` hold ``content``: after a crash at any moment it holds either the old or the new bytes."""
+        fresh = path + ".new"
+        self.remove(fresh)
+        with os.fdopen(self.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, create_directories=True), "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.rename(fresh, path)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename, replacing a file at ``new``, and make it last: both directories are fsynced."""
+        old_parent, old_name = _split(old)
+        new_parent, new_name = _split(new)
+        with self.directory(old_parent) as here, self.directory(new_parent, create=True) as there:
+            os.rename(old_name, new_name, src_dir_fd=here, dst_dir_fd=there)
+            os.fsync(there)
+            os.fsync(here)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, link or empty directory; nothing there is fine."""
+        parent, name = _split(path)
+        with contextlib.suppress(FileNotFoundError), self.directory(parent) as above:
+            if stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                os.rmdir(name, dir_fd=above)
+            else:
+                os.unlink(name, dir_fd=above)
+
+    def remove_tree(self, path: str) -> None:
+        """Remove ``path`` and everything below it; nothing there is fine."""
+        while True:
+            entries = self.tree(path)
+            for entry in entries:
+                self.remove(f"{path}/{entry.path}")
+            if not entries:
+                break
+        self.remove(path)
+
+    def prune_upwards(self, path: str, stop: str) -> None:
+        """Remove the directory ``path`` and its parents below ``stop`` as long as they are empty."""
+        while path.startswith(stop + "/"):
+            try:
+                self.remove(path)
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                    return
+                raise
+            path = _split(path)[0]
+
+    def sync_tree(self, path: str) -> None:
+        """fsync every file and directory below ``path`` and ``path`` itself: what is there survives a power cut."""
+        with self.directory(path) as descriptor:
+            self._sync(descriptor)
+
+    def _sync(self, descriptor: int) -> None:
+        with os.scandir(descriptor) as entries:
+            names = sorted(entry.name for entry in entries)
+        for name in names:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            directory = stat.S_ISDIR(status.st_mode)
+            flags = _DIRECTORY if directory else os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            below = os.open(name, flags, dir_fd=descriptor)
+            try:
+                if directory:
+                    self._sync(below)
+                else:
+                    os.fsync(below)
+            finally:
+                os.close(below)
+        os.fsync(descriptor)
+
+    def free_bytes(self) -> int:
+        """Bytes that a process without privileges can still write."""
+        status = os.statvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+    def explain(self, error: OSError) -> MoverError:
+        """The one seam where an operating system's error on the volume becomes a failure for people."""
+        detail = f"{error.strerror or error}{f' ({error.filename!r})' if error.filename else ''}"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return volume_full(f"the volume is full: {detail}", needed=None, free=self._free_or_none())
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            return RefusedError("volume-not-writable", f"{detail}; {self._identity()}", remedy=_WRITABLE)
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            return RefusedError(
+                "volume-strange-file",
+                f"a symbolic link or a file stands where a directory belongs: {detail}",
+                remedy="remove it from the volume; the mover never follows links",
+            )
+        transient = error.errno in {errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOTCONN, errno.EHOSTDOWN, errno.EAGAIN}
+        return FailedError(
+            "volume-io", f"the volume failed: {detail}", remedy="look at the storage behind the claim, then run again", transient=transient
+        )
+
+    def _free_or_none(self) -> Optional[int]:
+        try:
+            return self.free_bytes()
+        except OSError:
+            return None
+
+    def _identity(self) -> str:
+        try:
+            status = os.stat(self.root)
+        except OSError as error:
+            return f"{self.root} cannot even be looked at: {error.strerror}"
+        groups = ",".join(map(str, sorted({os.getgid(), *os.getgroups()})))
+        return (
+            f"this process is uid {os.getuid()} with groups {groups}; the volume's root belongs to "
+            f"{status.st_uid}:{status.st_gid} with mode {stat.S_IMODE(status.st_mode):04o}"
+        )
+
+
+_WRITABLE = (
+    "give the pod's fsGroup or a supplemental group write access to the volume: a CSI driver with fsGroupPolicy File does it itself; "
+    "for NFS export with that gid and mode 2775; IBM Cloud file storage takes uid and gid as parameters of its StorageClass"
+)
+
+
+def volume_full(message: str, *, needed: Optional[int], free: Optional[int]) -> RefusedError:
+    """No room: ``needed`` and ``free`` in bytes, where known."""
+    if needed is not None and free is not None:
+        message = f"{message}: {needed} bytes still to be written, {free} free, {max(0, needed - free)} missing"
+    elif free is not None:
+        message = f"{message}; {free} bytes are free"
+    return RefusedError("volume-full", message, remedy="enlarge the claim or remove old weight sets, then run again (it resumes)")
+
+
+def _split(path: str) -> tuple[str, str]:
+    parent, _, name = path.rpartition("/")
+    return parent, name

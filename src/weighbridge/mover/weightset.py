@@ -1,0 +1,24 @@
+"""A weight set's identity: what it is called and where it lies do not matter, only which bytes it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Iterable, Tuple
+
+Row = Tuple[str, int, str]
+"""Path within the set, size in bytes, SHA-256 as 64 hex digits."""
+
+
+def set_digest(rows: Iterable[Row]) -> str:
+    """``sha256:`` and 64 hex digits, over the canonical JSON ``[[path, size, sha256], …]`` sorted by path.
+
+    Canonical: UTF-8, no spaces, characters outside ASCII as they are. The order in which rows come does not matter; two
+    rows of one path are refused with ``ValueError``.
+    """
+    ordered = sorted([path, size, sha256] for path, size, sha256 in rows)
+    if len({row[0] for row in ordered}) != len(ordered):
+        message = "a weight set names each path once"
+        raise ValueError(message)
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,136 @@
+"""What the orchestrator needs of the world. Adapters implement these; fakes in the tests implement them too.
+
+Every method may raise ``errors.WeighbridgeError`` and nothing else. Reading methods write nothing, anywhere.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from weighbridge.domain.digest import Json
+from weighbridge.domain.environment import Model, Route
+from weighbridge.domain.events import Event
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.outcome import Outcome
+from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
+from weighbridge.domain.weights import Receipt, SourceListing
+
+Observer: TypeAlias = Callable[[Event], None]
+
+
+class Cluster(Protocol):
+    """Reads of the operands namespace."""
+
+    @property
+    def where(self) -> str:
+        """The cluster in words."""
+        ...
+
+    def uid(self) -> str:
+        """UID of ``kube-system``. ``PreconditionError`` where the cluster cannot be reached or refuses the login."""
+        ...
+
+    def require_namespace(self) -> None:
+        """``PreconditionError`` where the operands namespace is absent or going away."""
+        ...
+
+    def require_storage_class(self, name: str, key: str) -> None:
+        """``PreconditionError`` where there is no such class; ``key`` is the place in the environment file."""
+        ...
+
+    def claim(self, name: str) -> ClaimFacts | None: ...
+
+    def receipts(self, environment: str) -> dict[str, Receipt]:
+        """By model id."""
+        ...
+
+    def forget(self, environment: str) -> None:
+        """Delete the environment's receipts: after its volumes are gone, and only then."""
+        ...
+
+
+class Weights(Protocol):
+    """Where weights come from."""
+
+    def list(self, model: Model) -> SourceListing:
+        """What the source holds now. ``PreconditionError`` where it is absent, empty, incomplete or refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferReport:
+    """What one playbook run moved and proved."""
+
+    outcome: Outcome
+    receipt: Receipt | None = None
+    bytes_moved: int = 0
+    files_repaired: tuple[str, ...] = ()
+    seconds: float = 0.0
+    mover_rss_bytes: int = 0
+    """Peak memory of the process that moved or verified the bytes in the pod; 0 where no pod ran."""
+
+
+class Playbooks(Protocol):
+    """Ansible: what moves bytes. Idempotent by digest, resumable; leaves no pod, Job, Secret or ConfigMap of the
+    transfer behind, also after a failure.
+    """
+
+    def sync(self, model: Model, listing: SourceListing, route: Route, observer: Observer) -> TransferReport:
+        """Bring the set in by one route, verified and published, its receipt mirrored."""
+        ...
+
+    def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
+        """Read every byte of the published set again; the receipt's verdict is updated either way."""
+        ...
+
+
+class Stacks(Protocol):
+    """Pulumi: what lasts."""
+
+    def preview(self, spec: StackSpec) -> StackPreview:
+        """What an update would do, the cluster's present state included. Writes nothing."""
+        ...
+
+    def up(self, spec: StackSpec, observer: Observer) -> StackResult:
+        """Make it so."""
+        ...
+
+    def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
+        """Take down what the stack declares; protected objects only with ``unprotect``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationState:
+    """The custom resource as a person wants to see it."""
+
+    entries: tuple[PlannedEntry, ...]
+    """The whole list as it would be after a write of what is wanted."""
+    ours: Mapping[str, Mapping[str, Json]]
+    """Entries that we wrote and that stand there now, by model id."""
+    status: str
+    """``watsonxaiifmStatus`` and progress."""
+    unreconciled: str | None
+    """Why the operator cannot be said to have taken in the list as it stands; ``None`` where it has."""
+
+
+class Registry(Protocol):
+    """The ``Watsonxaiifm`` resource: somebody else's object with entries of ours in it."""
+
+    def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
+        """Read it. ``PreconditionError`` where it is absent, or where an entry of ours was made or changed by
+        somebody else (both shown).
+        """
+        ...
+
+    def await_reconciled(self, observer: Observer) -> str:
+        """Wait until the operator has reconciled after our last write; what was seen, in words. ``StepFailedError``
+        with the operator's message where it failed, or at the deadline.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """Remembers what was done."""
+
+    def record(self, event: str, **facts: Json) -> None: ...

@@ -1,0 +1,57 @@
+"""Our failures as gRPC statuses that Pulumi's engine understands.
+
+The engine takes INTERNAL, UNKNOWN and DATA_LOSS to mean that a resource may be in any state, and anything else that
+nothing happened (pulumi/pulumi ``sdk/go/common/resource/plugin/provider_plugin.go``, ``resourceStateAndError``).
+"""
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import grpc
+
+from weighbridge.domain.provider_messages import encode
+from weighbridge.errors import (
+    DefectError,
+    InputError,
+    InterruptedByUserError,
+    PreconditionError,
+    StepFailedError,
+    WeighbridgeError,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+
+
+def code_of(error: WeighbridgeError) -> grpc.StatusCode:
+    """The gRPC status code of a failure."""
+    match error:
+        case InputError():
+            return grpc.StatusCode.INVALID_ARGUMENT
+        case PreconditionError():
+            return grpc.StatusCode.FAILED_PRECONDITION
+        case StepFailedError(transient=True):
+            return grpc.StatusCode.UNAVAILABLE
+        case InterruptedByUserError():
+            return grpc.StatusCode.CANCELLED
+        case DefectError():
+            return grpc.StatusCode.INTERNAL
+        case _:
+            return grpc.StatusCode.ABORTED
+
+
+def abort(context: grpc.ServicerContext, error: WeighbridgeError, details: "Message | None" = None) -> NoReturn:
+    """End the call with ``error``, ``details`` packed beside it as the engine expects them."""
+    code, text = code_of(error), encode(error)
+    if details is not None:
+        from google.protobuf.any_pb2 import Any  # noqa: PLC0415  rarely needed
+        from pulumi.runtime.proto.status_pb2 import Status  # noqa: PLC0415  likewise
+
+        packed = Any()
+        packed.Pack(details)
+        number: int = code.value[0]
+        status = Status(code=number, message=text, details=[packed])
+        context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
+    context.abort(code, text)
+    raise AssertionError  # abort raises; its stub does not say so

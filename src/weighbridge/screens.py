@@ -1,0 +1,205 @@
+"""Results → what a person reads. Pure: values in, text out."""
+
+from collections.abc import Iterable, Mapping
+
+from weighbridge.domain import human
+from weighbridge.domain.facts import PlannedEntry
+from weighbridge.domain.outcome import Done, Failed
+from weighbridge.domain.plan import Plan, PlannedStep
+from weighbridge.domain.stacks import ResourceChange, StackPreview
+from weighbridge.domain.steps import DeclareStack, SyncWeights
+from weighbridge.session import Applied, Destroyed, ModelStatus, Status, Verified
+
+_FATES = {"add": "+", "update": "~", "keep": "=", "remove": "-", "foreign": " "}
+_OPS = {"create": "+", "update": "~", "replace": "!", "delete": "-", "import": "<"}
+
+
+def plan_screen(plan: Plan, environment: str) -> str:
+    """The plan step by step, then the custom resource's list entry by entry."""
+    facts = plan.facts
+    lines = [f"Plan for {plan.environment} on {facts.where}, namespace {facts.cluster.namespace}", ""]
+    for planned in plan.steps:
+        lines += _planned(planned, plan)
+    lines += ["", f"spec.custom_foundation_models of {_resource(plan)}, entry by entry:"]
+    lines += [f"  {line}" for line in _entries(facts.entries)] or ["  (empty)"]
+    lines.append("")
+    pending = sum(planned.pending for planned in plan.steps)
+    if not pending:
+        lines.append("No changes: everything is as the environment file says.")
+    else:
+        steps = human.count(pending, "step")
+        lines.append(
+            f"{steps} to do, {human.size(plan.bytes_to_move)} to move. Make it so: weighbridge apply {environment}"
+        )
+    return "\n".join(lines)
+
+
+def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) -> str:
+    """What an apply did, what it proved, and what is left to do."""
+    lines: list[str] = []
+    receipts = {
+        result.report.receipt.model_id: (result.report, result.report.receipt)
+        for result in applied.results
+        if result.report is not None and result.report.receipt is not None
+    }
+    for model_id, (report, receipt) in receipts.items():
+        moved = f"{human.size(report.bytes_moved)} moved" if report.bytes_moved else "nothing to move"
+        lines.append(
+            f"  {model_id}: {human.count(receipt.files, 'file')}, {human.size(receipt.total_bytes)}; {moved} by {receipt.route}"
+        )
+        lines.append(f"    set {receipt.set_digest}")
+        lines.append(f"    at  {receipt.claim}:{receipt.sub_path}")
+        if report.files_repaired:
+            lines.append(f"    repaired {', '.join(report.files_repaired)}")
+        if report.mover_rss_bytes:
+            lines.append(f"    mover's peak memory {human.size(report.mover_rss_bytes)}")
+    failures = [failure.error for failure in applied.failures]
+    lines += [f"  ✗ {error}".replace("\n", "\n    ") for error in failures]
+    took = human.duration(applied.seconds)
+    memory = f"peak memory of this process {human.size(orchestrator_rss)}"
+    if failures:
+        lines.append(
+            f"Not finished after {took}; what succeeded stays. Run it again when the cause is mended: weighbridge apply {environment}"
+        )
+    elif applied.changed:
+        lines.append(f"Applied in {took}; {memory}.")
+    else:
+        count = len(applied.results)
+        lines.append(
+            f"Unchanged: all {human.count(count, 'step')} hold already. Nothing was written, no pod was started. {took}; {memory}."
+        )
+    return "\n".join(lines)
+
+
+def verified_screen(verified: Verified, environment: str) -> str:
+    """What was read, and every file that is not what it should be."""
+    lines: list[str] = []
+    for model_id, report in verified.reports.items():
+        receipt = report.receipt
+        if model_id in verified.failures:
+            lines.append(f"  ✗ {model_id}: {verified.failures[model_id]}".replace("\n", "\n    "))
+        elif receipt is None:
+            lines.append(f"  ✗ {model_id}: no receipt came back")
+        elif receipt.verdict == "damaged":
+            lines.append(f"  ✗ {model_id}: damaged on volume {receipt.claim}, below {receipt.sub_path}:")
+            lines += [f"      {path}" for path in receipt.damaged]
+        else:
+            files = human.count(receipt.files, "file")
+            lines.append(
+                f"  ✓ {model_id}: {files}, {human.size(receipt.total_bytes)}, set {receipt.set_digest}"
+            )
+    took = human.duration(verified.seconds)
+    if verified.damaged:
+        lines.append(
+            f"Stored bytes are not the source's bytes. Mend them: weighbridge apply {environment}  ({took})"
+        )
+    elif verified.failures:
+        lines.append(f"Not everything could be verified ({took}).")
+    else:
+        lines.append(f"Every byte was read in the cluster and is the source's ({took}).")
+    return "\n".join(lines)
+
+
+def status_screen(status: Status) -> str:
+    """What is in place, model by model, then the custom resource."""
+    lines = [f"{status.where}, namespace {status.namespace}", ""]
+    for model in status.models:
+        lines += _model_status(model)
+    lines += ["", f"{status.custom_resource}: {status.operator}"]
+    if status.unreconciled:
+        lines.append(f"  not reconciled: {status.unreconciled}")
+    mine = {model.model_id for model in status.models if model.entry is not None}
+    for entry in status.entries:
+        owner = "ours" if entry.model_id in mine else "not ours"
+        lines.append(f"  {entry.model_id}  ({owner})")
+    return "\n".join(lines)
+
+
+def destroyed_screen(destroyed: Destroyed, environment: str) -> str:
+    """What is gone and what stays."""
+    lines = [f"  - {change.type} {change.name}" for change in destroyed.registration.changes]
+    lines.append(
+        f"Registrations of ours are gone; other teams' entries were not touched. Operator: {destroyed.operator}."
+    )
+    if destroyed.storage is not None:
+        lines += [f"  - {change.type} {change.name}" for change in destroyed.storage.changes]
+        lines.append("The volumes named are gone, with their weights.")
+    if destroyed.kept:
+        lines.append(f"Kept, with their weights: {', '.join(destroyed.kept)}.")
+        typed = " ".join(f"--weights {name}" for name in destroyed.kept)
+        lines.append(f"To delete them too: weighbridge destroy {environment} {typed}")
+    return "\n".join(lines)
+
+
+def _planned(planned: PlannedStep, plan: Plan) -> Iterable[str]:
+    step = planned.step
+    mark = "•" if planned.pending else "="
+    yield f"{mark} {step.title}: {planned.reason}"
+    if isinstance(step, SyncWeights):
+        routes = " or ".join(route.value for route in step.routes)
+        what = f"{human.count(step.files, 'file')}, {human.size(step.total_bytes)}"
+        yield f"    {what} by {routes} → {step.claim}:{step.sub_path}"
+        if planned.pending:
+            yield f"    {human.size(planned.bytes_to_move)} to move"
+    elif isinstance(step, DeclareStack) and planned.pending:
+        yield from _preview(plan.facts.storage if step.stack.value == "storage" else plan.facts.registration)
+
+
+def _preview(preview: StackPreview | None) -> Iterable[str]:
+    for change in preview.changes if preview is not None else ():
+        yield from _change(change)
+
+
+def _change(change: ResourceChange) -> Iterable[str]:
+    drift = "  (edited from outside)" if change.drifted else ""
+    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{drift}"
+    for diff in change.diffs:
+        yield f"        {diff.path}: {diff.before!r} → {diff.after!r}"
+
+
+def _entries(entries: Iterable[PlannedEntry]) -> Iterable[str]:
+    words = {
+        "foreign": "not ours, stays as it is",
+        "add": "new",
+        "update": "changes",
+        "keep": "ours, unchanged",
+        "remove": "goes",
+    }
+    for entry in entries:
+        yield f"{_FATES[entry.fate]} {entry.model_id}  ({words[entry.fate]})"
+        for change in entry.changes:
+            yield f"    {change}"
+
+
+def _resource(plan: Plan) -> str:
+    return next(
+        (step.step.custom_resource for step in plan.steps if step.step.kind == "await-reconciled"), ""
+    )  # type: ignore[union-attr]
+
+
+def _model_status(model: ModelStatus) -> Iterable[str]:
+    receipt, claim = model.receipt, model.claim
+    registered = "registered" if model.entry is not None else "not registered"
+    if receipt is None:
+        yield f"  {model.model_id}: no weights published, {registered}"
+    else:
+        mark = "✓" if receipt.verdict == "verified" and model.entry is not None else "!"
+        files = human.count(receipt.files, "file")
+        yield f"{mark} {model.model_id}: {receipt.verdict} {receipt.verified_at}, {registered}"
+        yield f"    {files}, {human.size(receipt.total_bytes)}, set {receipt.set_digest}, by {receipt.route}"
+        yield f"    at {receipt.claim}:{receipt.sub_path}"
+        if receipt.damaged:
+            yield f"    damaged: {', '.join(receipt.damaged)}"
+    if claim is None:
+        yield "    its volume does not exist"
+    elif claim.phase != "Bound":
+        yield f"    volume {claim.name} is {claim.phase}"
+
+
+def summary(applied: Applied) -> Mapping[str, int]:
+    """Steps by outcome."""
+    return {
+        "done": sum(isinstance(result.outcome, Done) for result in applied.results),
+        "failed": sum(isinstance(result.outcome, Failed) for result in applied.results),
+        "steps": len(applied.plan.steps),
+    }

@@ -1,0 +1,269 @@
+"""One environment, opened: what each verb of the command line does, as values. Printing is somebody else's."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighbridge.domain.digest import Json
+from weighbridge.domain.environment import Environment, Model
+from weighbridge.domain.events import StepEnded, StepStarted
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.outcome import Done, Failed
+from weighbridge.domain.plan import Plan, build_plan, claim_of
+from weighbridge.domain.stacks import ClusterIdentity, StackResult, StackSpec, StorageInputs
+from weighbridge.domain.steps import SyncWeights
+from weighbridge.domain.weights import Receipt, SourceListing
+from weighbridge.errors import InputError, PreconditionError, StepFailedError, VerificationError, WeighbridgeError
+from weighbridge.look import Eyes, look, registration_spec, spec_maker, storage_spec
+from weighbridge.ports import Journal, Observer, TransferReport
+from weighbridge.run import Ports, StepResult, execute, journal_facts
+
+RenderTo = Callable[[Path, Mapping[str, SourceListing]], tuple[Path, ...]]
+"""Write the manifests and the playbooks' variables below a folder; the files written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an apply did."""
+
+    plan: Plan
+    results: tuple[StepResult, ...]
+    seconds: float
+
+    @property
+    def failures(self) -> tuple[Failed, ...]:
+        return tuple(result.outcome for result in self.results if isinstance(result.outcome, Failed))
+
+    @property
+    def changed(self) -> bool:
+        return any(isinstance(result.outcome, Done) for result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """0; 4 where a step failed; 3 where everything that was to be brought in was refused for reasons found on the
+        way (a claim that stays Pending, an image that cannot be pulled), so that no model got anywhere."""
+        codes = {failure.error.exit_code for failure in self.failures}
+        arrived = any(isinstance(result.outcome, Done) and isinstance(result.planned.step, SyncWeights) for result in self.results)
+        if not codes:
+            return 0
+        return codes.pop() if len(codes) == 1 and not arrived else StepFailedError.exit_code
+
+    @property
+    def complete(self) -> bool:
+        return not self.failures and len(self.results) == len(self.plan.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What a verification read, model by model."""
+
+    reports: Mapping[str, TransferReport]
+    seconds: float
+
+    @property
+    def damaged(self) -> dict[str, tuple[str, ...]]:
+        return {
+            key: report.receipt.damaged
+            for key, report in self.reports.items()
+            if report.receipt is not None and report.receipt.verdict == "damaged"
+        }
+
+    @property
+    def exit_code(self) -> int:
+        """5 where bytes differ, 4 where a model could not be verified, else 0."""
+        if self.damaged:
+            return VerificationError.exit_code
+        return StepFailedError.exit_code if self.failures else 0
+
+    @property
+    def failures(self) -> dict[str, WeighbridgeError]:
+        """What kept a model from being verified; a set found damaged is a finding, not a failure."""
+        return {
+            key: report.outcome.error
+            for key, report in self.reports.items()
+            if isinstance(report.outcome, Failed) and not isinstance(report.outcome.error, VerificationError)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    model_id: str
+    claim: ClaimFacts | None
+    receipt: Receipt | None
+    entry: Mapping[str, Json] | None
+    """Our entry in the custom resource as it stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    where: str
+    namespace: str
+    custom_resource: str
+    operator: str
+    unreconciled: str | None
+    entries: tuple[PlannedEntry, ...]
+    models: tuple[ModelStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    registration: StackResult
+    storage: StackResult | None
+    kept: tuple[str, ...]
+    """Claims that stay, with their weights."""
+    operator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An environment and everything its verbs need."""
+
+    environment: Environment
+    eyes: Eyes
+    observer: Observer
+    open_journal: Callable[[str], Journal]
+    render_to: RenderTo
+
+    def render(self, out: Path) -> tuple[Path, ...]:
+        """Manifests and playbook variables as files. Looks at the sources (their listings name the sets), nowhere else."""
+        listings = {model.id: self.eyes.weights.list(model) for model in self.environment.models}
+        return self.render_to(out, listings)
+
+    def plan(self, adopt: frozenset[str] = frozenset()) -> Plan:
+        """What an apply would do. Read-only: no pod, no write, not even to Pulumi's state."""
+        self._require_known(adopt)
+        facts = look(self.environment, self.eyes, adopt)
+        claims: dict[str, Mapping[str, Json]] = {}
+        spec = storage_spec(self.environment, facts.cluster, self.eyes, facts.models)
+        if spec is not None and isinstance(spec.inputs, StorageInputs):
+            claims = {str(index): claim for index, claim in enumerate(spec.inputs.claims)}
+        return build_plan(self.environment, facts, claims)
+
+    def apply(self, adopt: frozenset[str] = frozenset()) -> Applied:
+        """Plan, then run what is pending. Every failure of a step is in the result; refusals before it are raised."""
+        started = time.monotonic()
+        plan = self.plan(adopt)
+        journal = self.open_journal("apply")
+        journal.record("planned", plan=plan.digest, pending=plan.pending, bytes_to_move=plan.bytes_to_move)
+        ports = Ports(
+            stacks=self.eyes.stacks,
+            playbooks=self.eyes.playbooks,
+            registry=self.eyes.registry,
+            journal=journal,
+            observer=self.observer,
+        )
+        results = execute(
+            self.environment, plan, ports, spec_maker(self.environment, self.eyes, plan.facts, adopt)
+        )
+        applied = Applied(plan=plan, results=results, seconds=time.monotonic() - started)
+        journal.record("run-ended", complete=applied.complete, steps=journal_facts(results))
+        return applied
+
+    def verify(self) -> Verified:
+        """Read every byte of every published set again, in the cluster, against the receipts on the volumes."""
+        started = time.monotonic()
+        self.eyes.cluster.uid()
+        self.eyes.cluster.require_namespace()
+        receipts = self.eyes.cluster.receipts(self.environment.name)
+        absent = [model.id for model in self.environment.models if model.id not in receipts]
+        if absent:
+            raise PreconditionError(
+                f"there is nothing to verify of {', '.join(absent)}: no weights were ever published here",
+                remedy=f"weighbridge apply {self.environment.name}",
+                code="never-published",
+            )
+        journal = self.open_journal("verify")
+        reports = {
+            model.id: self._verify_one(model, receipts[model.id], journal)
+            for model in self.environment.models
+        }
+        return Verified(reports=reports, seconds=time.monotonic() - started)
+
+    def status(self) -> Status:
+        """What is in place, read with GET alone."""
+        cluster = self.eyes.cluster
+        cluster.uid()
+        cluster.require_namespace()
+        receipts = cluster.receipts(self.environment.name)
+        state = self.eyes.registry.look((), frozenset())
+        return Status(
+            where=cluster.where,
+            namespace=self.environment.cluster.namespace,
+            custom_resource=self.environment.cluster.custom_resource,
+            operator=state.status,
+            unreconciled=state.unreconciled,
+            entries=state.entries,
+            models=tuple(
+                ModelStatus(
+                    model_id=model.id,
+                    claim=cluster.claim(claim_of(self.environment, model)),
+                    receipt=receipts.get(model.id),
+                    entry=state.ours.get(model.id),
+                )
+                for model in self.environment.models
+            ),
+        )
+
+    def destroy(self, typed_claims: frozenset[str] = frozenset()) -> Destroyed:
+        """Take our registrations out and leave the volumes; with the name of every claim of ours typed, those too."""
+        cluster = self.eyes.cluster
+        identity = ClusterIdentity(
+            uid=cluster.uid(),
+            namespace=self.environment.cluster.namespace,
+            context=self.environment.cluster.context,
+        )
+        cluster.require_namespace()
+        ours = frozenset(
+            claim_of(self.environment, model)
+            for model in self.environment.models
+            if model.storage.existing_pvc is None
+        )
+        if typed_claims and typed_claims != ours:
+            raise InputError(
+                f"--weights names {', '.join(sorted(typed_claims))}; the claims of this environment are {', '.join(sorted(ours))}",
+                remedy="name every one of them, each with its own --weights, or none",
+                code="claims-not-named",
+            )
+        journal = self.open_journal("destroy")
+        journal.record("destroying", weights=[*sorted(typed_claims)])
+        registration = self.eyes.stacks.destroy(
+            registration_spec(self.environment, identity, (), frozenset()), self.observer
+        )
+        operator = (
+            self.eyes.registry.await_reconciled(self.observer)
+            if registration.changed
+            else "nothing was registered"
+        )
+        storage = self._destroy_storage(identity) if typed_claims else None
+        kept = tuple(sorted(name for name in ours if storage is None and cluster.claim(name) is not None))
+        journal.record("run-ended", kept=list(kept))
+        return Destroyed(registration=registration, storage=storage, kept=kept, operator=operator)
+
+    def _destroy_storage(self, identity: ClusterIdentity) -> StackResult | None:
+        spec = StackSpec(environment=self.environment.name, cluster=identity, inputs=StorageInputs(claims=()))
+        result = self.eyes.stacks.destroy(spec, self.observer, unprotect=True)
+        self.eyes.cluster.forget(self.environment.name)
+        return result
+
+    def _verify_one(self, model: Model, receipt: Receipt, journal: Journal) -> TransferReport:
+        title = f"verify {model.id}"
+        self.observer(StepStarted(title, title))
+        started = time.monotonic()
+        try:
+            report = self.eyes.playbooks.verify(model, receipt, self.observer)
+        except WeighbridgeError as error:
+            report = TransferReport(outcome=Failed(error), receipt=receipt)
+        outcome = report.outcome
+        journal.record("verified", model=model.id, outcome=outcome.word, detail=outcome.detail)
+        self.observer(StepEnded(title, title, outcome.word, outcome.detail, time.monotonic() - started))
+        return report
+
+    def _require_known(self, adopt: frozenset[str]) -> None:
+        unknown = adopt - {model.id for model in self.environment.models}
+        if unknown:
+            raise InputError(
+                f"--adopt names {', '.join(sorted(unknown))}, which this environment does not declare",
+                remedy=f"its models are {', '.join(model.id for model in self.environment.models)}",
+                code="unknown-model",
+            )

@@ -1,0 +1,232 @@
+"""The composition root of the command line: names every adapter and every stack program."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from weighbridge.adapters.ansible import AnsiblePlaybooks
+from weighbridge.adapters.cluster import ClusterFacts
+from weighbridge.adapters.environment_file import LoadedEnvironment, load
+from weighbridge.adapters.journal import open_journal
+from weighbridge.adapters.kube import Kube, connect
+from weighbridge.adapters.pulumi_backend import Bucket, ReadObject, parse_backend
+from weighbridge.adapters.pulumi_environment import StateSecrets
+from weighbridge.adapters.pulumi_stacks import PulumiSettings, PulumiStacks
+from weighbridge.adapters.registry import WatsonxRegistry
+from weighbridge.adapters.s3 import S3Weights
+from weighbridge.adapters.s3_objects import ObjectReader
+from weighbridge.adapters.secrets import Secrets, references
+from weighbridge.domain.digest import Json
+from weighbridge.domain.environment import Environment, EnvReference, Model
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.domain.naming import slug
+from weighbridge.domain.plan import claim_of
+from weighbridge.domain.stacks import StackName
+from weighbridge.domain.weights import SourceListing, sub_path_of
+from weighbridge.errors import DefectError, Place, PreconditionError
+from weighbridge.look import Location, Manifests
+from weighbridge.manifests import bundle, render
+from weighbridge.manifests.resources import share_dir
+from weighbridge.observers import ClosingObserver, observer_for
+from weighbridge.ports import Journal
+from weighbridge.session import Session
+from weighbridge_stacks import registration, storage
+
+ENVIRONMENTS = Path("environments")
+"""Where names of environments are looked up: in the folder the command is run from."""
+
+
+def checked(name_or_path: str) -> LoadedEnvironment:
+    """The environment file, read and checked. ``InputErrors`` (exit 2) with every mistake in it; no network."""
+    return load(name_or_path, ENVIRONMENTS)
+
+
+def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
+    """An environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
+    return Opened(checked(name_or_path), observer_for(stream, as_json=as_json, verbose=verbose))
+
+
+@dataclass
+class Opened:
+    """One environment with its adapters, each made when first needed. A context manager: it gives the terminal back."""
+
+    loaded: LoadedEnvironment
+    observer: ClosingObserver
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.observer.close()
+
+    @property
+    def environment(self) -> Environment:
+        return self.loaded.environment
+
+    @property
+    def var(self) -> Path:
+        """Journals, spool and caches of this machine; may be lost at any time."""
+        return Path(os.environ.get("WEIGHBRIDGE_VAR", "var"))
+
+    @property
+    def session(self) -> Session:
+        return Session(
+            environment=self.environment,
+            eyes=self,
+            observer=self.observer,
+            open_journal=self._journal,
+            render_to=self._render_to,
+        )
+
+    @cached_property
+    def kube(self) -> Kube:
+        cluster, proxy = self.environment.cluster, self.environment.proxy
+        return connect(context=cluster.context, in_cluster=cluster.in_cluster, proxy=proxy.https if proxy else None)
+
+    @cached_property
+    def cluster(self) -> ClusterFacts:
+        return ClusterFacts(self.kube, self.environment.cluster.namespace)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets(self.loaded.folder, kube_reader=lambda name: self.cluster.secret(name))
+
+    @cached_property
+    def ca_bundle(self) -> Path | None:
+        trust = self.environment.trust
+        return None if trust is None else self.loaded.folder / trust.ca_bundle
+
+    @cached_property
+    def weights(self) -> "Sources":
+        return Sources(self)
+
+    @cached_property
+    def registry(self) -> WatsonxRegistry:
+        cluster = self.environment.cluster
+        return WatsonxRegistry(self.kube, cluster.namespace, cluster.custom_resource, self.environment.name)
+
+    @cached_property
+    def stacks(self) -> PulumiStacks:
+        state = self.environment.state
+        keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
+        settings = PulumiSettings(
+            backend=parse_backend(state.backend, self.loaded.folder),
+            secrets=StateSecrets(passphrase=self.secrets.resolve(state.passphrase), keys=keys),
+            cache=self.var / "cache",
+            kubeconfig=os.environ.get("KUBECONFIG"),
+            withheld=frozenset(ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)),
+            extra=self._network_variables(),
+        )
+        programs = {StackName.STORAGE: storage.declare, StackName.REGISTRATION: registration.declare}
+        return PulumiStacks(settings, programs, read_object=self._object_reader(keys))
+
+    @cached_property
+    def playbooks(self) -> AnsiblePlaybooks:
+        return AnsiblePlaybooks(
+            environment=self.environment,
+            around=self._surroundings(self.cluster.uid()),
+            secrets=lambda model_id: self.secrets.collect_model(self.environment, model_id),
+            spool=self.var / "spool",
+        )
+
+    @cached_property
+    def manifests(self) -> Manifests:
+        environment = self.environment
+
+        def claim(model: Model, listing: SourceListing, current: int | None) -> Mapping[str, Json]:
+            found = render.render_claim(environment, model, listing, current)
+            if found is None:
+                raise DefectError(f"a claim of {model.id} was asked for, which uses an existing one")
+            return found
+
+        def entries(places: Mapping[str, Location]) -> tuple[Mapping[str, Json], ...]:
+            return tuple(render.render_entries(environment, places))
+
+        return Manifests(claim=claim, entries=entries)
+
+    def playbook_commands(self, out: Path) -> tuple[str, ...]:
+        """How to run what ``render`` wrote by hand."""
+        return tuple(
+            f"ansible-playbook {share_dir('playbooks') / 'sync_weights.yml'} -e @{out / 'weights' / slug(model.id) / 'vars.yml'}"
+            for model in self.environment.models
+        )
+
+    def _journal(self, verb: str) -> Journal:
+        return open_journal(self.var, self.environment.name, verb)
+
+    def _surroundings(self, cluster_uid: str | None) -> bundle.Surroundings:
+        return bundle.Surroundings(folder=self.loaded.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text())
+
+    def _ca_text(self) -> str | None:
+        if self.ca_bundle is None:
+            return None
+        try:
+            return self.ca_bundle.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PreconditionError(
+                f"the CA bundle {self.ca_bundle} cannot be read: {error}",
+                remedy="name a PEM file; relative paths start at the environment file's folder",
+                place=Place(key="trust.ca_bundle"),
+                code="trust-missing",
+            ) from error
+
+    def _render_to(self, out: Path, listings: Mapping[str, SourceListing]) -> tuple[Path, ...]:
+        environment = self.environment
+        claims = {
+            slug(model.id): self.manifests.claim(model, listings[model.id], None)
+            for model in environment.models
+            if model.storage.existing_pvc is None
+        }
+        places = {
+            model.id: (claim_of(environment, model), sub_path_of(model.id, listings[model.id].fingerprint))
+            for model in environment.models
+        }
+        around = self._surroundings(None)
+        return bundle.write_bundle(
+            out,
+            claims={key: dict(claim) for key, claim in claims.items()},
+            registration=render.render_registration(environment, places),
+            weights=[bundle.render_weights(environment, model, listings[model.id], around) for model in environment.models],
+        )
+
+    def _network_variables(self) -> dict[str, str]:
+        proxy = self.environment.proxy
+        values = {} if proxy is None else {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(proxy.no_proxy)}
+        if self.ca_bundle is not None:
+            values["AWS_CA_BUNDLE"] = str(self.ca_bundle.resolve())
+        return {name: value for name, value in values.items() if value}
+
+    def _object_reader(self, keys: S3Keys | None) -> ReadObject | None:
+        if keys is None:
+            return None
+        reader = ObjectReader(keys, self.environment.proxy)
+
+        def read(bucket: Bucket, key: str) -> bytes | None:
+            endpoint = bucket.endpoint or f"https://s3.{bucket.region or 'us-east-1'}.amazonaws.com"
+            return reader.read(bucket.name, key, endpoint=endpoint, region=bucket.region or "us-east-1")
+
+        return read
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The port ``Weights`` with an environment's trust, proxy and keys bound to it."""
+
+    opened: Opened
+
+    def list(self, model: Model) -> SourceListing:
+        """What the model's source holds now."""
+        source = model.source.s3
+        return S3Weights().list(
+            source,
+            keys=self.opened.secrets.s3_keys(source.credentials),
+            exclude=model.exclude,
+            ca_bundle=self.opened.ca_bundle,
+            proxy=self.opened.environment.proxy,
+        )

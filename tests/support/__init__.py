@@ -1,0 +1,1 @@
+"""What several tests share: builders of values and fakes of the ports."""

@@ -1,0 +1,168 @@
+"""One tenant of the sandbox, as a user meets it: the console script, an environment file, kubectl's view of the cluster."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import boto3
+import yaml
+from botocore.config import Config
+
+from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, POD, WATSONX_IFM, Kind, Kube, connect
+from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
+from weighbridge_sandbox.models import write_small_llama
+
+CR = "watsonxaiifm-cr"
+KEYS = {"access_key": {"env": "SANDBOX_S3_ACCESS_KEY"}, "secret_key": {"env": "SANDBOX_S3_SECRET_KEY"}}
+VOLUME = Kind("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False)
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        return self.out + self.err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", json.loads(self.out))
+
+
+@dataclass
+class Estate:
+    """A namespace, a folder of the bucket ``models`` and an environment of the same name."""
+
+    name: str
+    layout: Layout
+    folder: Path
+    kube: Kube = field(init=False)
+    environment: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kube = connect(context="weighbridge-sandbox")
+        self.s3 = boto3.client(
+            "s3",
+            endpoint_url=S3_ENDPOINT,
+            region_name="us-east-1",
+            aws_access_key_id=os.environ["SANDBOX_S3_ACCESS_KEY"],
+            aws_secret_access_key=os.environ["SANDBOX_S3_SECRET_KEY"],
+            config=Config(s3={"addressing_style": "path"}),
+        )
+        self.environment = {
+            "name": self.name,
+            "cluster": {"context": "weighbridge-sandbox", "namespace": self.name},
+            "platform": {"version": "5.2"},
+            "state": {
+                "backend": f"s3://weighbridge-state/{self.name}?endpoint={S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true",
+                "credentials": KEYS,
+                "passphrase": {"env": "SANDBOX_PULUMI_PASSPHRASE"},
+            },
+            "pods": {"image": "weighbridge.local/mover:sandbox"},
+            "models": [self.model("llama-fetch", "fetch"), self.model("llama-push", "push")],
+        }
+
+    def model(self, model_id: str, *routes: str, prefix: str = "llama") -> dict[str, Any]:
+        """A model of this estate; both of the standard ones have the same source."""
+        return {
+            "id": model_id,
+            "source": {"s3": {"bucket": "models", "prefix": f"{self.name}/{prefix}/", "endpoint": S3_ENDPOINT, "credentials": KEYS}},
+            "storage": {"storage_class": "sandbox-rwx"},
+            "routes": list(routes),
+            "parameters": {"max_new_tokens": {"default": 512, "min": 20, "max": 1024}, "max_sequence_length": {"default": 2048, "min": 1025, "max": 4096}},
+        }
+
+    def fill(self) -> None:
+        """Put a small Llama under the estate's prefix ``llama/``, with a nested folder and an empty file."""
+        source = self.folder / "source"
+        source.mkdir()
+        write_small_llama(source)
+        (source / "nested" / "deeper").mkdir(parents=True)
+        (source / "nested" / "deeper" / "notes.txt").write_text("not weights\n")
+        (source / "empty.txt").write_bytes(b"")
+        self.upload(source, "llama")
+
+    def upload(self, source: Path, prefix: str) -> None:
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                self.s3.upload_file(str(path), "models", f"{self.name}/{prefix}/{path.relative_to(source)}")
+
+    def empty(self) -> None:
+        """Remove what this estate has in the buckets."""
+        for bucket, prefix in (("models", f"{self.name}/"), ("weighbridge-state", f"{self.name}/")):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for item in [item for page in pages for item in page.get("Contents", [])]:
+                self.s3.delete_object(Bucket=bucket, Key=item["Key"])
+
+    # -- the command line --------------------------------------------------------------------------------------------
+
+    def run(self, verb: str, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, **changes: Any) -> Ran:
+        """``weighbridge VERB FILE …`` with the environment file as it stands, ``changes`` applied to its top level."""
+        where = cwd or self.folder
+        file = self.folder / f"{self.name}.yaml"
+        file.write_text(yaml.safe_dump({**self.environment, **changes}, sort_keys=False))
+        done = subprocess.run(
+            [BIN / "weighbridge", verb, str(file), *arguments],
+            cwd=where,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=540,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def applied(self, *arguments: str, **changes: Any) -> dict[str, Any]:
+        """``apply --json``, which has to succeed."""
+        ran = self.run("apply", "--json", *arguments, **changes)
+        assert ran.code == 0, ran.said
+        return ran.json
+
+    # -- what somebody with kubectl sees -----------------------------------------------------------------------------
+
+    def cr(self) -> dict[str, Any]:
+        found = self.kube.get(WATSONX_IFM, CR, self.name)
+        assert found is not None
+        return found
+
+    def entries(self) -> list[dict[str, Any]]:
+        return cast("list[dict[str, Any]]", self.cr()["spec"]["custom_foundation_models"])
+
+    def theirs(self) -> dict[str, Any]:
+        """The spec without our entries: what must never change."""
+        spec = dict(self.cr()["spec"])
+        ours = {model["id"] for model in self.environment["models"]}
+        spec["custom_foundation_models"] = [entry for entry in spec["custom_foundation_models"] if entry["model_id"] not in ours]
+        return spec
+
+    def pods_ever(self) -> set[str]:
+        """UIDs of every pod that the namespace's events speak of: pods that came and went included."""
+        events = self.kube.list(Kind("", "v1", "Event", "events"), self.name)
+        return {event["involvedObject"].get("uid", "") for event in events if event["involvedObject"]["kind"] == "Pod"}
+
+    def leftovers(self) -> list[str]:
+        """Objects of ours that a finished run must not leave behind."""
+        label = {"weighbridge.dev/environment": self.name}
+        kinds = (POD, Kind("batch", "v1", "Job", "jobs"), Kind("", "v1", "Secret", "secrets"))
+        found = [f"{kind} {item['metadata']['name']}" for kind in kinds for item in self.kube.list(kind, self.name, labels=label)]
+        maps = [item["metadata"]["name"] for item in self.kube.list(CONFIG_MAP, self.name, labels=label)]
+        lasting = {f"weighbridge-{self.name}-receipts", f"weighbridge-{self.name}-intents"}
+        return found + [f"configmap {name}" for name in maps if name not in lasting]
+
+    def volume(self, model_id: str) -> Path:
+        """Where the sandbox's node mounts a model's volume."""
+        claim = self.kube.get(CLAIM, f"{self.name}-{model_id}-weights", self.name)
+        assert claim is not None
+        volume = self.kube.get(VOLUME, claim["spec"]["volumeName"])
+        assert volume is not None
+        return Path((volume["spec"].get("local") or volume["spec"]["hostPath"])["path"])

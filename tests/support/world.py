@@ -1,0 +1,324 @@
+"""A small world of the ports in memory: sources, a cluster with receipts, two stacks, a custom resource."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from weighbridge.domain.digest import Json, digest
+from weighbridge.domain.environment import Environment, Model, Route
+from weighbridge.domain.events import Event
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.naming import claim_name
+from weighbridge.domain.outcome import Declined, Done, Failed
+from weighbridge.domain.stacks import (
+    Op,
+    RegistrationInputs,
+    ResourceChange,
+    StackName,
+    StackPreview,
+    StackResult,
+    StackSpec,
+    StorageInputs,
+)
+from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
+from weighbridge.errors import PreconditionError, StepFailedError, VerificationError
+from weighbridge.look import Location, Manifests
+from weighbridge.ports import (
+    Cluster,
+    Observer,
+    Playbooks,
+    RegistrationState,
+    Registry,
+    Stacks,
+    TransferReport,
+    Weights,
+)
+from weighbridge.session import Session
+
+NOW = "2026-01-02T03:04:05Z"
+
+
+def environment(*model_ids: str, routes: tuple[str, ...] = ("fetch",)) -> Environment:
+    """An environment with one S3 model for each id."""
+    keys = {"access_key": {"env": "KEY"}, "secret_key": {"env": "SECRET"}}
+    return Environment.model_validate_json(
+        json.dumps(
+            {
+                "name": "test",
+                "cluster": {"context": "here", "namespace": "cpd-instance"},
+                "platform": {"version": "5.2"},
+                "state": {"backend": "file://state", "passphrase": {"env": "PASS"}},
+                "pods": {"image": "registry.example.com/python@sha256:" + "0" * 64},
+                "models": [
+                    {
+                        "id": model_id,
+                        "source": {
+                            "s3": {
+                                "bucket": "models",
+                                "prefix": f"{model_id}/",
+                                "endpoint": "https://s3.example.com",
+                                "credentials": keys,
+                            }
+                        },
+                        "storage": {"storage_class": "fast"},
+                        "routes": list(routes),
+                    }
+                    for model_id in model_ids
+                ],
+            }
+        )
+    )
+
+
+def listing(tag: str = "1") -> SourceListing:
+    """A listing that differs by ``tag``."""
+    return SourceListing(
+        files=(
+            SourceFile("config.json", 10, f"c{tag}"),
+            SourceFile("model.safetensors", 1000, f"m{tag}"),
+            SourceFile("tokenizer.json", 20, f"t{tag}"),
+        )
+    )
+
+
+@dataclass
+class World:
+    """The state that the fakes share. Tests change it as other people would."""
+
+    environment: Environment
+    sources: dict[str, SourceListing] = field(default_factory=dict)
+    claims: dict[str, ClaimFacts] = field(default_factory=dict)
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+    declared: dict[StackName, str] = field(default_factory=dict)
+    entries: list[dict[str, Json]] = field(default_factory=list)
+    ours: dict[str, Mapping[str, Json]] = field(default_factory=dict)
+    reconciled: bool = True
+    broken: dict[str, PreconditionError] = field(default_factory=dict)
+    """What a sync of this model raises or reports as failed."""
+    declining: dict[Route, str] = field(default_factory=dict)
+    flipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files of a model whose bytes differ on the volume."""
+    calls: list[str] = field(default_factory=list)
+    """Every write, in order."""
+    events: list[Event] = field(default_factory=list)
+    journal: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for model in self.environment.models:
+            self.sources.setdefault(model.id, listing())
+        self.entries = self.entries or [{"model_id": "theirs", "location": {"pvc_name": "theirs"}}]
+
+    def session(self) -> Session:
+        return Session(
+            environment=self.environment,
+            eyes=FakeEyes(
+                cluster=FakeCluster(self),
+                weights=FakeWeights(self),
+                stacks=FakeStacks(self),
+                playbooks=FakePlaybooks(self),
+                registry=FakeRegistry(self),
+                manifests=Manifests(claim=self._claim, entries=self._entries),
+            ),
+            observer=self.events.append,
+            open_journal=lambda _verb: FakeJournal(self),
+            render_to=lambda out, _listings: (out,),
+        )
+
+    def _claim(self, model: Model, found: SourceListing, current: int | None) -> Mapping[str, Json]:
+        return {
+            "kind": "PersistentVolumeClaim",
+            "name": claim_name("test", model.id),
+            "size": max(2 * found.total_bytes, current or 0),
+        }
+
+    def _entries(self, places: Mapping[str, Location]) -> tuple[Mapping[str, Json], ...]:
+        return tuple(
+            {
+                "model_id": model.id,
+                "location": {"pvc_name": places[model.id][0], "sub_path": places[model.id][1]},
+            }
+            for model in self.environment.models
+            if model.id in places
+        )
+
+
+@dataclass(frozen=True)
+class FakeEyes:
+    cluster: Cluster
+    weights: Weights
+    stacks: Stacks
+    playbooks: Playbooks
+    registry: Registry
+    manifests: Manifests
+
+
+@dataclass
+class FakeCluster:
+    world: World
+    where: str = "a test cluster"
+
+    def uid(self) -> str:
+        return "uid-1"
+
+    def require_namespace(self) -> None: ...
+
+    def require_storage_class(self, name: str, key: str) -> None:
+        if name != "fast":
+            raise PreconditionError(f"no storage class {name} ({key})")
+
+    def claim(self, name: str) -> ClaimFacts | None:
+        return self.world.claims.get(name)
+
+    def receipts(self, environment: str) -> dict[str, Receipt]:
+        assert environment == self.world.environment.name
+        return dict(self.world.receipts)
+
+    def forget(self, environment: str) -> None:
+        self.world.calls.append(f"forget {environment}")
+        self.world.receipts.clear()
+
+
+@dataclass
+class FakeWeights:
+    world: World
+
+    def list(self, model: Model) -> SourceListing:
+        return self.world.sources[model.id]
+
+
+@dataclass
+class FakeStacks:
+    world: World
+
+    def preview(self, spec: StackSpec) -> StackPreview:
+        same = self._live(spec) == self._digest(spec)
+        exists = spec.name in self.world.declared
+        op = Op.UPDATE if exists else Op.CREATE
+        changes = () if same else (ResourceChange(type="t", name=spec.name.value, op=op, drifted=exists),)
+        return StackPreview(stack=spec.name, exists=exists, changes=changes, unchanged=0 if changes else 1)
+
+    def up(self, spec: StackSpec, observer: Observer) -> StackResult:
+        del observer
+        preview = self.preview(spec)
+        self.world.calls.append(f"up {spec.name.value}")
+        self.world.declared[spec.name] = self._digest(spec)
+        if isinstance(spec.inputs, StorageInputs):
+            for claim in spec.inputs.claims:
+                name = str(claim["name"])
+                self.world.claims.setdefault(
+                    name,
+                    ClaimFacts(
+                        name=name,
+                        uid=f"uid-{name}",
+                        phase="Bound",
+                        requested_bytes=int(str(claim["size"])),
+                        storage_class="fast",
+                    ),
+                )
+        else:
+            self._register(spec.inputs.entries)
+        return StackResult(stack=spec.name, changes=preview.changes, unchanged=preview.unchanged)
+
+    def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
+        del observer
+        self.world.calls.append(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
+        had = self.world.declared.pop(spec.name, None) is not None
+        if spec.name is StackName.STORAGE:
+            self.world.claims.clear()
+        else:
+            self._register(())
+        changes = (ResourceChange(type="t", name=spec.name.value, op=Op.DELETE),) if had else ()
+        return StackResult(stack=spec.name, changes=changes, unchanged=0)
+
+    def _register(self, entries: tuple[Mapping[str, Json], ...]) -> None:
+        theirs = [entry for entry in self.world.entries if entry["model_id"] not in self.world.ours]
+        self.world.entries = [*theirs, *(dict(entry) for entry in entries)]
+        self.world.ours = {str(entry["model_id"]): entry for entry in entries}
+        self.world.reconciled = False
+
+    def _digest(self, spec: StackSpec) -> str:
+        inputs = spec.inputs
+        items = inputs.claims if isinstance(inputs, StorageInputs) else inputs.entries
+        return digest([dict(item) for item in items])
+
+    def _live(self, spec: StackSpec) -> str | None:
+        if isinstance(spec.inputs, RegistrationInputs) and spec.name in self.world.declared:
+            ours = [entry for entry in self.world.entries if entry["model_id"] in self.world.ours]
+            return digest(list(ours))
+        return self.world.declared.get(spec.name)
+
+
+@dataclass
+class FakeRegistry:
+    world: World
+
+    def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
+        del adopt
+        ids = {entry["model_id"] for entry in wanted}
+        return RegistrationState(
+            entries=tuple(
+                PlannedEntry(str(entry["model_id"]), "keep" if entry["model_id"] in ids else "foreign")
+                for entry in self.world.entries
+            ),
+            ours=dict(self.world.ours),
+            status="Completed 100%",
+            unreconciled=None
+            if self.world.reconciled
+            else "the operator has not taken in the last change yet",
+        )
+
+    def await_reconciled(self, observer: Observer) -> str:
+        del observer
+        self.world.calls.append("await")
+        self.world.reconciled = True
+        return "Completed, 100 %"
+
+
+@dataclass
+class FakePlaybooks:
+    world: World
+
+    def sync(self, model: Model, listing: SourceListing, route: Route, observer: Observer) -> TransferReport:
+        del observer
+        if route in self.world.declining:
+            return TransferReport(outcome=Declined(self.world.declining[route]))
+        self.world.calls.append(f"sync {model.id} {route.value}")
+        if model.id in self.world.broken:
+            return TransferReport(outcome=Failed(StepFailedError(self.world.broken[model.id].what)))
+        receipt = self.receipt(model, listing, route)
+        self.world.receipts[model.id] = receipt
+        self.world.flipped.pop(model.id, None)
+        return TransferReport(outcome=Done("published"), receipt=receipt, bytes_moved=listing.total_bytes)
+
+    def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
+        del observer
+        damaged = self.world.flipped.get(model.id, ())
+        found = replace(receipt, verdict="damaged" if damaged else "verified", damaged=damaged)
+        self.world.receipts[model.id] = found
+        outcome = Failed(VerificationError(f"{len(damaged)} files differ")) if damaged else Done("verified")
+        return TransferReport(outcome=outcome, receipt=found)
+
+    def receipt(self, model: Model, found: SourceListing, route: Route) -> Receipt:
+        name = claim_name("test", model.id)
+        return Receipt(
+            model_id=model.id,
+            fingerprint=found.fingerprint,
+            set_digest="sha256:" + "a" * 64,
+            claim=name,
+            claim_uid=self.world.claims[name].uid,
+            sub_path=sub_path_of(model.id, found.fingerprint),
+            files=len(found.files),
+            total_bytes=found.total_bytes,
+            route=route.value,
+            published_at=NOW,
+            verified_at=NOW,
+            verdict="verified",
+        )
+
+
+@dataclass
+class FakeJournal:
+    world: World
+
+    def record(self, event: str, **facts: Json) -> None:
+        self.world.journal.append((event, facts))

@@ -1,0 +1,175 @@
+"""The orchestrator on fakes of its ports: order, idempotence, what one model's failure does to the others."""
+
+from dataclasses import replace
+
+import pytest
+
+from support.world import World, environment, listing
+from weighbridge.domain.environment import Route
+from weighbridge.errors import InputError, PreconditionError
+
+
+def test_first_apply_declares_brings_in_registers_and_waits_in_this_order() -> None:
+    world = World(environment("one", "two"))
+
+    applied = world.session().apply()
+
+    assert world.calls == ["up storage", "sync one fetch", "sync two fetch", "up registration", "await"]
+    assert applied.complete
+    assert [entry["model_id"] for entry in world.entries] == ["theirs", "one", "two"]
+
+
+def test_second_apply_writes_nothing() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    world.calls.clear()
+
+    applied = world.session().apply()
+
+    assert world.calls == []
+    assert not applied.changed
+    assert not applied.plan.pending
+    assert [result.outcome.word for result in applied.results] == ["unchanged"] * 5
+
+
+def test_an_edit_of_our_entry_is_pending_and_mended_without_moving_a_byte() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.calls.clear()
+    world.entries[-1]["tags"] = ["edited"]
+
+    assert world.session().plan().pending
+    world.session().apply()
+
+    assert world.calls == ["up registration", "await"]
+    assert "tags" not in world.entries[-1]
+
+
+def test_a_changed_source_is_brought_in_beside_the_old_set_and_registered_anew() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    before = world.entries[-1]["location"]
+    world.calls.clear()
+    world.sources["one"] = listing("2")
+
+    plan = world.session().plan()
+    world.session().apply()
+
+    assert plan.bytes_to_move == listing("2").total_bytes
+    assert world.calls == ["sync one fetch", "up registration", "await"]
+    assert world.entries[-1]["location"] != before
+
+
+def test_a_damaged_file_is_all_there_is_to_move() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.flipped["one"] = ("config.json",)
+    verified = world.session().verify()
+    assert verified.damaged == {"one": ("config.json",)}
+
+    plan = world.session().plan()
+
+    assert plan.bytes_to_move == 10
+    assert "config.json" in next(step.reason for step in plan.steps if step.pending)
+
+
+def test_a_volume_that_was_made_anew_does_not_count_as_holding_the_set() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    [(name, claim)] = world.claims.items()
+    world.claims[name] = replace(claim, uid="another")
+
+    plan = world.session().plan()
+
+    assert [step.step.kind for step in plan.steps if step.pending] == ["sync-weights"]
+
+
+def test_one_model_that_fails_leaves_the_other_registered_and_itself_as_it_was() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    old = dict(world.ours["one"])
+    world.sources = {"one": listing("2"), "two": listing("2")}
+    world.broken["one"] = PreconditionError("the disk is gone")
+
+    applied = world.session().apply()
+
+    assert [str(failure.error.what) for failure in applied.failures] == ["the disk is gone"]
+    assert world.ours["one"] == old
+    assert world.ours["two"]["location"] != old["location"]
+    assert str(world.receipts["two"].sub_path) in str(world.ours["two"])
+
+
+def test_a_model_that_never_arrived_is_not_registered() -> None:
+    world = World(environment("one", "two"))
+    world.broken["one"] = PreconditionError("no")
+
+    world.session().apply()
+
+    assert list(world.ours) == ["two"]
+
+
+def test_the_next_route_is_tried_where_one_declines() -> None:
+    world = World(environment("one", routes=("fetch", "push")))
+    world.declining[Route.FETCH] = "the cluster cannot reach the source"
+
+    applied = world.session().apply()
+
+    assert "sync one push" in world.calls
+    assert applied.complete
+
+
+def test_no_route_left_is_a_failure_that_gives_every_reason() -> None:
+    world = World(environment("one"))
+    world.declining[Route.FETCH] = "the cluster cannot reach the source"
+
+    applied = world.session().apply()
+
+    assert "fetch: the cluster cannot reach the source" in applied.failures[0].error.what
+
+
+def test_destroy_takes_only_ours_and_keeps_the_volumes() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.calls.clear()
+
+    destroyed = world.session().destroy()
+
+    assert world.calls == ["destroy registration", "await"]
+    assert [entry["model_id"] for entry in world.entries] == ["theirs"]
+    assert destroyed.kept == ("test-one-weights",)
+
+
+def test_destroy_of_weights_needs_every_claim_by_name() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    world.calls.clear()
+
+    with pytest.raises(InputError, match="test-two-weights"):
+        world.session().destroy(frozenset({"test-one-weights"}))
+    assert world.calls == []
+
+    world.session().destroy(frozenset({"test-one-weights", "test-two-weights"}))
+    assert world.calls == ["destroy registration", "await", "destroy storage unprotected", "forget test"]
+
+
+def test_verify_refuses_where_nothing_was_ever_published() -> None:
+    world = World(environment("one"))
+
+    with pytest.raises(PreconditionError, match="nothing to verify of one") as refused:
+        world.session().verify()
+
+    assert refused.value.exit_code == 3
+
+
+def test_adopting_a_model_that_the_file_does_not_declare_is_wrong_input() -> None:
+    with pytest.raises(InputError, match="does not declare"):
+        World(environment("one")).session().plan(frozenset({"other"}))
+
+
+def test_the_same_plan_has_the_same_digest_and_a_changed_source_another() -> None:
+    one, two = World(environment("one")), World(environment("one"))
+    assert one.session().plan().digest == two.session().plan().digest
+
+    two.sources["one"] = listing("2")
+
+    assert one.session().plan().digest != two.session().plan().digest
