@@ -31,9 +31,16 @@ class ActionModule(WeighbridgeAction):
             return {"changed": False}
         schedule = arguments["schedule_seconds"]
         Follower(
-            KubeReader(kube_of(arguments["cluster"]), arguments["namespace"], arguments["claim"], pod=arguments["pod"]),
+            KubeReader(
+                kube_of(arguments["cluster"]),
+                arguments["namespace"],
+                arguments["claim"],
+                pod=arguments["pod"],
+            ),
             arguments["pod"],
-            Patience(deadline_seconds=schedule, schedule_seconds=schedule, stuck_seconds=arguments["stuck_seconds"]),
+            Patience(
+                deadline_seconds=schedule, schedule_seconds=schedule, stuck_seconds=arguments["stuck_seconds"]
+            ),
             Speaker(arguments["model_id"]),
         ).await_ready()
         return {"changed": False}

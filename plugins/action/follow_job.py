@@ -49,7 +49,12 @@ class ActionModule(WeighbridgeAction):
             Speaker(arguments["model_id"]),
         )
         ended = follower.follow_job()
-        result = {"changed": True, "result": ended.message, "exit_code": ended.exit_code, "files": list(ended.files)}
+        result = {
+            "changed": True,
+            "result": ended.message,
+            "exit_code": ended.exit_code,
+            "files": list(ended.files),
+        }
         if ended.error is None or ended.error.exit_code in arguments["accept"]:
             return result
         return {**result, **failure(ended.error), "last_lines": list(follower.last_lines)}
@@ -60,11 +65,19 @@ def _adopt(kube: Kube, arguments: dict[str, Any]) -> None:
     job = kube.get(JOB, arguments["job"], arguments["namespace"])
     if job is None:
         return
-    owner = {"apiVersion": JOB.api_version, "kind": JOB.kind, "name": arguments["job"], "uid": job["metadata"]["uid"]}
+    owner = {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "name": arguments["job"],
+        "uid": job["metadata"]["uid"],
+    }
     for item in arguments["adopt"]:
         try:
             kube.merge(
-                _KINDS[item["kind"]], item["name"], arguments["namespace"], {"metadata": {"ownerReferences": [owner]}}
+                _KINDS[item["kind"]],
+                item["name"],
+                arguments["namespace"],
+                {"metadata": {"ownerReferences": [owner]}},
             )
         except ForbiddenError:
             continue  # it is removed by name at the end of this run or of the next

@@ -4,7 +4,11 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import CLUSTER_SPEC, WeighbridgeAction, kube_of
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
+    CLUSTER_SPEC,
+    WeighbridgeAction,
+    kube_of,
+)
 
 from weighbridge.adapters.kube import SECRET, ApiRefusedError
 from weighbridge.adapters.secrets import Secrets
@@ -37,6 +41,7 @@ class ActionModule(WeighbridgeAction):
             "AWS_SESSION_TOKEN": keys.session_token,
         }
         name, namespace = arguments["name"], arguments["namespace"]
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -45,7 +50,7 @@ class ActionModule(WeighbridgeAction):
                 "namespace": namespace,
                 "labels": object_labels(arguments["environment"], arguments["model_id"]),
             },
-            "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value},
+            "data": data,
         }
         kube = kube_of(arguments["cluster"])
         try:
@@ -53,7 +58,7 @@ class ActionModule(WeighbridgeAction):
         except ApiRefusedError as error:
             if error.status != _CONFLICT:
                 raise
-            kube.merge(SECRET, name, namespace, {"data": {**dict.fromkeys(values), **body["data"]}})
+            kube.merge(SECRET, name, namespace, {"data": {**dict.fromkeys(values), **data}})
         return {"changed": True}
 
 

@@ -2,7 +2,11 @@
 
 from typing import Any
 
-from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import CLUSTER_SPEC, WeighbridgeAction, kube_of
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
+    CLUSTER_SPEC,
+    WeighbridgeAction,
+    kube_of,
+)
 
 from weighbridge.adapters.cluster import ClusterFacts
 from weighbridge.adapters.kube import CONFIG_MAP, JOB, POD, Kind, Kube
@@ -36,7 +40,9 @@ class ActionModule(WeighbridgeAction):
         if claim is None or claim.terminating:
             self._no_claim(arguments, claim)
         pending = _why(receipt, claim, arguments)
-        if arguments["verb"] == "verify" and (receipt is None or claim is None or receipt.claim_uid != claim.uid):
+        if arguments["verb"] == "verify" and (
+            receipt is None or claim is None or receipt.claim_uid != claim.uid
+        ):
             raise PreconditionError(
                 f"there is nothing to verify of {arguments['model_id']} on {arguments['claim']}: {pending}",
                 remedy="bring the weights in first: `weighbridge apply`",
@@ -78,7 +84,12 @@ def _why(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str,
 
 def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> list[str]:
     """Files of this very set that are known to be bad."""
-    same = receipt and claim and receipt.claim_uid == claim.uid and receipt.fingerprint == arguments["fingerprint"]
+    same = (
+        receipt
+        and claim
+        and receipt.claim_uid == claim.uid
+        and receipt.fingerprint == arguments["fingerprint"]
+    )
     return list(receipt.damaged) if receipt and same else []
 
 
@@ -93,11 +104,11 @@ def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, 
             running = True
             continue
         if found:
-            leftovers.append(_named(JOB, job["name"]))
+            leftovers.append(_named(JOB, job["name"], namespace))
         if kube.get(CONFIG_MAP, job["name"], namespace):
-            leftovers.append(_named(CONFIG_MAP, job["name"]))
+            leftovers.append(_named(CONFIG_MAP, job["name"], namespace))
     if kube.get(POD, arguments["rsync_pod"], namespace):
-        leftovers.append(_named(POD, arguments["rsync_pod"]))
+        leftovers.append(_named(POD, arguments["rsync_pod"], namespace))
     return running, leftovers
 
 
@@ -108,5 +119,9 @@ def _at_work(job: dict[str, Any], order: str) -> bool:
     return same and not ended and not metadata.get("deletionTimestamp")
 
 
-def _named(kind: Kind, name: str) -> dict[str, Any]:
-    return {"apiVersion": kind.api_version, "kind": kind.kind, "name": name}
+def _named(kind: Kind, name: str, namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "namespace": namespace},
+    }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
+from ansible.errors import AnsibleFilterError  # type: ignore[import-untyped]
 
 from weighbridge.domain import receipts
 
@@ -25,11 +25,20 @@ def verified_receipt(previous: str, message: dict[str, Any]) -> str:
         raise AnsibleFilterError(str(error)) from error
 
 
-def named_objects(items: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
-    """``named_objects``: ``{apiVersion, kind, name}`` as what the Kubernetes modules take to find an object."""
+def short_lived(
+    jobs: dict[str, dict[str, str]], verbs: list[str], *, namespace: str, rsync_pod: str, secret: str | None
+) -> list[dict[str, Any]]:
+    """``short_lived``: what the Kubernetes modules take to find every object that runs of these verbs leave,
+    Jobs first, so that nothing is taken from under a pod. ``secret`` is the one of ours, if there is one.
+    """
+    names = [jobs[verb]["name"] for verb in verbs if verb in jobs]
+    found = [("batch/v1", "Job", name) for name in names]
+    found += [("v1", "Pod", rsync_pod)] if "publish" in verbs else []
+    found += [("v1", "ConfigMap", name) for name in names]
+    found += [("v1", "Secret", secret)] if "fetch" in verbs and secret else []
     return [
-        {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": {"name": item["name"], "namespace": namespace}}
-        for item in items
+        {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
+        for version, kind, name in found
     ]
 
 
@@ -38,7 +47,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "named_objects": named_objects,
             "published_receipt": published_receipt,
+            "short_lived": short_lived,
             "verified_receipt": verified_receipt,
         }

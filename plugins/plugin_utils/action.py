@@ -4,15 +4,18 @@ Action plugins run in the ansible-playbook process, so weighbridge itself is imp
 is seen while they work; a module's output would arrive only at its end.
 """
 
+import ctypes
 import json
 import os
+import signal
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
+from ansible.plugins.action import ActionBase  # type: ignore[import-untyped]
+from ansible.utils.display import Display  # type: ignore[import-untyped]
 
 from weighbridge.adapters.kube import Kube, connect
 from weighbridge.domain import human
@@ -22,11 +25,17 @@ JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 """Set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""
 
 _HUMAN_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1
 
 CLUSTER_SPEC = {
     "type": "dict",
     "required": True,
-    "options": {"context": {"type": "str"}, "in_cluster": {"type": "bool", "default": False}, "uid": {"type": "str"}},
+    "options": {
+        "context": {"type": "str"},
+        "in_cluster": {"type": "bool", "default": False},
+        "proxy": {"type": "str"},
+        "uid": {"type": "str"},
+    },
 }
 
 
@@ -57,9 +66,11 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
+        _die_with_parent()
         _, arguments = self.validate_argument_spec(self.ARGUMENTS)
         try:
-            result.update(self.work(arguments))
+            # Ansible tags its strings by subclassing them; what we call takes plain JSON values only.
+            result.update(self.work(json.loads(json.dumps(arguments))))
         except WeighbridgeError as error:
             result.update(failure(error))
         return result
@@ -73,9 +84,15 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
         return bool(self._task.check_mode)
 
 
+def _die_with_parent() -> None:
+    """Ansible starts each task in a process of its own, in a session of its own: end it with ansible-playbook."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def kube_of(cluster: Mapping[str, Any]) -> Kube:
     """The cluster that the playbook's variables name; another one than they were rendered for is refused."""
-    kube = connect(context=cluster["context"], in_cluster=cluster["in_cluster"])
+    kube = connect(context=cluster["context"], in_cluster=cluster["in_cluster"], proxy=cluster["proxy"])
     expected = cluster.get("uid")
     if expected and (found := kube.identity()) != expected:
         raise PreconditionError(

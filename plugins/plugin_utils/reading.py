@@ -1,17 +1,19 @@
 """Reads what a follower needs of one Job or bare pod, over weighbridge's Kubernetes client."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from weighbridge.adapters.kube import CLAIM, EVENT, JOB, POD, ForbiddenError, Kube
 
-Object = dict[str, Any]
+Object = Mapping[str, Any]
 
 
 class KubeReader:
     """Implements ``weighbridge.adapters.pod_follower.Reader``. ``job`` is ``None`` for a bare pod."""
 
-    def __init__(self, kube: Kube, namespace: str, claim: str, *, job: str | None = None, pod: str | None = None) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, claim: str, *, job: str | None = None, pod: str | None = None
+    ) -> None:
         self._kube = kube
         self._namespace = namespace
         self._claim = claim
@@ -31,13 +33,17 @@ class KubeReader:
             found = self._kube.get(POD, self._pod or "", self._namespace)
             return [found] if found else []
         pods = self._kube.list(POD, self._namespace, labels={"job-name": self._job})
-        ours = [pod for pod in pods if self._uid in {ref["uid"] for ref in pod["metadata"].get("ownerReferences", [])}]
+        ours = [
+            pod
+            for pod in pods
+            if self._uid in {ref["uid"] for ref in pod["metadata"].get("ownerReferences", [])}
+        ]
         return sorted(ours, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def claim(self) -> Object | None:
         return self._kube.get(CLAIM, self._claim, self._namespace)
 
-    def events(self, pods: list[Object]) -> list[Object]:
+    def events(self, pods: Sequence[Object]) -> list[Object]:
         names = [self._job, self._claim, *(pod["metadata"]["name"] for pod in pods[-1:])]
         found: list[Object] = []
         try:
@@ -46,7 +52,9 @@ class KubeReader:
                     found += self._kube.list(EVENT, self._namespace, fields={"involvedObject.name": name})
         except ForbiddenError:
             return []
-        return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+        return sorted(
+            found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")
+        )
 
     def log(self, pod: str) -> Iterator[str]:
         return self._kube.log(pod, self._namespace, follow=True)

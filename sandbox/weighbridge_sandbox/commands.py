@@ -1,5 +1,6 @@
 """The one place where the sandbox starts programs and waits for them."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from weighbridge_sandbox.errors import CommandError, NotReadyError
 
+# Administrators' folders, which a PATH inherited from a plain user lacks.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
@@ -24,6 +27,8 @@ def run(  # noqa: PLR0913 - a call of a program has these parts
     Raises CommandError when it is not there, exits other than 0 (unless `check` is false), or outlives `timeout_s`.
     """
     words = [str(word) for word in argv]
+    variables = dict(os.environ if env is None else env)
+    variables["PATH"] = os.pathsep.join(filter(None, (variables.get("PATH"), SYSTEM_PATH)))
     try:
         done = subprocess.run(
             words,
@@ -32,7 +37,7 @@ def run(  # noqa: PLR0913 - a call of a program has these parts
             timeout=timeout_s,
             check=False,
             input=stdin,
-            env=env,
+            env=variables,
             cwd=cwd,
         )
     except FileNotFoundError as error:

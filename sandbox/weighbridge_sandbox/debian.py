@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from weighbridge_sandbox.commands import DIES_WITH_US, run
+from weighbridge_sandbox.commands import DIES_WITH_US, SYSTEM_PATH, run
 from weighbridge_sandbox.errors import CommandError, PackagesError
 
 # package -> a program or file of it; a machine that has the file needs no package.
@@ -22,7 +22,6 @@ NEEDED: Mapping[str, str] = {
     "mount": "losetup",
     "util-linux": "setpriv",
 }
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def present(proof: str) -> bool:
@@ -47,10 +46,12 @@ def install(packages: tuple[str, ...]) -> None:
     if shutil.which("apt-get") is None:
         raise PackagesError("This is no Debian or Ubuntu: packages are missing.", by_hand)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = (*DIES_WITH_US, "apt-get", "--option=DPkg::Lock::Timeout=300")
     try:
-        run([*DIES_WITH_US, "apt-get", "update", "--quiet"], timeout_s=600, env=environment)
+        # A broken third-party source fails this without harm to the rest; if it does harm, the installation says so.
+        run([*apt, "update", "--quiet"], timeout_s=600, env=environment, check=False)
         run(
-            [*DIES_WITH_US, "apt-get", "install", "--yes", "--no-install-recommends", *packages],
+            [*apt, "install", "--yes", "--no-install-recommends", *packages],
             timeout_s=1200,
             env=environment,
         )

@@ -5,6 +5,7 @@ apply, apply again (which must find nothing to do), verify, status.
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -29,6 +31,7 @@ from weighbridge_sandbox.feed import Fed, Feeder, pieces_of_folder, pieces_of_sy
 from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import Synthetic, unpack_minilm, write_small_llama
 from weighbridge_sandbox.provisioner.loopfiles import LoopFiles
+from weighbridge_sandbox.witness import look
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SYNTHETIC = "synthetic"
@@ -63,6 +66,8 @@ class Demo:
     console: Console
     parts: list[Timed] = field(default_factory=list)
     fed: list[Fed] = field(default_factory=list)
+    proven: bool = False
+    """Whether the cluster holds, by its own account, the digests of what was fed."""
 
     def run(self, synthetic_bytes: int | None) -> None:
         """The whole demonstration. Raises SandboxError for the first part that fails."""
@@ -73,26 +78,36 @@ class Demo:
             self._feed_real()
         else:
             environment = str(self._feed_synthetic(synthetic_bytes))
-        self._note("models into S3", started, f"{size(sum(one.moved_bytes for one in self.fed))} moved")
+        self._note("models into S3", started, self._moved())
         total = sum(one.total_bytes for one in self.fed)
         seconds = self._weighbridge("apply", environment)
         self.parts[-1] = Timed(
             "apply", seconds, f"{size(total)}, {rate(total / seconds)} with everything it took"
         )
-        self._weighbridge("apply", environment, "apply again", "must find nothing to do")
+        before = look(self.layout)
+        self._weighbridge("apply", environment, "apply again", "no pod started; CR and claims not written")
+        if differences := before.differences(look(self.layout)):
+            raise DemoError(f"The second apply was not to change anything, and {'; '.join(differences)}.")
         self._weighbridge("verify", environment, note=f"{size(total)} read again in the cluster")
         self._weighbridge("status", environment)
+        if wrong := not_arrived(self._status(environment), self.fed):
+            raise DemoError("; ".join(wrong), "The bytes in the cluster are not those that were fed.", code=5)
+        self.proven = True
 
     def summary(self) -> None:
         """Two tables: the models, and where the time went."""
         if self.fed:
             models = Table(title="Models", title_justify="left", title_style="bold")
-            for column in ("model", "files", "size", "set digest"):
+            for column in ("model", "files", "size", "set digest in S3", "in the cluster"):
                 models.add_column(column, justify="right" if column in {"files", "size"} else "left")
             for one in self.fed:
-                models.add_row(
-                    one.model_id, str(one.files), size(one.total_bytes), f"sha256:{short(one.set_digest)}…"
+                row = (
+                    one.model_id,
+                    str(one.files),
+                    size(one.total_bytes),
+                    f"sha256:{short(one.set_digest)}…",
                 )
+                models.add_row(*row, "the same" if self.proven else "not proven")
             self.console.print()
             self.console.print(models)
         times = Table(title="Time", title_justify="left", title_style="bold", show_footer=True)
@@ -151,34 +166,54 @@ class Demo:
         how = "already there" if one.moved_bytes == 0 else f"{size(one.moved_bytes)} moved"
         self.console.print(f"  {one.model_id}: {one.files} files, {size(one.total_bytes)} ({how})")
 
+    def _moved(self) -> str:
+        moved = sum(one.moved_bytes for one in self.fed)
+        return f"{size(moved)} moved" if moved else "they were there already"
+
     def _moving(self, path: str) -> None:
         self.console.print(f"    {path}", style="dim")
 
     def _weighbridge(self, verb: str, environment: str, name: str = "", note: str = "") -> float:
         """Run the installed console script with the sandbox's environment; returns its seconds."""
-        self._headline(f"weighbridge {verb} {environment}")
-        program = Path(sys.executable).with_name("weighbridge")
+        self._headline(f"weighbridge {verb} {Path(environment).name}")
         started = time.monotonic()
         try:
             done = subprocess.run(
-                [*DIES_WITH_US, str(program), verb, environment],
+                [*DIES_WITH_US, str(program()), verb, environment],
                 cwd=CHECKOUT,
                 env=client_environment(self.layout, os.environ),
                 check=False,
                 timeout=STEP_SECONDS,
             )
         except FileNotFoundError as error:
-            raise DemoError(f"{program} is not there.", "Run `make setup`.") from error
+            raise DemoError(f"{program()} is not there.", "Run `make setup`.") from error
         except subprocess.TimeoutExpired as error:
             raise DemoError(f"weighbridge {verb} did not end within {duration(STEP_SECONDS)}.") from error
         self._note(name or verb, started, note)
         if done.returncode:
             raise DemoError(
-                f"weighbridge {verb} {environment} ended with exit code {done.returncode}.",
+                f"weighbridge {verb} {Path(environment).name} ended with exit code {done.returncode}.",
                 "Its last lines above say what to do.",
                 code=done.returncode if done.returncode > 0 else FAILED,
             )
         return self.parts[-1].seconds
+
+    def _status(self, environment: str) -> Mapping[str, Any]:
+        """The same status once more, for a program to read."""
+        done = subprocess.run(
+            [*DIES_WITH_US, str(program()), "status", environment, "--json"],
+            cwd=CHECKOUT,
+            env=client_environment(self.layout, os.environ),
+            check=False,
+            timeout=STEP_SECONDS,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for line in reversed(done.stdout.splitlines()):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.get("type") == "status":
+                return found
+        raise DemoError(f"weighbridge status {environment} --json printed no status.")
 
     def _headline(self, text: str) -> None:
         self.console.print()
@@ -186,6 +221,25 @@ class Demo:
 
     def _note(self, name: str, started: float, note: str = "") -> None:
         self.parts.append(Timed(name, time.monotonic() - started, note))
+
+
+def program() -> Path:
+    """The console script that was installed next to this Python."""
+    return Path(sys.executable).with_name("weighbridge")
+
+
+def not_arrived(status: Mapping[str, Any], fed: Sequence[Fed]) -> list[str]:
+    """Compare what weighbridge says of the cluster with what was put into S3; one sentence for each model that differs."""
+    models = {model["model"]: model for model in status["models"]}
+    wrong = []
+    for one in fed:
+        model = models.get(one.model_id, {})
+        receipt = model.get("receipt") or {}
+        if (found := receipt.get("set_digest")) != one.set_digest:
+            wrong.append(f"{one.model_id} is {found or 'absent'} in the cluster and {one.set_digest} in S3")
+        elif not model.get("registered"):
+            wrong.append(f"{one.model_id} is not registered")
+    return wrong
 
 
 def client_environment(layout: Layout, base: Mapping[str, str]) -> dict[str, str]:
@@ -252,7 +306,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         demo.run(chosen.size)
     except SandboxError as error:
-        demo.console.print(f"\n{error}\n{error.advice}".rstrip(), markup=False, style="bold red")
+        demo.console.print(
+            f"\n{error}\n{error.advice}".rstrip(), markup=False, style="bold red", soft_wrap=True
+        )
         code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED

@@ -44,7 +44,7 @@ def default_home(environ: Mapping[str, str]) -> Path:
         return Path(chosen).expanduser().absolute()
     if state := environ.get("XDG_STATE_HOME"):
         return Path(state).absolute() / "weighbridge-sandbox"
-    return Path(environ.get("HOME", "/root")) / ".local" / "state" / "weighbridge-sandbox"
+    return Path(environ.get("HOME") or Path.home()) / ".local" / "state" / "weighbridge-sandbox"
 
 
 @dataclass(frozen=True)

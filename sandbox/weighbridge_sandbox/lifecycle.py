@@ -3,7 +3,6 @@
 import fcntl
 import importlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge_sandbox import (
+    configuration,
     debian,
     images,
     network,
-    node_config,
     objects,
-    pki,
     preflight,
-    process_config,
     teardown,
     tools,
 )
@@ -65,6 +62,10 @@ def up(layout: Layout, progress: Progress) -> None:
         _build(layout, outdated, progress)
         if not runs:
             _start(layout, supervision, progress)
+        elif outdated or not configuration.is_current(layout):
+            progress.say(
+                "Programs or configuration are newer than what runs: `down`, then `up`, takes them over."
+            )
         _converge(layout, supervision, progress)
 
 
@@ -146,53 +147,11 @@ def _look_over(layout: Layout, progress: Progress) -> None:
 
 def _start(layout: Layout, supervision: Supervision, progress: Progress) -> None:
     with part(progress, "certificates and configuration") as this:
-        this.note = "issued anew" if _configure(layout) else "as before"
+        this.note = "issued anew" if configuration.write(layout) else "as before"
     with part(progress, "process manager"):
         teardown.remember_kernel_settings(layout)
         network.create(layout)
         supervision.start()
-
-
-def _configure(layout: Layout) -> bool:
-    for folder in (
-        layout.configs,
-        layout.cni,
-        layout.logs,
-        layout.supervisor,
-        layout.volumes,
-        layout.s3 / "data",
-    ):
-        folder.mkdir(parents=True, exist_ok=True)
-    for folder in (layout.etcd, layout.kubelet, layout.containerd):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-    layout.containerd.chmod(0o711)  # user namespaces and unprivileged containers pass through it
-    layout.kubelet.chmod(0o755)
-    issued = pki.ensure(layout)
-    pki.write_kubeconfig(layout, "admin", layout.kubeconfig)
-    for user in ("controller-manager", "scheduler", "kubelet"):
-        pki.write_kubeconfig(layout, user, layout.configs / f"{user}.kubeconfig")
-    _secret(layout.s3_access_key, "sandbox-" + secrets.token_hex(6))
-    _secret(layout.s3_secret_key, secrets.token_urlsafe(30))
-    _secret(layout.passphrase, secrets.token_urlsafe(30))
-    texts = {
-        layout.cni / "10-sandbox.conflist": node_config.cni_network(layout),
-        layout.configs / "containerd.toml": node_config.containerd(layout),
-        layout.configs / "kubelet.json": node_config.kubelet(layout),
-        layout.configs / "resolv.conf": "",
-        layout.supervisor / "supervisord.conf": process_config.supervisor(
-            layout, process_config.processes(layout)
-        ),
-    }
-    for path, text in texts.items():
-        path.write_text(text)
-    return issued
-
-
-def _secret(path: Path, value: str) -> None:
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(value + "\n")
 
 
 def _converge(layout: Layout, supervision: Supervision, progress: Progress) -> None:

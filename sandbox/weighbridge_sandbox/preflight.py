@@ -173,7 +173,7 @@ def _tried(words: list[str | Path]) -> str:
     try:
         run(words, timeout_s=20)
     except CommandError as error:
-        return str(error).rpartition(": ")[2].strip() or str(error)
+        return str(error).splitlines()[0].rpartition(": ")[2].strip().rstrip(".") or str(error)
     return ""
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from weighbridge_sandbox.commands import SYSTEM_PATH
 from weighbridge_sandbox.layout import (
     API_PORT,
     CONTROLLER_PORT,
@@ -183,7 +184,7 @@ serverurl=unix://{layout.supervisor_socket}
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """
     ]
-    path = f"{layout.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    path = f"{layout.bin}:{SYSTEM_PATH}"
     for position, process in enumerate(wanted):
         environment = {"PATH": path, "HOME": str(layout.home), **process.environment}
         command = shlex.join(("setpriv", "--pdeathsig", "KILL", "--", *process.argv))

@@ -59,7 +59,7 @@ def as_lines(status: Status) -> list[str]:
     if status.unbuilt:
         lines.append(f"  `up` would build: {', '.join(status.unbuilt)}")
     for process in status.processes:
-        restarted = f"   restarted {process.restarts} times" if process.restarts else ""
+        restarted = f"   restarts: {process.restarts}" if process.restarts else ""
         lines.append(f"  {process.name:<24} {process.state:<9} {process.note}{restarted}")
         lines += [f"      | {line}" for line in process.tail]
     if status.processes:

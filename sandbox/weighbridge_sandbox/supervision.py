@@ -67,7 +67,7 @@ def last_lines(path: Path, count: int) -> tuple[str, ...]:
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - 16384))
-            return tuple(stream.read().decode(errors="replace").splitlines()[-count:])
+            return tuple(stream.read().decode(errors="replace").splitlines()[-count:] if count else ())
     except FileNotFoundError:
         return ()
 
@@ -91,7 +91,8 @@ class Supervision:
         """Start supervisord as a daemon and wait for its answer."""
         configuration = self._layout.supervisor / "supervisord.conf"
         self._layout.supervisor_socket.unlink(missing_ok=True)
-        run([sys.executable, "-m", "supervisor.supervisord", "-c", configuration])
+        # An empty environment: proxies, ETCD_* or VGW_* variables of the caller's shell would change what runs.
+        run([sys.executable, "-m", "supervisor.supervisord", "-c", configuration], env={})
         wait_until("The process manager", self._answers, timeout_s=20)
 
     def begin(self, name: str) -> bool:

@@ -3,6 +3,7 @@
 ``up`` makes the first one, cpd-instance, and tests make as many more as they like; operator and provisioner serve all.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +13,13 @@ from typing import Any
 from lightkube import ApiError, Client
 from lightkube.models.core_v1 import PersistentVolumeClaimSpec, VolumeResourceRequirements
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Namespace, PersistentVolume, PersistentVolumeClaim, ServiceAccount
+from lightkube.resources.core_v1 import (
+    Namespace,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    ServiceAccount,
+)
 
 from weighbridge_sandbox.commands import wait_until
 from weighbridge_sandbox.errors import NotReadyError
@@ -24,11 +31,13 @@ from weighbridge_sandbox.kube import (
     connect,
     layout_of,
 )
+from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.models import TINY, write_small_llama
 
 log = logging.getLogger(__name__)
 
 CR_NAME = "watsonxaiifm-cr"
+FIELD_MANAGER = "weighbridge-sandbox"
 CR_CREATOR = "ibm-cpd-watsonx-ai-operator"
 """The field manager of the operator that owns the CR on a real cluster: our tools are guests on it."""
 UID_RANGE = "1000700000/10000"
@@ -61,12 +70,11 @@ def create_operands(name: str, *, cr: bool = True, home: Path | None = None, tim
     May be repeated: what is there stays as it is. Waits until pods can be made in it and the CR is Completed. ``home``
     is the sandbox's folder where it is not the environment's. Raises NotReadyError after ``timeout_s``, CommandError.
     """
-    with answering(f"Making operands namespace {name}"):
-        _create_operands(name, cr=cr, home=home, timeout_s=timeout_s)
+    with answering(f"Making operands namespace {name}"), connect(home, field_manager=FIELD_MANAGER) as client:
+        _create_operands(client, name, cr=cr, timeout_s=timeout_s)
 
 
-def _create_operands(name: str, *, cr: bool, home: Path | None, timeout_s: float) -> None:
-    client = connect(home, field_manager="weighbridge-sandbox")
+def _create_operands(client: Client, name: str, *, cr: bool, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
 
     def wait(what: str, ready: Callable[[], bool], advice: str) -> None:
@@ -109,13 +117,14 @@ def delete_operands(name: str, *, home: Path | None = None, timeout_s: float = 1
 
     One that is not there is fine, once the volumes of its claims are gone. Raises NotReadyError after ``timeout_s``, CommandError.
     """
-    with answering(f"Deleting operands namespace {name}"):
-        _delete_operands(name, home=home, timeout_s=timeout_s)
+    with (
+        answering(f"Deleting operands namespace {name}"),
+        connect(home, field_manager=FIELD_MANAGER) as client,
+    ):
+        _delete_operands(client, name, layout_of(home), timeout_s)
 
 
-def _delete_operands(name: str, *, home: Path | None, timeout_s: float) -> None:
-    client = connect(home, field_manager="weighbridge-sandbox")
-    layout = layout_of(home)
+def _delete_operands(client: Client, name: str, layout: Layout, timeout_s: float) -> None:
     volumes = [
         volume.metadata.name
         for volume in client.list(PersistentVolume)
@@ -125,6 +134,15 @@ def _delete_operands(name: str, *, home: Path | None, timeout_s: float) -> None:
         and volume.spec.claimRef
         and volume.spec.claimRef.namespace == name
     ]
+    # What has finalizers goes first: the namespace controller looks again only after seconds at what it finds undeleted.
+    for kind in (Pod, PersistentVolumeClaim):
+        client.deletecollection(kind, namespace=name)
+    with contextlib.suppress(NotReadyError):  # then the namespace's own deadline applies
+        wait_until(
+            f"The end of {name}'s claims",
+            lambda: not any(client.list(PersistentVolumeClaim, namespace=name)),
+            timeout_s=timeout_s / 3,
+        )
     try:
         client.delete(Namespace, name)
     except ApiError as error:

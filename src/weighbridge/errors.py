@@ -60,7 +60,7 @@ class InputError(WeighbridgeError):
     exit_code = 2
 
 
-class InputErrors(WeighbridgeError):
+class InputErrors(WeighbridgeError):  # noqa: N818 - it is several
     """Every mistake found in one reading of the user's file, in the file's order (exit 2)."""
 
     exit_code = 2

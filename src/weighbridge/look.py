@@ -66,6 +66,9 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     state = eyes.registry.look(wanted, adopt)
     registration = registration_spec(environment, identity, wanted, adopt)
     return Facts(
+        claims=claims.inputs.claims
+        if claims is not None and isinstance(claims.inputs, StorageInputs)
+        else (),
         cluster=identity,
         where=eyes.cluster.where,
         models=models,

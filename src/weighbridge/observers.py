@@ -33,7 +33,7 @@ from weighbridge.domain.events import (
 )
 
 _LINE_EVERY_SECONDS = 5.0
-_MARKS = {"done": "✓", "unchanged": "=", "declined": "–", "failed": "✗"}
+_MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "failed": "✗"}
 
 
 class ClosingObserver(Protocol):
@@ -98,7 +98,7 @@ class PlainLines:
         share = f"{100 * event.bytes // event.total:3d} %" if event.total else "100 %"
         return (
             f"    {event.model_id} {event.phase:<7} {share}  {human.size(event.bytes)} of {human.size(event.total)}"
-            f"  {human.rate(event.rate)}{eta}"
+            f"{f'  {human.rate(event.rate)}' if event.rate > 0 else ''}{eta}"
         )
 
 

@@ -1,12 +1,13 @@
 """Results → what a person reads. Pure: values in, text out."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from weighbridge.domain import human
 from weighbridge.domain.facts import PlannedEntry
 from weighbridge.domain.outcome import Done, Failed
 from weighbridge.domain.plan import Plan, PlannedStep
-from weighbridge.domain.stacks import ResourceChange, StackPreview
+from weighbridge.domain.stacks import ResourceChange, StackName
 from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.session import Applied, Destroyed, ModelStatus, Status, Verified
 
@@ -20,7 +21,7 @@ def plan_screen(plan: Plan, environment: str) -> str:
     lines = [f"Plan for {plan.environment} on {facts.where}, namespace {facts.cluster.namespace}", ""]
     for planned in plan.steps:
         lines += _planned(planned, plan)
-    lines += ["", f"spec.custom_foundation_models of {_resource(plan)}, entry by entry:"]
+    lines += ["", f"spec.custom_foundation_models of {plan.custom_resource}, entry by entry:"]
     lines += [f"  {line}" for line in _entries(facts.entries)] or ["  (empty)"]
     lines.append("")
     pending = sum(planned.pending for planned in plan.steps)
@@ -142,17 +143,22 @@ def _planned(planned: PlannedStep, plan: Plan) -> Iterable[str]:
         if planned.pending:
             yield f"    {human.size(planned.bytes_to_move)} to move"
     elif isinstance(step, DeclareStack) and planned.pending:
-        yield from _preview(plan.facts.storage if step.stack.value == "storage" else plan.facts.registration)
+        objects: tuple[Mapping[str, Any], ...] = plan.facts.claims
+        claims = {claim["metadata"]["name"]: _claim(claim) for claim in objects}
+        preview = plan.facts.storage if step.stack is StackName.STORAGE else plan.facts.registration
+        for change in preview.changes if preview is not None else ():
+            yield from _change(change, claims.get(change.name, ""))
 
 
-def _preview(preview: StackPreview | None) -> Iterable[str]:
-    for change in preview.changes if preview is not None else ():
-        yield from _change(change)
+def _claim(claim: Mapping[str, Any]) -> str:
+    spec = claim["spec"]
+    wanted = [spec["resources"]["requests"]["storage"], spec.get("storageClassName"), *spec["accessModes"]]
+    return "  " + ", ".join(str(part) for part in wanted if part)
 
 
-def _change(change: ResourceChange) -> Iterable[str]:
+def _change(change: ResourceChange, about: str) -> Iterable[str]:
     drift = "  (edited from outside)" if change.drifted else ""
-    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{drift}"
+    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{about}{drift}"
     for diff in change.diffs:
         yield f"        {diff.path}: {diff.before!r} → {diff.after!r}"
 
@@ -169,12 +175,6 @@ def _entries(entries: Iterable[PlannedEntry]) -> Iterable[str]:
         yield f"{_FATES[entry.fate]} {entry.model_id}  ({words[entry.fate]})"
         for change in entry.changes:
             yield f"    {change}"
-
-
-def _resource(plan: Plan) -> str:
-    return next(
-        (step.step.custom_resource for step in plan.steps if step.step.kind == "await-reconciled"), ""
-    )  # type: ignore[union-attr]
 
 
 def _model_status(model: ModelStatus) -> Iterable[str]:

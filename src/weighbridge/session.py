@@ -14,8 +14,14 @@ from weighbridge.domain.plan import Plan, build_plan, claim_of
 from weighbridge.domain.stacks import ClusterIdentity, StackResult, StackSpec, StorageInputs
 from weighbridge.domain.steps import SyncWeights
 from weighbridge.domain.weights import Receipt, SourceListing
-from weighbridge.errors import InputError, PreconditionError, StepFailedError, VerificationError, WeighbridgeError
-from weighbridge.look import Eyes, look, registration_spec, spec_maker, storage_spec
+from weighbridge.errors import (
+    InputError,
+    PreconditionError,
+    StepFailedError,
+    VerificationError,
+    WeighbridgeError,
+)
+from weighbridge.look import Eyes, look, registration_spec, spec_maker
 from weighbridge.ports import Journal, Observer, TransferReport
 from weighbridge.run import Ports, StepResult, execute, journal_facts
 
@@ -42,9 +48,13 @@ class Applied:
     @property
     def exit_code(self) -> int:
         """0; 4 where a step failed; 3 where everything that was to be brought in was refused for reasons found on the
-        way (a claim that stays Pending, an image that cannot be pulled), so that no model got anywhere."""
+        way (a claim that stays Pending, an image that cannot be pulled), so that no model got anywhere.
+        """
         codes = {failure.error.exit_code for failure in self.failures}
-        arrived = any(isinstance(result.outcome, Done) and isinstance(result.planned.step, SyncWeights) for result in self.results)
+        arrived = any(
+            isinstance(result.outcome, Done) and isinstance(result.planned.step, SyncWeights)
+            for result in self.results
+        )
         if not codes:
             return 0
         return codes.pop() if len(codes) == 1 and not arrived else StepFailedError.exit_code
@@ -134,11 +144,7 @@ class Session:
         """What an apply would do. Read-only: no pod, no write, not even to Pulumi's state."""
         self._require_known(adopt)
         facts = look(self.environment, self.eyes, adopt)
-        claims: dict[str, Mapping[str, Json]] = {}
-        spec = storage_spec(self.environment, facts.cluster, self.eyes, facts.models)
-        if spec is not None and isinstance(spec.inputs, StorageInputs):
-            claims = {str(index): claim for index, claim in enumerate(spec.inputs.claims)}
-        return build_plan(self.environment, facts, claims)
+        return build_plan(self.environment, facts)
 
     def apply(self, adopt: frozenset[str] = frozenset()) -> Applied:
         """Plan, then run what is pending. Every failure of a step is in the result; refusals before it are raised."""

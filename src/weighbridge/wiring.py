@@ -20,9 +20,9 @@ from weighbridge.adapters.registry import WatsonxRegistry
 from weighbridge.adapters.s3 import S3Weights
 from weighbridge.adapters.s3_objects import ObjectReader
 from weighbridge.adapters.secrets import Secrets, references
+from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, EnvReference, Model
-from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.naming import slug
 from weighbridge.domain.plan import claim_of
 from weighbridge.domain.stacks import StackName
@@ -87,7 +87,9 @@ class Opened:
     @cached_property
     def kube(self) -> Kube:
         cluster, proxy = self.environment.cluster, self.environment.proxy
-        return connect(context=cluster.context, in_cluster=cluster.in_cluster, proxy=proxy.https if proxy else None)
+        return connect(
+            context=cluster.context, in_cluster=cluster.in_cluster, proxy=proxy.https if proxy else None
+        )
 
     @cached_property
     def cluster(self) -> ClusterFacts:
@@ -95,7 +97,7 @@ class Opened:
 
     @cached_property
     def secrets(self) -> Secrets:
-        return Secrets(self.loaded.folder, kube_reader=lambda name: self.cluster.secret(name))
+        return Secrets(self.loaded.folder, kube_reader=self._kubernetes_secret)
 
     @cached_property
     def ca_bundle(self) -> Path | None:
@@ -120,7 +122,9 @@ class Opened:
             secrets=StateSecrets(passphrase=self.secrets.resolve(state.passphrase), keys=keys),
             cache=self.var / "cache",
             kubeconfig=os.environ.get("KUBECONFIG"),
-            withheld=frozenset(ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)),
+            withheld=frozenset(
+                ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)
+            ),
             extra=self._network_variables(),
         )
         programs = {StackName.STORAGE: storage.declare, StackName.REGISTRATION: registration.declare}
@@ -157,11 +161,16 @@ class Opened:
             for model in self.environment.models
         )
 
+    def _kubernetes_secret(self, name: str) -> Mapping[str, str]:
+        return self.cluster.secret(name)
+
     def _journal(self, verb: str) -> Journal:
         return open_journal(self.var, self.environment.name, verb)
 
     def _surroundings(self, cluster_uid: str | None) -> bundle.Surroundings:
-        return bundle.Surroundings(folder=self.loaded.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text())
+        return bundle.Surroundings(
+            folder=self.loaded.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text()
+        )
 
     def _ca_text(self) -> str | None:
         if self.ca_bundle is None:
@@ -192,12 +201,19 @@ class Opened:
             out,
             claims={key: dict(claim) for key, claim in claims.items()},
             registration=render.render_registration(environment, places),
-            weights=[bundle.render_weights(environment, model, listings[model.id], around) for model in environment.models],
+            weights=[
+                bundle.render_weights(environment, model, listings[model.id], around)
+                for model in environment.models
+            ],
         )
 
     def _network_variables(self) -> dict[str, str]:
         proxy = self.environment.proxy
-        values = {} if proxy is None else {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(proxy.no_proxy)}
+        values = (
+            {}
+            if proxy is None
+            else {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(proxy.no_proxy)}
+        )
         if self.ca_bundle is not None:
             values["AWS_CA_BUNDLE"] = str(self.ca_bundle.resolve())
         return {name: value for name, value in values.items() if value}

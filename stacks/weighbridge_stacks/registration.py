@@ -12,14 +12,15 @@ TYPE = "weighbridge:index:Registrations"
 
 
 def declare(spec: StackSpec) -> None:
-    """Declare the entries of ``spec``."""
+    """Declare the entries of ``spec``. The context is not among the inputs: it reaches the plugin by environment, so that
+    the same cluster may go by another name on another machine; ``clusterUid`` says which one is meant.
+    """
     if not isinstance(spec.inputs, RegistrationInputs):
         raise TypeError(f"stack {spec.name} is not the registration stack")
     pulumi.CustomResource(
         TYPE,
         spec.inputs.custom_resource,
         {
-            "context": spec.cluster.context,
             "namespace": spec.cluster.namespace,
             "customResource": spec.inputs.custom_resource,
             "environment": spec.environment,

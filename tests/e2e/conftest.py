@@ -22,7 +22,9 @@ def sandbox() -> Layout:
         pytest.fail(f"weighbridge-sandbox up: exit {up.returncode}\n{up.stdout[-3000:]}\n{up.stderr[-3000:]}")
     layout = Layout.from_environment()
     os.environ["KUBECONFIG"] = str(layout.kubeconfig)
-    os.environ["PATH"] = f"{layout.bin}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = (
+        f"{layout.bin}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    )
     os.environ["SANDBOX_S3_ACCESS_KEY"] = layout.s3_access_key.read_text().strip()
     os.environ["SANDBOX_S3_SECRET_KEY"] = layout.s3_secret_key.read_text().strip()
     os.environ["SANDBOX_PULUMI_PASSPHRASE"] = layout.passphrase.read_text().strip()
@@ -30,7 +32,9 @@ def sandbox() -> Layout:
 
 
 @pytest.fixture(scope="module")
-def estate(sandbox: Layout, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+def estate(
+    sandbox: Layout, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Estate]:
     """An operands namespace of its own with two other teams' models, a bucket folder with models, an environment file."""
     name = f"e2e-{Path(str(request.module.__file__)).stem.removeprefix('test_').replace('_', '-')[:20]}-{os.getpid() % 10000}"
     create_operands(name)

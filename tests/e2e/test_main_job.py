@@ -30,7 +30,9 @@ def first(estate: Estate) -> dict[str, Any]:
 def _source_files(estate: Estate) -> dict[str, str]:
     source = estate.folder / "source"
     return {
-        str(path.relative_to(source)): hashlib.sha256(path.read_bytes()).hexdigest() for path in source.rglob("*") if path.is_file()
+        str(path.relative_to(source)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in source.rglob("*")
+        if path.is_file()
     }
 
 
@@ -52,7 +54,11 @@ def test_the_volume_holds_exactly_the_sources_files(estate: Estate, first: dict[
     wanted = _source_files(estate)
     for model_id in ("llama-fetch", "llama-push"):
         folder = _published(estate, model_id)
-        found = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+        found = {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
         assert found == wanted, model_id
     assert first["complete"]
 
@@ -92,14 +98,19 @@ def test_second_apply_writes_nothing_and_starts_no_pod(estate: Estate, first: di
     _assert_apply_is_idle(estate)
 
 
-def test_a_checkout_without_var_sees_that_nothing_is_to_do(estate: Estate, first: dict[str, Any], tmp_path: Path) -> None:
+def test_a_checkout_without_var_sees_that_nothing_is_to_do(
+    estate: Estate, first: dict[str, Any], tmp_path: Path
+) -> None:
     assert first["complete"]
     _assert_apply_is_idle(estate, cwd=tmp_path)
 
 
 def _assert_apply_is_idle(estate: Estate, cwd: Path | None = None) -> None:
     version, pods = estate.cr()["metadata"]["resourceVersion"], estate.pods_ever()
-    claims = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in estate.kube.list(CLAIM, estate.name)}
+    claims = {
+        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
+        for item in estate.kube.list(CLAIM, estate.name)
+    }
     files = _stamps(estate)
 
     ran = estate.run("apply", "--json", cwd=cwd)
@@ -107,7 +118,10 @@ def _assert_apply_is_idle(estate: Estate, cwd: Path | None = None) -> None:
     assert ran.code == 0, ran.said
     assert {step["outcome"] for step in ran.json["steps"]} == {"unchanged"}
     assert estate.cr()["metadata"]["resourceVersion"] == version
-    assert {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in estate.kube.list(CLAIM, estate.name)} == claims
+    assert {
+        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
+        for item in estate.kube.list(CLAIM, estate.name)
+    } == claims
     assert estate.pods_ever() == pods
     assert _stamps(estate) == files
     plan = estate.run("plan", "--json", cwd=cwd).json
@@ -148,7 +162,9 @@ def test_an_edit_of_our_entry_from_outside_is_seen_and_mended(estate: Estate, fi
 def test_an_edit_of_a_label_we_set_is_seen_and_mended(estate: Estate, first: dict[str, Any]) -> None:
     assert first["complete"]
     name = f"{estate.name}-llama-fetch-weights"
-    estate.kube.merge(CLAIM, name, estate.name, {"metadata": {"labels": {"weighbridge.dev/model": "somebody-elses"}}})
+    estate.kube.merge(
+        CLAIM, name, estate.name, {"metadata": {"labels": {"weighbridge.dev/model": "somebody-elses"}}}
+    )
 
     planned = estate.run("plan", "--expect-no-changes")
     assert planned.code == 6, planned.said
@@ -161,17 +177,26 @@ def test_an_edit_of_a_label_we_set_is_seen_and_mended(estate: Estate, first: dic
 
 
 @pytest.mark.parametrize("model_id", ["llama-fetch", "llama-push"])
-def test_a_flipped_byte_is_found_named_and_repaired_alone(estate: Estate, first: dict[str, Any], model_id: str) -> None:
+def test_a_flipped_byte_is_found_named_and_repaired_alone(
+    estate: Estate, first: dict[str, Any], model_id: str
+) -> None:
     assert first["complete"]
     folder = _published(estate, model_id)
-    victim = max((path for path in folder.iterdir() if path.suffix == ".safetensors"), key=lambda path: path.stat().st_size)
+    victim = max(
+        (path for path in folder.iterdir() if path.suffix == ".safetensors"),
+        key=lambda path: path.stat().st_size,
+    )
     good = hashlib.sha256(victim.read_bytes()).hexdigest()
     with victim.open("r+b") as file:
         file.seek(victim.stat().st_size // 2)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
-    others = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file() and path != victim}
+    others = {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and path != victim
+    }
 
     verified = estate.run("verify")
     assert verified.code == 5, verified.said
@@ -205,7 +230,9 @@ def test_a_changed_parameter_touches_our_entry_alone(estate: Estate, first: dict
 def test_status_says_what_is_in_place(estate: Estate, first: dict[str, Any]) -> None:
     assert first["complete"]
     status = estate.run("status", "--json").json
-    assert [(model["model"], model["registered"], model["receipt"]["verdict"]) for model in status["models"]] == [
+    assert [
+        (model["model"], model["registered"], model["receipt"]["verdict"]) for model in status["models"]
+    ] == [
         ("llama-fetch", True, "verified"),
         ("llama-push", True, "verified"),
     ]
@@ -214,11 +241,24 @@ def test_status_says_what_is_in_place(estate: Estate, first: dict[str, Any]) -> 
 
 def test_no_planted_secret_is_in_any_file_or_object(estate: Estate, first: dict[str, Any]) -> None:
     assert first["complete"]
-    secrets = [os.environ[name] for name in ("SANDBOX_S3_ACCESS_KEY", "SANDBOX_S3_SECRET_KEY", "SANDBOX_PULUMI_PASSPHRASE")]
-    texts = {str(path): path.read_text(errors="replace") for path in estate.folder.rglob("*") if path.is_file() and path.stat().st_size < 2**20}
-    pages = estate.s3.get_paginator("list_objects_v2").paginate(Bucket="weighbridge-state", Prefix=f"{estate.name}/")
+    secrets = [
+        os.environ[name]
+        for name in ("SANDBOX_S3_ACCESS_KEY", "SANDBOX_S3_SECRET_KEY", "SANDBOX_PULUMI_PASSPHRASE")
+    ]
+    texts = {
+        str(path): path.read_text(errors="replace")
+        for path in estate.folder.rglob("*")
+        if path.is_file() and path.stat().st_size < 2**20
+    }
+    pages = estate.s3.get_paginator("list_objects_v2").paginate(
+        Bucket="weighbridge-state", Prefix=f"{estate.name}/"
+    )
     for item in [item for page in pages for item in page.get("Contents", [])]:
-        texts[item["Key"]] = estate.s3.get_object(Bucket="weighbridge-state", Key=item["Key"])["Body"].read().decode(errors="replace")
+        texts[item["Key"]] = (
+            estate.s3.get_object(Bucket="weighbridge-state", Key=item["Key"])["Body"]
+            .read()
+            .decode(errors="replace")
+        )
     assert any(".pulumi/stacks" in name for name in texts)
     assert [name for name, text in texts.items() for secret in secrets if secret in text] == []
 
@@ -234,7 +274,9 @@ def test_destroy_leaves_the_others_and_the_volumes(estate: Estate, first: dict[s
     assert estate.leftovers() == []
 
 
-def test_what_was_kept_is_registered_again_without_moving_a_byte(estate: Estate, first: dict[str, Any]) -> None:
+def test_what_was_kept_is_registered_again_without_moving_a_byte(
+    estate: Estate, first: dict[str, Any]
+) -> None:
     pods = estate.pods_ever()
     applied = estate.applied()
     assert estate.pods_ever() == pods

@@ -33,15 +33,29 @@ SOURCE = "models.0.source.s3"
 REFUSED = [
     pytest.param(_set(f"{SOURCE}.bucket", "no-such-bucket"), "no-such-bucket", id="absent-bucket"),
     pytest.param(_set(f"{SOURCE}.prefix", "no/such/prefix/"), "no/such/prefix", id="absent-prefix"),
-    pytest.param(_set(f"{SOURCE}.credentials.secret_key", {"env": "WRONG_SECRET"}), "secret key", id="wrong-secret-key"),
-    pytest.param(_set(f"{SOURCE}.credentials.access_key", {"env": "WRONG_SECRET"}), "does not know", id="wrong-access-key"),
-    pytest.param(_set(f"{SOURCE}.credentials.secret_key", {"env": "NOT_SET_ANYWHERE"}), "NOT_SET_ANYWHERE", id="unset-variable"),
+    pytest.param(
+        _set(f"{SOURCE}.credentials.secret_key", {"env": "WRONG_SECRET"}), "secret key", id="wrong-secret-key"
+    ),
+    pytest.param(
+        _set(f"{SOURCE}.credentials.access_key", {"env": "WRONG_SECRET"}),
+        "does not know",
+        id="wrong-access-key",
+    ),
+    pytest.param(
+        _set(f"{SOURCE}.credentials.secret_key", {"env": "NOT_SET_ANYWHERE"}),
+        "NOT_SET_ANYWHERE",
+        id="unset-variable",
+    ),
     pytest.param(_set(f"{SOURCE}.endpoint", "http://127.0.0.1:9"), "127.0.0.1:9", id="unreachable-source"),
     pytest.param(_set("cluster.context", "no-such-context"), "no-such-context", id="absent-context"),
     pytest.param(_set("cluster.namespace", "no-such-namespace"), "no-such-namespace", id="absent-namespace"),
     pytest.param(_set("cluster.custom_resource", "no-such-cr"), "no-such-cr", id="absent-cr"),
-    pytest.param(_set("models.0.storage.storage_class", "no-such-class"), "sandbox-rwx", id="absent-storage-class"),
-    pytest.param(_set("models.0.storage", {"existing_pvc": "no-such-claim"}), "no-such-claim", id="absent-claim"),
+    pytest.param(
+        _set("models.0.storage.storage_class", "no-such-class"), "sandbox-rwx", id="absent-storage-class"
+    ),
+    pytest.param(
+        _set("models.0.storage", {"existing_pvc": "no-such-claim"}), "no-such-claim", id="absent-claim"
+    ),
     pytest.param(_set("models.0.storage.size", "1Mi"), "1Mi", id="too-small"),
 ]
 
@@ -61,7 +75,9 @@ def one(estate: Estate) -> Iterator[Estate]:
 
 
 @pytest.mark.parametrize(("edit", "named"), REFUSED)
-def test_refused_with_3_and_nothing_touched(one: Estate, edit: Callable[[Environment], None], named: str) -> None:
+def test_refused_with_3_and_nothing_touched(
+    one: Estate, edit: Callable[[Environment], None], named: str
+) -> None:
     before = one.cr()["metadata"]["resourceVersion"]
     edit(one.environment)
 
@@ -89,7 +105,11 @@ def test_an_unreachable_cluster_is_named(one: Estate, tmp_path: Path) -> None:
 def test_a_source_without_a_required_file_is_refused(one: Estate, tmp_path: Path, missing: str) -> None:
     write_small_llama(tmp_path)
     for path in list(tmp_path.iterdir()):
-        if path.name.endswith(missing) and "tokenizer_config" not in path.name and not path.name.startswith("generation_"):
+        if (
+            path.name.endswith(missing)
+            and "tokenizer_config" not in path.name
+            and not path.name.startswith("generation_")
+        ):
             path.unlink()
     prefix = f"without-{missing.strip('.').replace('.', '-')}"
     one.upload(tmp_path, prefix)
@@ -140,15 +160,31 @@ def test_an_image_that_cannot_be_pulled_is_named(one: Estate, route: str) -> Non
 def test_a_claim_that_stays_pending_is_explained(one: Estate) -> None:
     one.environment["name"] = "pending"
     one.environment["models"][0]["storage"] = {"storage_class": "sandbox-pending"}
+    one.environment["pods"]["start_seconds"] = 20
     try:
-        _refused_underway(one.run("apply", env={"WEIGHBRIDGE_SCHEDULE_SECONDS": "20"}), "pending-llama-fetch-weights", "Pending")
+        _refused_underway(
+            one.run("apply"),
+            "pending-llama-fetch-weights",
+            "Pending",
+        )
     finally:
         one.run("destroy", "--yes", "--weights", "pending-llama-fetch-weights")
 
 
-def test_somebody_elses_entry_of_our_id_is_refused_with_both_shown_and_adopted_when_asked(one: Estate) -> None:
-    theirs = {"model_id": "llama-fetch", "location": {"pvc_name": "team-a-models", "sub_path": "summarizer"}, "tags": ["somebody"]}
-    one.kube.json_patch(WATSONX_IFM, CR, one.name, [{"op": "add", "path": "/spec/custom_foundation_models/-", "value": theirs}])
+def test_somebody_elses_entry_of_our_id_is_refused_with_both_shown_and_adopted_when_asked(
+    one: Estate,
+) -> None:
+    theirs = {
+        "model_id": "llama-fetch",
+        "location": {"pvc_name": "team-a-models", "sub_path": "summarizer"},
+        "tags": ["somebody"],
+    }
+    one.kube.json_patch(
+        WATSONX_IFM,
+        CR,
+        one.name,
+        [{"op": "add", "path": "/spec/custom_foundation_models/-", "value": theirs}],
+    )
     try:
         for verb in ("plan", "apply"):
             ran = one.run(verb)
@@ -170,10 +206,21 @@ def test_one_model_of_two_that_fails_leaves_the_other_registered(estate: Estate)
     estate.environment = copy.deepcopy(estate.environment)
     estate.environment["name"] = "halves"
     estate.environment["models"][1]["storage"] = {"storage_class": "sandbox-pending"}
+    estate.environment["pods"]["start_seconds"] = 20
     try:
-        ran = estate.run("apply", env={"WEIGHBRIDGE_SCHEDULE_SECONDS": "20"})
+        ran = estate.run("apply")
         assert ran.code == 4, ran.said
-        assert [entry["model_id"] for entry in estate.entries()] == ["team-a-summarizer", "team-b-translator", "llama-fetch"]
+        assert [entry["model_id"] for entry in estate.entries()] == [
+            "team-a-summarizer",
+            "team-b-translator",
+            "llama-fetch",
+        ]
     finally:
-        estate.run("destroy", "--yes", "--weights", "halves-llama-fetch-weights", "--weights", "halves-llama-push-weights")
-
+        estate.run(
+            "destroy",
+            "--yes",
+            "--weights",
+            "halves-llama-fetch-weights",
+            "--weights",
+            "halves-llama-push-weights",
+        )

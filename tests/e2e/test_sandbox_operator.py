@@ -10,6 +10,7 @@ from lightkube import ApiError, Client
 from lightkube.types import PatchType
 
 from weighbridge_sandbox.kube import Watsonxaiifm, connect
+from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import CR_CREATOR, CR_NAME, FOREIGN_MODELS, create_operands, delete_operands
 
 pytestmark = pytest.mark.sandbox
@@ -19,12 +20,13 @@ GOOD = {"model_id": "ours", "location": {"pvc_name": "team-a-models", "sub_path"
 
 
 @pytest.fixture(scope="module")
-def client() -> Client:
-    return connect(field_manager="tests")
+def client(sandbox: Layout) -> Iterator[Client]:
+    with connect(sandbox.home, field_manager="tests") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def namespace() -> Iterator[str]:
+def namespace(client: Client) -> Iterator[str]:  # noqa: ARG001 - the sandbox is up once there is a client
     name = f"operator-{uuid.uuid4().hex[:8]}"
     create_operands(name)
     yield name

@@ -23,12 +23,13 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def client() -> Client:
-    return connect(field_manager="tests")
+def client(sandbox: Layout) -> Iterator[Client]:
+    with connect(sandbox.home, field_manager="tests") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def namespace() -> Iterator[str]:
+def namespace(client: Client) -> Iterator[str]:  # noqa: ARG001 - the sandbox is up once there is a client
     name = f"volumes-{uuid.uuid4().hex[:8]}"
     create_operands(name, cr=False)
     yield name

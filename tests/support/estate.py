@@ -76,10 +76,20 @@ class Estate:
         """A model of this estate; both of the standard ones have the same source."""
         return {
             "id": model_id,
-            "source": {"s3": {"bucket": "models", "prefix": f"{self.name}/{prefix}/", "endpoint": S3_ENDPOINT, "credentials": KEYS}},
+            "source": {
+                "s3": {
+                    "bucket": "models",
+                    "prefix": f"{self.name}/{prefix}/",
+                    "endpoint": S3_ENDPOINT,
+                    "credentials": KEYS,
+                }
+            },
             "storage": {"storage_class": "sandbox-rwx"},
             "routes": list(routes),
-            "parameters": {"max_new_tokens": {"default": 512, "min": 20, "max": 1024}, "max_sequence_length": {"default": 2048, "min": 1025, "max": 4096}},
+            "parameters": {
+                "max_new_tokens": {"default": 512, "min": 20, "max": 1024},
+                "max_sequence_length": {"default": 2048, "min": 1025, "max": 4096},
+            },
         }
 
     def fill(self) -> None:
@@ -106,7 +116,14 @@ class Estate:
 
     # -- the command line --------------------------------------------------------------------------------------------
 
-    def run(self, verb: str, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, **changes: Any) -> Ran:
+    def run(
+        self,
+        verb: str,
+        *arguments: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        **changes: Any,
+    ) -> Ran:
         """``weighbridge VERB FILE …`` with the environment file as it stands, ``changes`` applied to its top level."""
         where = cwd or self.folder
         file = self.folder / f"{self.name}.yaml"
@@ -142,19 +159,29 @@ class Estate:
         """The spec without our entries: what must never change."""
         spec = dict(self.cr()["spec"])
         ours = {model["id"] for model in self.environment["models"]}
-        spec["custom_foundation_models"] = [entry for entry in spec["custom_foundation_models"] if entry["model_id"] not in ours]
+        spec["custom_foundation_models"] = [
+            entry for entry in spec["custom_foundation_models"] if entry["model_id"] not in ours
+        ]
         return spec
 
     def pods_ever(self) -> set[str]:
         """UIDs of every pod that the namespace's events speak of: pods that came and went included."""
         events = self.kube.list(Kind("", "v1", "Event", "events"), self.name)
-        return {event["involvedObject"].get("uid", "") for event in events if event["involvedObject"]["kind"] == "Pod"}
+        return {
+            event["involvedObject"].get("uid", "")
+            for event in events
+            if event["involvedObject"]["kind"] == "Pod"
+        }
 
     def leftovers(self) -> list[str]:
         """Objects of ours that a finished run must not leave behind."""
         label = {"weighbridge.dev/environment": self.name}
         kinds = (POD, Kind("batch", "v1", "Job", "jobs"), Kind("", "v1", "Secret", "secrets"))
-        found = [f"{kind} {item['metadata']['name']}" for kind in kinds for item in self.kube.list(kind, self.name, labels=label)]
+        found = [
+            f"{kind} {item['metadata']['name']}"
+            for kind in kinds
+            for item in self.kube.list(kind, self.name, labels=label)
+        ]
         maps = [item["metadata"]["name"] for item in self.kube.list(CONFIG_MAP, self.name, labels=label)]
         lasting = {f"weighbridge-{self.name}-receipts", f"weighbridge-{self.name}-intents"}
         return found + [f"configmap {name}" for name in maps if name not in lasting]

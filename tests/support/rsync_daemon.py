@@ -114,7 +114,9 @@ class DirectWay:
 
     def target(self, deadline: float) -> Target:
         del deadline
-        return Target(options=("--contimeout=5",), root=f"rsync://127.0.0.1:{self.port}/{MODULE}/", env=scrubbed())
+        return Target(
+            options=("--contimeout=5",), root=f"rsync://127.0.0.1:{self.port}/{MODULE}/", env=scrubbed()
+        )
 
     def judge(self, said: str) -> None:
         del said

@@ -4,21 +4,19 @@ Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may
 met here (facts in ``docs/adr``), so whoever waits polls.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import httpx2 as httpx
-from lightkube import Client, KubeConfig
-from lightkube.config.kubeconfig import SingleConfig
-from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube import Client
+from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
+from weighbridge.adapters.kubeconfig import kubeconfig, service_account
 from weighbridge.errors import PreconditionError, StepFailedError
 
 Object: TypeAlias = dict[str, Any]
@@ -209,51 +207,10 @@ def connect(
     """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (or ``~/.kube/config``) names, or for
     the pod's own service account. Nothing is sent yet.
     """
-    config = _service_account() if in_cluster else _kubeconfig(context)
+    config = service_account() if in_cluster else kubeconfig(context)
     client = Client(config, field_manager=FIELD_MANAGER, timeout=httpx.Timeout(timeout_seconds), proxy=proxy)
     where = f"context {config.context_name}" if config.context_name else "this pod's service account"
     return Kube(client, f"{where} ({config.cluster.server})")
-
-
-def _service_account() -> SingleConfig:
-    try:
-        config = KubeConfig.from_service_account().get()
-    except ConfigError as error:
-        raise PreconditionError(
-            "cluster.in_cluster is true, but this process has no service account token",
-            remedy="run it in a pod with automountServiceAccountToken, or name a context instead",
-            code="cluster-config",
-        ) from error
-    return cast("SingleConfig", config)
-
-
-def _kubeconfig(context: str | None) -> SingleConfig:
-    files = [
-        Path(part).expanduser()
-        for part in os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
-        if part
-    ]
-    known: list[str] = []
-    for file in files:
-        if not file.is_file():
-            continue
-        try:
-            config = KubeConfig.from_file(file)
-            if context is None or context in config.contexts:
-                return cast("SingleConfig", config.get(context))
-        except (ConfigError, KeyError, ValueError) as error:
-            raise PreconditionError(
-                f"the kubeconfig file {file} cannot be used: {error}", code="cluster-config"
-            ) from error
-        known += config.contexts
-    where = ", ".join(str(file) for file in files)
-    what = f"there is no context {context!r} in {where}" if context else f"there is no kubeconfig at {where}"
-    remedy = (
-        f"known contexts: {', '.join(sorted(known))}"
-        if known
-        else 'set KUBECONFIG; for the sandbox: eval "$(weighbridge-sandbox env)"'
-    )
-    raise PreconditionError(what, remedy=remedy, code="cluster-config")
 
 
 @cache

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -23,6 +23,8 @@ _QUICK_FOR_SECONDS = 20
 _CALM_SECONDS = 1.0
 _PROGRESS_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
+_NOTE_SECONDS = 3.0
+"""What passes quickly is not worth a line."""
 _KEPT_LINES = 10
 
 
@@ -31,13 +33,13 @@ class Reader(Protocol):
 
     def job(self) -> Object | None: ...
 
-    def pods(self) -> list[Object]:
+    def pods(self) -> Sequence[Object]:
         """Oldest first."""
         ...
 
     def claim(self) -> Object | None: ...
 
-    def events(self, pods: list[Object]) -> list[Object]:
+    def events(self, pods: Sequence[Object]) -> Sequence[Object]:
         """Of the Job, these pods and the claim; oldest first. Empty where events may not be read."""
         ...
 
@@ -69,7 +71,9 @@ class Clock:
 
 
 class Follower:
-    def __init__(self, reader: Reader, name: str, patience: Patience, say: Say, clock: Clock | None = None) -> None:
+    def __init__(
+        self, reader: Reader, name: str, patience: Patience, say: Say, clock: Clock | None = None
+    ) -> None:
         self._reader = reader
         self._name = name
         self._patience = patience
@@ -81,7 +85,8 @@ class Follower:
 
     def follow_job(self) -> Ended:
         """How the Job ended, its failure included. Raises ``PreconditionError`` where it cannot start and
-        ``StepFailedError`` past a deadline."""
+        ``StepFailedError`` past a deadline.
+        """
         ended = self._until(lambda seen: judge_job(seen, self._name), lambda sight: isinstance(sight, Ended))
         if not isinstance(ended, Ended):
             raise TypeError(ended)
@@ -105,7 +110,7 @@ class Follower:
     def _until(self, judge: Callable[[Seen], Sight], over: Callable[[Sight], bool]) -> Sight:
         started = waiting_since = cause_since = answered = self._clock.now()
         cause = ""
-        pods_run = False
+        pods_run = said = False
         while True:
             now = self._clock.now()
             try:
@@ -130,7 +135,9 @@ class Follower:
             elif isinstance(sight, Waiting):
                 pods_run = False
                 if sight.code != cause:
-                    cause, cause_since = sight.code, now
+                    cause, cause_since, said = sight.code, now, False
+                if not said and (sight.stuck or now - cause_since >= _NOTE_SECONDS):
+                    said = True
                     self._say({"event": "note", "text": sight.what})
                 self._be_patient(sight, now - cause_since, now - waiting_since)
             self._relay()
@@ -181,7 +188,8 @@ class Follower:
 
 class _Tail:
     """Reads one pod's log in a thread of its own. A broken stream is read again from the start, less what was seen:
-    a log only grows."""
+    a log only grows.
+    """
 
     def __init__(self, log: Callable[[str], Iterator[str]]) -> None:
         self._log = log

@@ -13,13 +13,13 @@ from typing import TypeAlias
 from pulumi.automation import CommandError, CommandResult
 
 from weighbridge.adapters.pulumi_events import Diagnostic
+from weighbridge.domain.provider_messages import decode
 from weighbridge.domain.stacks import StackSpec
 from weighbridge.errors import (
     DefectError,
     InterruptedByUserError,
     PreconditionError,
     StepFailedError,
-    VerificationError,
     WeighbridgeError,
 )
 
@@ -178,7 +178,10 @@ def _protected(failure: Failure) -> WeighbridgeError | None:
 
 
 def _unreachable(failure: Failure) -> WeighbridgeError | None:
-    missing = re.search(r"context \"([^\"]+)\" does not exist", failure.text + failure.warnings)
+    missing = re.search(
+        r"context(?: was not found for specified context)?:? \"?([^\",\]\s]+)\"?(?: does not exist|,|\])",
+        failure.text + failure.warnings,
+    )
     if missing:
         return PreconditionError(
             f"the kubeconfig has no context `{missing[1]}`",
@@ -252,6 +255,17 @@ def _invalid(failure: Failure) -> WeighbridgeError | None:
     )
 
 
+def _property(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"resource '([^']+)': property (\S+) value .*? has a problem: ([^\n]+)", failure.text)
+    if not found:
+        return None
+    return PreconditionError(
+        f"`{found[2]}` of `{found[1]}` {found[3].strip()}",
+        remedy="correct the environment file: `weighbridge check` looks at such values first",
+        code="property-invalid",
+    )
+
+
 def _cancelled(failure: Failure) -> WeighbridgeError | None:
     if not re.search(
         r"update cancelled|preview cancelled|operation (was )?cancel+ed|SIGTERM received",
@@ -266,27 +280,9 @@ def _cancelled(failure: Failure) -> WeighbridgeError | None:
     )
 
 
-_BY_EXIT_CODE: dict[int, type[WeighbridgeError]] = {
-    1: DefectError,
-    3: PreconditionError,
-    5: VerificationError,
-}
-
-
 def _own_provider(failure: Failure) -> WeighbridgeError | None:
-    """Our provider says what is wrong and what to do by itself (``provider/``); only Pulumi's wrapping goes.
-
-    It marks its messages ``[weighbridge EXIT_CODE NAME]``, the remedy after ``→``.
-    """
-    found = re.search(r"\[weighbridge (\d) ([\w-]+)\] ([\s\S]+?)(?:\n\s*→ ([^\n]+)|\n\s*\n|$)", failure.text)
-    if not found:
-        return None
-    code, name, what, remedy = found.groups()
-    what = " ".join(what.split())
-    kind = _BY_EXIT_CODE.get(int(code))
-    if kind is None:
-        return StepFailedError(what, remedy=remedy, code=name, transient=False)
-    return kind(what, remedy=remedy, code=name)
+    """Our provider says what is wrong and what to do by itself; only Pulumi's wrapping goes."""
+    return decode(failure.text)
 
 
 def _program(failure: Failure) -> WeighbridgeError | None:
@@ -312,6 +308,7 @@ _RULES: tuple[Rule, ...] = (
     _admission,
     _conflict,
     _invalid,
+    _property,
     _unreachable,
     _backend,
     _cancelled,

@@ -46,7 +46,9 @@ class Diagnostic:
 class Recorder:
     """Callable that the Automation API feeds with events, from threads of its own."""
 
-    def __init__(self, stack: StackName, observer: Observer | None = None, ignored: Iterable[str] = ()) -> None:
+    def __init__(
+        self, stack: StackName, observer: Observer | None = None, ignored: Iterable[str] = ()
+    ) -> None:
         self._stack = stack
         self._observer = observer
         self._ignored = frozenset(ignored)

@@ -68,6 +68,13 @@ def _end_orphans(seconds: float) -> None:
             time.sleep(0.02)
 
 
+def _asked() -> bytes:
+    try:
+        return os.read(0, 1)
+    except OSError:  # a pseudo-terminal whose other side has gone
+        return b""
+
+
 class _Ending:
     """Ends the child when the parent asks or vanishes."""
 
@@ -77,14 +84,14 @@ class _Ending:
         self.orphaned = False
 
     def listen(self) -> None:
-        asked = os.read(0, 1)
+        asked = _asked()
         self.orphaned = not asked
         self.child.terminate()
         deadline = threading.Timer(self.grace, self.child.kill)
         deadline.daemon = True
         deadline.start()
         while asked:
-            asked = os.read(0, 1)
+            asked = _asked()
         self.orphaned = True
 
 
@@ -92,7 +99,10 @@ def main(arguments: list[str]) -> int:
     options, command = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     folder = options[options.index("--remove") + 1] if "--remove" in options else None
     grace = float(options[-1])
-    os.setsid()  # the terminal's Ctrl-C is for our parent, which asks us
+    with contextlib.suppress(
+        PermissionError
+    ):  # under a pseudo-terminal of its own it leads a session already
+        os.setsid()  # the terminal's Ctrl-C is for our parent, which asks us
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = subprocess.Popen(
         command,

@@ -261,6 +261,7 @@ class PulumiStacks:
         extra = dict(settings.extra)
         if spec.cluster.context:
             extra["KUBECONFIG"] = context_overlay(spec.cluster.context, settings.kubeconfig, scratch)
+            extra["WEIGHBRIDGE_KUBE_CONTEXT"] = spec.cluster.context
         elif settings.kubeconfig:
             extra["KUBECONFIG"] = settings.kubeconfig
         environment = child_environment(

@@ -37,6 +37,12 @@ class RsyncPod:
     container: str = "rsync"
     context: str | None = None
     kubeconfig: Path | None = None
+    proxy: str | None = None
+    """On the way to the API server."""
+
+    def environment(self) -> dict[str, str]:
+        """The variables that kubectl runs under."""
+        return scrubbed({"HTTPS_PROXY": self.proxy, "HTTP_PROXY": self.proxy} if self.proxy else None)
 
     def arguments(self) -> tuple[str, ...]:
         """Options of kubectl that choose cluster and namespace."""
@@ -113,7 +119,7 @@ class PortForward:
     def _open(self, until: float) -> None:
         argv = [self._kubectl, *self._pod.arguments(), "port-forward", "--address=127.0.0.1", f"pod/{self._pod.name}", f":{PORT}"]
         with self._log.open("wb") as log:
-            self._child = start(argv, scrubbed(), output=log)
+            self._child = start(argv, self._pod.environment(), output=log)
         while time.monotonic() < until:
             said = self._said()
             found = _FORWARDING.search(said)
@@ -160,14 +166,14 @@ class ExecStream:
     def target(self, deadline: float) -> Target:
         del deadline
         pod = self._pod
-        env = scrubbed({
+        env = pod.environment() | {
             "WEIGHBRIDGE_KUBECTL": self._kubectl,
             "WEIGHBRIDGE_KUBECONFIG": str(pod.kubeconfig or ""),
             "WEIGHBRIDGE_CONTEXT": pod.context or "",
             "WEIGHBRIDGE_NAMESPACE": pod.namespace,
             "WEIGHBRIDGE_POD": pod.name,
             "WEIGHBRIDGE_CONTAINER": pod.container,
-        })  # fmt: skip
+        }
         return Target(options=(f"--rsh=/bin/sh -c '{self._SHELL}' exec",), root=f"pod:{ROOT}/", env=env)
 
     def judge(self, said: str) -> None:

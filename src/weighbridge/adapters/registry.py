@@ -7,7 +7,7 @@ first, in a ConfigMap of our own.
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
@@ -40,7 +40,9 @@ class KubeApi(Protocol):
 
     def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object: ...
 
-    def json_patch(self, kind: Kind, name: str, namespace: str | None, operations: list[Object]) -> Object: ...
+    def json_patch(
+        self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+    ) -> Object: ...
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool: ...
 
@@ -119,22 +121,23 @@ class WatsonxRegistry:
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> "RegistrationState":
         """The list as it would be after a write of ``wanted``, what of ours stands in it, and the operator's word.
 
-        An entry of ours that somebody edited is not refused here: it shows as an update, which an apply then makes.
-        Raises ``PreconditionError`` for an entry of ours that somebody else made, or made twice.
+        With nothing wanted it is the list as it is. An entry of ours that somebody edited is not refused here: it shows
+        as an update, which an apply then makes. Raises ``PreconditionError`` for an entry of a wanted model that
+        somebody else made, or that stands there twice.
         """
         from weighbridge.ports import RegistrationState  # noqa: PLC0415  the provider's plugin starts without it
 
         live, intents = self.read(), self.intents()
         known = (*intents.known(), *seen_by_looking(live.models, intents.models))
         new = tuple(Entry.of(dict(entry)) for entry in wanted)
-        merge = three_way(known, live.models, new, adopt)
+        merge = three_way(known if new else (), live.models, new, adopt)
         if isinstance(merge, Refused):
             raise merge.error(live.where)
         found = entries_by_id(live.models)
         ours = {key: intent.entry.value() for key, intent in intents.models.items() if key in found}
         mark = intents.mark or (Mark.unrecorded(live) if ours else None)
         return RegistrationState(
-            entries=planned_entries(merge),
+            entries=planned_entries(merge, intents.models),
             ours=ours,
             status=live.status.describe(),
             unreconciled=standing(mark, live),

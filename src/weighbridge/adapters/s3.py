@@ -6,14 +6,14 @@ bytes of each safetensors file. Nothing here writes to the source.
 
 import difflib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from weighbridge.adapters.s3_client import S3Client, S3Target, open_client, s3_errors
 from weighbridge.adapters.s3_download import Advance, download
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.environment import Model, Proxy, S3Credentials
+from weighbridge.domain.environment import Proxy, S3Source
 from weighbridge.domain.listing import check_index, check_required, folder_prefix, indexes, named, to_listing
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
@@ -35,21 +35,26 @@ MAX_HEADERS_CHECKED = 512
 
 @dataclass(frozen=True, slots=True)
 class S3Weights:
-    """The Weights port over S3. ``keys`` resolves credentials (``Secrets.s3_keys``); each call opens its own client."""
+    """The Weights port over S3, less what an environment binds. Each call opens its own client."""
 
-    keys: Callable[[S3Credentials], S3Keys]
-    ca_bundle: Path | None = None
-    proxy: Proxy | None = None
     check_headers: bool = True
     """Read the first bytes of each safetensors file as well: one ranged request a file."""
 
-    def list(self, model: Model) -> SourceListing:
-        """What the model's set is now, sorted by path; sizes in bytes, ETags without quotes.
+    def list(
+        self,
+        source: S3Source,
+        *,
+        keys: S3Keys,
+        exclude: Sequence[str] = (),
+        ca_bundle: Path | None = None,
+        proxy: Proxy | None = None,
+    ) -> SourceListing:
+        """What the set is now, sorted by path; sizes in bytes, ETags without quotes.
 
         ``PreconditionError`` when the source cannot be read or does not hold a model that can be served.
         """
-        target = S3Target(model.source.s3, self.keys(model.source.s3.credentials), self.ca_bundle, self.proxy)
-        listing = list_source(target, model.exclude)
+        target = S3Target(source, keys, ca_bundle, proxy)
+        listing = list_source(target, exclude)
         if self.check_headers:
             check_headers(target, listing)
         return listing

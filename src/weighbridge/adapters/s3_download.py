@@ -81,10 +81,12 @@ class _Part:
     def recall(self, advance: Advance) -> None:
         """Hashes what an earlier try left; drops it when it is longer than the file can be."""
         with _disk(self._path):
-            if self._path.stat().st_size > self._size:
+            left = self._path.stat().st_size
+            if left > self._size:
                 self._handle.truncate(0)
+                left = 0
             self._handle.seek(0)
-            while chunk := self._handle.read(CHUNK_BYTES):
+            while self.have < left and (chunk := self._handle.read(min(CHUNK_BYTES, left - self.have))):
                 self.sha.update(chunk)
                 self.have += len(chunk)
                 advance(len(chunk), resumed=True)

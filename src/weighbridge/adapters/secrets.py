@@ -10,7 +10,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
 
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import (
@@ -28,6 +30,8 @@ OVERLAY_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 
 _LARGEST = 64 * 1024
 """Bytes; a secret's file beyond this is a mistake, not a secret."""
+
+_S3_CREDENTIALS: TypeAdapter[S3Credentials] = TypeAdapter(S3Credentials)
 
 _log = logging.getLogger(__name__)
 
@@ -162,6 +166,18 @@ class Secrets:
         if text not in self.warnings:
             self.warnings.append(text)
             _log.warning("%s", text)
+
+
+def s3_credentials(raw: Mapping[str, Any]) -> S3Credentials:
+    """From plain JSON of the environment file's shape, as variables of a playbook carry it. ``PreconditionError`` if it is not."""
+    try:
+        return _S3_CREDENTIALS.validate_python(dict(raw))
+    except ValidationError:
+        raise PreconditionError(
+            "credentials are neither {access_key, secret_key} by reference nor {secret: NAME}",
+            remedy="Write {access_key: {env: NAME}, secret_key: {env: NAME}}; never the values.",
+            code="secret-reference",
+        ) from None  # its text would quote what was written, perhaps a value
 
 
 def references(environment: Environment) -> Iterator[SecretReference]:

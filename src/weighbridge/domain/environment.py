@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from weighbridge.domain import kubernetes_syntax, text_rules, url_rules
-from weighbridge.domain.text_rules import TextRule
+from weighbridge.domain.text_rule import TextRule
 
 Scalar: TypeAlias = str | int | float | bool
 
@@ -35,7 +35,9 @@ class _Strict(BaseModel):
 class EnvReference(_Strict):
     """A secret in an environment variable of the process that runs weighbridge."""
 
-    env: Annotated[str, TextRule(text_rules.accept, r"^[A-Za-z_][A-Za-z0-9_]*$"), Field(examples=["S3_SECRET_KEY"])]
+    env: Annotated[
+        str, TextRule(text_rules.accept, r"^[A-Za-z_][A-Za-z0-9_]*$"), Field(examples=["S3_SECRET_KEY"])
+    ]
     """Name of the variable."""
 
 
@@ -51,7 +53,8 @@ SecretReference: TypeAlias = EnvReference | FileReference
 
 class KubernetesSecretReference(_Strict):
     """An existing Secret of the operands namespace, with keys ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``
-    (and ``AWS_SESSION_TOKEN`` where used)."""
+    (and ``AWS_SESSION_TOKEN`` where used).
+    """
 
     secret: Annotated[DnsSubdomain, Field(examples=["models-s3"])]
     """Name of the Secret."""
@@ -74,7 +77,9 @@ S3Credentials: TypeAlias = S3KeyPair | KubernetesSecretReference
 class S3Source(_Strict):
     """Every object under ``prefix`` of ``bucket``; the object's key less the prefix is its path in the set."""
 
-    bucket: Annotated[str, TextRule(text_rules.bucket, r"^[A-Za-z0-9._-]{3,255}$"), Field(examples=["models"])]
+    bucket: Annotated[
+        str, TextRule(text_rules.bucket, r"^[A-Za-z0-9._-]{3,255}$"), Field(examples=["models"])
+    ]
     """The bucket's name, not a URL."""
     prefix: Annotated[
         str, TextRule(text_rules.prefix, r"^([^/].*/)?$", may_be_empty=True), Field(examples=["example-13b/"])
@@ -87,7 +92,8 @@ class S3Source(_Strict):
     region: Annotated[str, TextRule(text_rules.region), Field(examples=["eu-central-1"])] = "us-east-1"
     """Region used in signatures; servers without regions usually take the default."""
     credentials: Annotated[
-        S3Credentials, Field(examples=[{"access_key": {"env": "S3_ACCESS_KEY"}, "secret_key": {"env": "S3_SECRET_KEY"}}])
+        S3Credentials,
+        Field(examples=[{"access_key": {"env": "S3_ACCESS_KEY"}, "secret_key": {"env": "S3_SECRET_KEY"}}]),
     ]
     """Keys by reference, or an existing Secret in the cluster."""
 
@@ -95,7 +101,12 @@ class S3Source(_Strict):
 class Source(_Strict):
     """Where the weights come from: exactly one kind."""
 
-    s3: Annotated[S3Source, Field(examples=[{"bucket": "models", "prefix": "example-13b/", "endpoint": "https://s3.example.com"}])]
+    s3: Annotated[
+        S3Source,
+        Field(
+            examples=[{"bucket": "models", "prefix": "example-13b/", "endpoint": "https://s3.example.com"}]
+        ),
+    ]
     """An S3 bucket, or a folder of one."""
 
 
@@ -134,7 +145,8 @@ class Route(StrEnum):
 
 class Parameter(_Strict):
     """One entry of a registration's ``parameters`` (IBM Software Hub 5.x, "Properties and parameters for custom
-    foundation models")."""
+    foundation models").
+    """
 
     default: Annotated[Scalar, Field(examples=[2048])]
     """Value that a deployment gets unless it says otherwise."""
@@ -157,11 +169,16 @@ class Model(_Strict):
     """``model_id`` of the registration: letters, digits and ``/ _ . -``."""
     source: Annotated[Source, Field(examples=[{"s3": {"bucket": "models", "prefix": "example-13b/"}}])]
     """Where the weights come from."""
-    exclude: Annotated[tuple[Annotated[str, TextRule(text_rules.glob)], ...], Field(examples=[["onnx/*"]])] = ()
+    exclude: Annotated[
+        tuple[Annotated[str, TextRule(text_rules.glob)], ...], Field(examples=[["onnx/*"]])
+    ] = ()
     """Glob patterns (fnmatch, on the path within the set) of files that stay behind."""
     storage: Annotated[Storage, Field(examples=[{"storage_class": "ocs-storagecluster-cephfs"}])]
     """The volume that holds the weights."""
-    routes: Annotated[tuple[Route, ...], Field(min_length=1, examples=[["fetch", "push"]])] = (Route.FETCH, Route.PUSH)
+    routes: Annotated[tuple[Route, ...], Field(min_length=1, examples=[["fetch", "push"]])] = (
+        Route.FETCH,
+        Route.PUSH,
+    )
     """Routes to try, in this order; each may decline with a reason."""
     tags: Annotated[tuple[Text, ...], Field(examples=[["example", "13b"]])] = ()
     """Tags of the registration."""
@@ -221,12 +238,16 @@ class State(_Strict):
     """Where Pulumi keeps its state, and how secrets in it are encrypted."""
 
     backend: Annotated[
-        str, TextRule(url_rules.backend, r"^(file|s3)://.+$"), Field(examples=["s3://platform-state/weighbridge"])
+        str,
+        TextRule(url_rules.backend, r"^(file|s3)://.+$"),
+        Field(examples=["s3://platform-state/weighbridge"]),
     ]
     """``file://`` or ``s3://`` URL as Pulumi's self-managed backends take it."""
     credentials: Annotated[
         S3KeyPair | None,
-        Field(examples=[{"access_key": {"env": "STATE_ACCESS_KEY"}, "secret_key": {"env": "STATE_SECRET_KEY"}}]),
+        Field(
+            examples=[{"access_key": {"env": "STATE_ACCESS_KEY"}, "secret_key": {"env": "STATE_SECRET_KEY"}}]
+        ),
     ] = None
     """For an ``s3://`` backend; by default the ambient AWS chain is used."""
     secrets_provider: Annotated[Literal["passphrase"], Field(examples=["passphrase"])] = "passphrase"
@@ -270,16 +291,22 @@ class Pods(_Strict):
     """Name of an image pull Secret in the operands namespace."""
     service_account: Annotated[DnsSubdomain | None, Field(examples=["weighbridge"])] = None
     """Service account that the pods run under."""
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, examples=[{"example.com/team": "models"}])
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, examples=[{"example.com/team": "models"}]
+    )
     """Labels added to each pod."""
     node_selector: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, examples=[{"example.com/pool": "storage"}]
     )
     """Node labels that the pods ask for."""
-    tolerations: Annotated[tuple[Toleration, ...], Field(examples=[[{"key": "nvidia.com/gpu", "operator": "Exists"}]])] = ()
+    tolerations: Annotated[
+        tuple[Toleration, ...], Field(examples=[[{"key": "nvidia.com/gpu", "operator": "Exists"}]])
+    ] = ()
     """Taints that the pods tolerate."""
     resources: Annotated[Resources, Field(examples=[{"cpu": "500m", "memory": "512Mi"}])] = Resources()
     """Requests and limits of the mover's container."""
+    start_seconds: Annotated[int, Field(ge=10, le=7200, examples=[600])] = 600
+    """Seconds a pod may take to start: its volume is provisioned and its image pulled within them."""
 
 
 class Environment(_Strict):
@@ -300,7 +327,8 @@ class Environment(_Strict):
     platform: Annotated[Platform, Field(examples=[{"version": "5.2"}])]
     """Which watsonx.ai software."""
     state: Annotated[
-        State, Field(examples=[{"backend": "s3://platform-state", "passphrase": {"env": "PULUMI_PASSPHRASE"}}])
+        State,
+        Field(examples=[{"backend": "s3://platform-state", "passphrase": {"env": "PULUMI_PASSPHRASE"}}]),
     ]
     """Where Pulumi's state lies."""
     pods: Annotated[Pods, Field(examples=[{"image": "registry.example.com/ubi9/python-311@sha256:…"}])]

@@ -22,7 +22,9 @@ def check(root: Node) -> tuple[Finding, ...]:
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings in the file's order, each once."""
-    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: (finding.spot.line, finding.spot.column)))
+    return tuple(
+        sorted(dict.fromkeys(findings), key=lambda finding: (finding.spot.line, finding.spot.column))
+    )
 
 
 def _with_secrets(root: Node, findings: tuple[Finding, ...]) -> Iterator[Finding]:
@@ -39,7 +41,9 @@ def _with_secrets(root: Node, findings: tuple[Finding, ...]) -> Iterator[Finding
 
 
 def _secrets(root: Node) -> Iterator[Finding]:
-    remedy = "remove it, and revoke it if it was real; a secret is named by reference: {env: NAME} or {file: PATH}"
+    remedy = (
+        "remove it, and revoke it if it was real; a secret is named by reference: {env: NAME} or {file: PATH}"
+    )
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -48,4 +52,10 @@ def _secrets(root: Node) -> Iterator[Finding]:
             yield at_value(node, "secret-in-file", f"{shape} stands in this file", remedy)
         for key, item in node.entries.items():
             if shape := looks_like_secret(key):
-                yield Finding(f"{shape} stands in this file, as a key", remedy, "secret-in-file", item.path, item.key_spot)
+                yield Finding(
+                    f"{shape} stands in this file, as a key",
+                    remedy,
+                    "secret-in-file",
+                    item.path,
+                    item.key_spot,
+                )

@@ -33,7 +33,11 @@ _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
         "class": "write storage_class",
         "sub_path": "leave it out: Weighbridge gives each version of the weights its own sub_path",
     },
-    env.Parameter: {"name": "leave it out: the parameter's name is the key above", "value": "write default", "type": "leave it out"},
+    env.Parameter: {
+        "name": "leave it out: the parameter's name is the key above",
+        "value": "write default",
+        "type": "leave it out",
+    },
     env.S3Source: {
         "url": "write endpoint: (the server), bucket: and prefix:",
         "endpoint_url": "write endpoint",
@@ -48,9 +52,8 @@ _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
 }
 
 
-def foreign_key(node: Node, key: str, model: type[BaseModel]) -> str | None:
+def foreign_key(key: str, model: type[BaseModel]) -> str | None:
     """Return what to write in place of a key that another format uses here, or None."""
-    del node
     return _FOREIGN.get(model, {}).get(key)
 
 
@@ -64,9 +67,13 @@ def wrong_shape(node: Node) -> Finding | None:
             what = "this is an entry of the Watsonxaiifm custom resource (model_id, location), not a model of an environment file"
             return at_value(node, "foreign-format", what, f"write instead:\n{equivalent_model(node)}")
         case ("models", int(), "parameters") if node.items and parameters_by_name(node).entries:
-            what = "parameters is a list, as in IBM's custom resource; here it is a mapping from name to values"
+            what = (
+                "parameters is a list, as in IBM's custom resource; here it is a mapping from name to values"
+            )
             return at_value(node, "foreign-format", what, f"write instead:\n{parameters_text(node, '    ')}")
-        case ("models", int(), "source" | "s3") | ("models", int(), "source", "s3") if (node.string or "").startswith("s3://"):
+        case ("models", int(), "source" | "s3") | ("models", int(), "source", "s3") if (
+            node.string or ""
+        ).startswith("s3://"):
             remedy = "write s3: {bucket: models, prefix: example-13b/, endpoint: https://s3.example.com, credentials: {…}}"
             return at_value(node, "wrong-type", "a URL stands where a mapping is due", remedy)
         case _:

@@ -4,22 +4,23 @@ Walks the user's tree and the types side by side, so that every mistake is found
 was meant. The types stay the only description; pydantic builds the ``Environment`` once nothing is left to say.
 """
 
-from collections.abc import Iterator, Mapping
 import difflib
+import types
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cache
-import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from weighbridge.domain import environment as env, secret_references
+from weighbridge.domain import environment as env
+from weighbridge.domain import secret_references
 from weighbridge.domain.environment_hints import foreign_key, wrong_shape
 from weighbridge.domain.secret_shapes import shown
 from weighbridge.domain.source_tree import Finding, Node, at_key, at_value, dotted
-from weighbridge.domain.text_rules import TextRule
+from weighbridge.domain.text_rule import TextRule
 from weighbridge.domain.yaml_scalars import NO, YES, flow
 
 _TEXT_LIMIT = 2048
@@ -57,7 +58,9 @@ def levels() -> dict[str, tuple[type[BaseModel], ...]]:
     return found
 
 
-def _value(node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:
+def _value(
+    node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None
+) -> Iterator[Finding]:
     kind, inner = _unwrap(annotation)
     metadata = (*metadata, *inner)
     origin = get_origin(kind)
@@ -67,14 +70,15 @@ def _value(node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldI
         yield hint
     elif kind == env.SecretReference:
         yield from secret_references.reference(node, str(node.path[-1]))
-    elif kind in {env.S3Credentials, env.S3KeyPair}:
+    elif kind == env.S3Credentials or kind is env.S3KeyPair:
         yield from secret_references.s3_credentials(node, secret_allowed=kind == env.S3Credentials)
     elif _is_model(kind):
         yield from _model(node, kind)
     elif origin is tuple:
         yield from _list(node, get_args(kind)[0], metadata, field)
     elif origin is dict:
-        yield from _mapping(node, *get_args(kind), field)
+        key_type, value_type = get_args(kind)
+        yield from _mapping(node, key_type, value_type, field)
     else:
         yield from _scalar(node, kind, metadata, field)
 
@@ -98,7 +102,9 @@ def _model(node: Node, model: type[BaseModel]) -> Iterator[Finding]:
             yield Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
 
 
-def _list(node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:
+def _list(
+    node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None
+) -> Iterator[Finding]:
     if not isinstance(node.value, tuple):
         single = isinstance(node.value, str) and not node.doubt
         remedy = f"write [{flow(node.string or '')}]" if single else f"write e.g. {_example(field)}"
@@ -106,7 +112,9 @@ def _list(node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInf
         return
     least = next((rule.min_length for rule in metadata if isinstance(rule, MinLen)), 0)
     if len(node.items) < least:
-        yield at_value(node, "empty-list", f"{_name(node)} is empty", f"write at least one item: {_example(field)}")
+        yield at_value(
+            node, "empty-list", f"{_name(node)} is empty", f"write at least one item: {_example(field)}"
+        )
     for item in node.items:
         yield from _value(item, item_type, (), None)
 
@@ -118,18 +126,20 @@ def _mapping(node: Node, key_type: Any, value_type: Any, field: FieldInfo | None
     for key, item in node.entries.items():
         _, rules = _unwrap(key_type)
         key_node = Node(key, item.path, item.key_spot, item.key_spot, key)
-        yield from _text(key_node, tuple(rule for rule in rules if isinstance(rule, TextRule)), _KEY_LIMIT * 4)
+        yield from _text(
+            key_node, tuple(rule for rule in rules if isinstance(rule, TextRule)), _KEY_LIMIT * 4
+        )
         yield from _value(item, value_type, (), None)
 
 
 def _scalar(node: Node, kind: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:
     allowed = _scalar_types(kind)
     choices = _choices(kind)
-    if node.doubt:
-        yield at_value(node, "ambiguous-value", node.doubt, _plain_spelling(node, allowed))
-    elif choices:
+    if choices:
         if node.string not in choices:
             yield _not_a_choice(node, choices)
+    elif node.doubt:
+        yield at_value(node, "ambiguous-value", node.doubt, _plain_spelling(node, allowed))
     elif type(node.value) not in allowed and not (float in allowed and type(node.value) is int):
         yield _wrong_type(node, _described(allowed), _retyped(node, allowed, field))
     elif node.string is not None:
@@ -144,24 +154,35 @@ def _text(node: Node, rules: tuple[TextRule, ...], limit: int) -> Iterator[Findi
         if not any(rule.may_be_empty for rule in rules) and rules:
             yield at_value(node, "no-value", "the text is empty", "write a value, or remove the line")
     elif len(text) > limit:
-        yield at_value(node, "too-long", f"the text has {len(text)} characters; at most {limit} are taken", "write a shorter one")
+        yield at_value(
+            node,
+            "too-long",
+            f"the text has {len(text)} characters; at most {limit} are taken",
+            "write a shorter one",
+        )
     elif text != text.strip() or not text.isprintable():
         what = f"{shown(text)} has spaces at an end, a line break or a character that cannot be seen"
-        yield at_value(node, "bad-value", what, f"write {shown(''.join(c for c in text if c.isprintable()).strip())}")
+        yield at_value(
+            node, "bad-value", what, f"write {shown(''.join(c for c in text if c.isprintable()).strip())}"
+        )
     else:
         for rule in rules:
             for complaint in rule.check(text):
-                yield at_value(node, complaint.code, complaint.what, complaint.remedy, warning=complaint.warning)
+                yield at_value(
+                    node, complaint.code, complaint.what, complaint.remedy, warning=complaint.warning
+                )
 
 
 def _range(node: Node, metadata: tuple[Any, ...]) -> Iterator[Finding]:
     number = node.number
     if number is None:
         return
-    least = next((rule.ge for rule in metadata if isinstance(rule, Ge)), None)
-    most = next((rule.le for rule in metadata if isinstance(rule, Le)), None)
+    least: Any = next((rule.ge for rule in metadata if isinstance(rule, Ge)), None)
+    most: Any = next((rule.le for rule in metadata if isinstance(rule, Le)), None)
     if (least is not None and number < least) or (most is not None and number > most):
-        yield at_value(node, "out-of-range", f"{shown(number)} is out of range", f"write a number from {least} to {most}")
+        yield at_value(
+            node, "out-of-range", f"{shown(number)} is out of range", f"write a number from {least} to {most}"
+        )
 
 
 def _unknown_key(parent: Node, node: Node, key: str, model: type[BaseModel]) -> tuple[Finding, str]:
@@ -169,11 +190,13 @@ def _unknown_key(parent: Node, node: Node, key: str, model: type[BaseModel]) -> 
     known = [name for name in model.model_fields if name not in parent.entries]
     level = dotted(parent.path) or "the top level"
     what = f"`{_quoted_key(key)}` is not a key of {level}"
-    if hint := foreign_key(node, key, model):
+    if hint := foreign_key(key, model):
         return at_key(node, "unknown-key", what, hint), ""
     close = nearest(key, known)
     sure = close is not None and _closeness(key, close) >= _SURE_CLOSENESS
-    elsewhere = [name for name, models in levels().items() if any(key in kind.model_fields for kind in models)]
+    elsewhere = [
+        name for name, models in levels().items() if any(key in kind.model_fields for kind in models)
+    ]
     if elsewhere and not sure:
         places = " or ".join(f"under {name}" if name else "at the top level" for name in elsewhere[:3])
         return at_key(node, "unknown-key", what, f"{key} belongs {places}"), ""
@@ -209,7 +232,13 @@ def kind_of(node: Node) -> str:
     """Return what stands here, in words: ``a list``, ``text``, ``a whole number`` …"""
     if isinstance(node.value, Mapping):
         return "a mapping (key: value)"
-    names: dict[type, str] = {tuple: "a list", str: "text", bool: "true or false", int: "a whole number", float: "a number with a point"}
+    names: dict[type, str] = {
+        tuple: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number with a point",
+    }
     return names.get(type(node.value), "nothing")
 
 
@@ -225,7 +254,11 @@ def _retyped(node: Node, allowed: frozenset[type], field: FieldInfo | None) -> s
     if isinstance(node.value, tuple | Mapping):
         return f"write e.g. {_example(field)}"
     if allowed == {str}:
-        note = f" (YAML reads {node.text} as the number {node.value})" if isinstance(node.value, float) and str(node.value) != node.text else ""
+        note = (
+            f" (YAML reads {node.text} as the number {node.value})"
+            if isinstance(node.value, float) and str(node.value) != node.text
+            else ""
+        )
         return f'write it in quotes: "{node.text[:60]}"{note}'
     if isinstance(node.value, str) and bool in allowed and node.value.lower() in {"true", "false"}:
         return f"write {node.value.lower()} without quotes"
@@ -238,9 +271,13 @@ def _plain_spelling(node: Node, allowed: frozenset[type]) -> str:
     if str in allowed and len(allowed) == 1:
         return f"write it in quotes: {shown(node.text)}"
     if bool in allowed and node.text in YES | NO:
-        return f"write {str(node.text in YES).lower()}" + (f", or in quotes {shown(node.text)} for text" if str in allowed else "")
+        return f"write {str(node.text in YES).lower()}" + (
+            f", or in quotes {shown(node.text)} for text" if str in allowed else ""
+        )
     if allowed & {int, float}:
-        return "write it in plain decimal digits" + (f", or in quotes {shown(node.text)} for text" if str in allowed else "")
+        return "write it in plain decimal digits" + (
+            f", or in quotes {shown(node.text)} for text" if str in allowed else ""
+        )
     return "write true or false"
 
 
@@ -265,7 +302,11 @@ def _quoted_key(key: str) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    members = [member for member in get_args(kind) if member is not type(None)] if _is_union(get_origin(kind)) else [kind]
+    members = (
+        [member for member in get_args(kind) if member is not type(None)]
+        if _is_union(get_origin(kind))
+        else [kind]
+    )
     if len(members) != 1:
         return ()
     if get_origin(members[0]) is Literal:
@@ -302,3 +343,19 @@ def _is_union(origin: Any) -> bool:
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def type_in_words(annotation: Any) -> str:
+    """Return a type as the reference names it: ``text``, ``list of text``, ``fetch or push`` …"""
+    kind, _ = _unwrap(annotation)
+    origin = get_origin(kind)
+    if choices := _choices(kind):
+        return " or ".join(f"`{choice}`" for choice in choices)
+    if origin is tuple:
+        return f"list of {type_in_words(get_args(kind)[0])}"
+    if origin is dict:
+        return f"mapping of name to {type_in_words(get_args(kind)[1])}"
+    if kind == env.SecretReference:
+        return "reference to a secret"
+    allowed = _scalar_types(kind)
+    return _described(allowed) if allowed else "mapping"

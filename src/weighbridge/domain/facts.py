@@ -52,8 +52,10 @@ class Facts:
     where: str
     """The cluster in words: context and address."""
     models: Mapping[str, ModelFacts]
+    claims: tuple[Mapping[str, Json], ...]
+    """Our PersistentVolumeClaims as they would be declared; none where every model brings its own volume."""
     storage: StackPreview | None
-    """``None`` where every model brings its own volume."""
+    """``None`` where there are no claims of ours."""
     registration: StackPreview
     entries: tuple[PlannedEntry, ...]
     """The whole list as it would be, in its order, other teams' entries included."""

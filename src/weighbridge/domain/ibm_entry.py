@@ -3,8 +3,8 @@
 Shape of an entry: IBM Software Hub 5.x, "Properties and parameters for custom foundation models".
 """
 
-from collections.abc import Callable, Iterator, Mapping
 import re
+from collections.abc import Callable, Iterator, Mapping
 
 from weighbridge.domain import text_rules
 from weighbridge.domain.kubernetes_syntax import suggest_subdomain
@@ -13,7 +13,9 @@ from weighbridge.domain.source_tree import Finding, Node, Plain, Spot, at_key, a
 from weighbridge.domain.yaml_scalars import flow
 
 _LIST_KEY = "custom_foundation_models"
-_MARK = re.compile(rf"^\s*(?:{_LIST_KEY}\s*:|kind\s*:\s*Watsonxaiifm\b|-\s+model_id\s*:)", re.MULTILINE)
+_MARK = re.compile(
+    rf"^[ \t]*(?:{_LIST_KEY}[ \t]*:|kind[ \t]*:[ \t]*Watsonxaiifm\b|-[ \t]+model_id[ \t]*:)", re.MULTILINE
+)
 _MAX_PRINTED = 5
 
 
@@ -44,11 +46,18 @@ def equivalent_model(entry: Node) -> str:
         storage = {"existing_pvc": suggest_subdomain(claim) or "example-pvc"}
     credentials: Plain = {"access_key": {"env": "S3_ACCESS_KEY"}, "secret_key": {"env": "S3_SECRET_KEY"}}
     source: Plain = {
-        "s3": {"bucket": "models", "prefix": f"{model_id}/", "endpoint": "https://s3.example.com", "credentials": credentials}
+        "s3": {
+            "bucket": "models",
+            "prefix": f"{model_id}/",
+            "endpoint": "https://s3.example.com",
+            "credentials": credentials,
+        }
     }
     lines = [f"  - id: {flow(model_id)}", f"    source: {flow(source)}", f"    storage: {flow(storage)}"]
     for key in ("tags", "functions"):
-        values: list[Plain] = [item.plain() for item in _items(entry, key) if isinstance(item.value, str | int | float)]
+        values: list[Plain] = [
+            item.plain() for item in _items(entry, key) if isinstance(item.value, str | int | float)
+        ]
         if values:
             lines.append(f"    {key}: {flow([str(value) for value in values])}")
     parameters = entry.get("parameters")
@@ -72,7 +81,14 @@ def foreign_document(root: Node) -> tuple[Finding, ...]:
         return ()
     if listed is None:
         what = f"this is a Kubernetes object of kind {flow(kind.plain()) if kind else ''}, not an environment file"
-        return (at_value(root, "foreign-format", what, "give an environment file: name, cluster, platform, state, pods, models"),)
+        return (
+            at_value(
+                root,
+                "foreign-format",
+                what,
+                "give an environment file: name, cluster, platform, state, pods, models",
+            ),
+        )
     findings = [_translated(listed)]
     if listed.path == (_LIST_KEY,):
         findings.append(_outside_spec(listed))
@@ -91,7 +107,14 @@ def explain_broken_block(text: str, parse: Callable[[str], Node]) -> tuple[Findi
     ``ValueError``. Positions are those of the text as it was.
     """
     lines = text.splitlines()
-    start = next((number for number, line in enumerate(lines) if re.match(rf"\s*({_LIST_KEY}\s*:|-\s+model_id\s*:)", line)), None)
+    start = next(
+        (
+            number
+            for number, line in enumerate(lines)
+            if re.match(rf"\s*({_LIST_KEY}\s*:|-\s+model_id\s*:)", line)
+        ),
+        None,
+    )
     if start is None:
         return ()
     findings = [*_ellipses(lines), *_over_indented(lines, start)]
@@ -103,7 +126,9 @@ def explain_broken_block(text: str, parse: Callable[[str], Node]) -> tuple[Findi
     listed = _list_in(root)
     if listed is None:
         return tuple(findings)
-    if re.match(rf"{_LIST_KEY}", lines[start]) and not any(re.match(r"spec\s*:", line) for line in lines[:start]):
+    if re.match(rf"{_LIST_KEY}", lines[start]) and not any(
+        re.match(r"spec\s*:", line) for line in lines[:start]
+    ):
         findings.append(_outside_spec(listed))
     return (*findings, _translated(listed), *_entries(listed))
 
@@ -119,20 +144,34 @@ def _translated(listed: Node) -> Finding:
     models = "\n".join(equivalent_model(entry) for entry in listed.items[:_MAX_PRINTED])
     what = "this is IBM's Watsonxaiifm custom resource, or a part of it, not an environment file; Weighbridge writes it for you"
     spot = listed.key_spot
-    return Finding(what, f"in an environment file the same reads:\nmodels:\n{models}", "foreign-format", listed.path, spot)
+    return Finding(
+        what,
+        f"in an environment file the same reads:\nmodels:\n{models}",
+        "foreign-format",
+        listed.path,
+        spot,
+    )
 
 
 def _outside_spec(listed: Node) -> Finding:
     what = f"{_LIST_KEY} stands at the top level; in the custom resource it belongs under spec:"
-    return at_key(listed, "foreign-format", what, f"in a custom resource write spec: and, indented below it, {_LIST_KEY}:")
+    return at_key(
+        listed,
+        "foreign-format",
+        what,
+        f"in a custom resource write spec: and, indented below it, {_LIST_KEY}:",
+    )
 
 
 def _entries(listed: Node) -> Iterator[Finding]:
     for entry in listed.items[:100]:
-        for node, check in ((entry.get("model_id"), text_rules.model_id), (entry.get("location", "pvc_name"), text_rules.subdomain)):
-            for complaint in check(_text(node) or "") if node is not None and _text(node) else ():
-                assert node is not None
-                yield at_value(node, complaint.code, complaint.what, complaint.remedy)
+        for node, check in (
+            (entry.get("model_id"), text_rules.model_id),
+            (entry.get("location", "pvc_name"), text_rules.subdomain),
+        ):
+            text = _text(node)
+            if node is not None and text:
+                yield from (at_value(node, said.code, said.what, said.remedy) for said in check(text))
         parameters = entry.get("parameters")
         if parameters is not None:
             yield from check_parameters(parameters_by_name(parameters), None)
@@ -158,8 +197,10 @@ def _over_indented(lines: list[str], start: int) -> Iterator[Finding]:
     if spots:
         line, column, due = spots[0]
         what = f"this key starts in column {column}, but the item's first key, one line above, starts in column {due}: that is not YAML"
-        others = ", ".join(str(other) for other, _, _ in spots[1:10])
-        remedy = f"start it in column {due}" + (f"; the same in line{'s' if len(spots) > 2 else ''} {others}" if others else "")  # noqa: PLR2004
+        others = [str(other) for other, _, _ in spots[1:10]]
+        remedy = f"start it in column {due}"
+        if others:
+            remedy += f"; the same in line {', '.join(others)}"
         yield Finding(what, remedy, "yaml-syntax", (), Spot(line, column))
 
 

@@ -4,8 +4,8 @@ Sources: Kubernetes documentation, "Object Names and IDs" (RFC 1123 labels and s
 (keys and values), ``k8s.io/apimachinery/pkg/api/resource`` (quantities).
 """
 
-from decimal import Decimal
 import re
+from decimal import Decimal
 
 LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 SUBDOMAIN_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"

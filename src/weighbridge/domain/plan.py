@@ -1,6 +1,5 @@
 """The plan: which steps there are, which of them are pending, and why. A pure function of environment and facts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weighbridge.domain.digest import Json, digest
@@ -28,6 +27,7 @@ class PlannedStep:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     environment: str
+    custom_resource: str
     facts: Facts
     steps: tuple[PlannedStep, ...]
 
@@ -51,11 +51,11 @@ def claim_of(environment: Environment, model: Model) -> str:
     return model.storage.existing_pvc or claim_name(environment.name, model.id)
 
 
-def build_plan(environment: Environment, facts: Facts, claims: Mapping[str, Mapping[str, Json]]) -> Plan:
-    """The steps of ``apply`` in their order. ``claims``: rendered PersistentVolumeClaims by model id."""
+def build_plan(environment: Environment, facts: Facts) -> Plan:
+    """The steps of ``apply`` in their order."""
     steps: list[PlannedStep] = []
     if facts.storage is not None:
-        steps.append(_stack(facts.storage, digest([dict(claim) for claim in claims.values()])))
+        steps.append(_stack(facts.storage, digest([dict(claim) for claim in facts.claims])))
     steps += [_weights(environment, model, facts.models[model.id]) for model in environment.models]
     entries = digest([dict(entry) for entry in facts.wanted_entries])
     registration = _stack(facts.registration, entries)
@@ -71,7 +71,12 @@ def build_plan(environment: Environment, facts: Facts, claims: Mapping[str, Mapp
                 reason=facts.unreconciled or "Completed, 100 %, later than the last change of the list",
             )
         )
-    return Plan(environment=environment.name, facts=facts, steps=tuple(steps))
+    return Plan(
+        environment=environment.name,
+        custom_resource=environment.cluster.custom_resource,
+        facts=facts,
+        steps=tuple(steps),
+    )
 
 
 def sync_step(environment: Environment, model: Model, listing: SourceListing) -> SyncWeights:

@@ -16,7 +16,12 @@ Object: TypeAlias = Mapping[str, Any]
 EXIT_PRECONDITION = 3
 EXIT_VERIFICATION = 5
 
-_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"})
+SOURCE_UNREACHABLE = "source-unreachable"
+"""The mover's own patience is over; another pod on the same network would find the same."""
+
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
 _START_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 
@@ -72,7 +77,7 @@ class Ended:
 Sight: TypeAlias = Waiting | Running | Ended
 
 
-def judge_job(seen: Seen, name: str) -> Sight:
+def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decision table, read from above
     """What a mover's Job is doing."""
     if seen.job is None:
         return Ended(None, None, None, StepFailedError(
@@ -84,13 +89,19 @@ def judge_job(seen: Seen, name: str) -> Sight:
     conditions = _conditions(seen.job)
     last = _last_ended(seen.pods)
     if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
-        return _succeeded(last, name) if last else Waiting("ending", f"Job {name} is complete, its pod's result is awaited")
+        return (
+            _succeeded(last, name)
+            if last
+            else Waiting("ending", f"Job {name} is complete, its pod's result is awaited")
+        )
     failed = conditions.get("Failed") or conditions.get("FailureTarget")
     if failed:
         return _failed(name, failed, last)
     running = _running(seen.pods)
     if running:
         return running
+    if any(_terminated(pod).get("exitCode") == 0 for pod in seen.pods):
+        return Waiting("ending", f"the pod of Job {name} has ended, its Job's result is awaited")
     if last and (error := _worth_no_retry(last)):
         return error
     if seen.job.get("spec", {}).get("suspend"):
@@ -102,7 +113,10 @@ def judge_job(seen: Seen, name: str) -> Sight:
     if refused and not seen.pods:
         return _refused(name, refused)
     if last:
-        return Waiting("retrying", f"the pod of Job {name} ended early ({_ended_how(last)}); a replacement follows and resumes")
+        return Waiting(
+            "retrying",
+            f"the pod of Job {name} ended early ({_ended_how(last)}); a replacement follows and resumes",
+        )
     return Waiting("creating", f"Job {name} waits for its pod to be created")
 
 
@@ -173,7 +187,7 @@ def _worth_no_retry(pod: Object) -> Ended | None:
     if message is None or code in {None, 0}:
         return None
     error = error_of(message, code)
-    if error is None or bool(getattr(error, "transient", False)):
+    if error is None or (getattr(error, "transient", False) and error.code != SOURCE_UNREACHABLE):
         return None
     return Ended(pod["metadata"]["name"], code, message, error, _files_of(message))
 
@@ -209,7 +223,12 @@ def _pod_waiting(pods: Sequence[Object], seen: Seen) -> Waiting | None:
                 final=reason in {"InvalidImageName", "ErrImageNeverPull"},
             )
         if reason in _START_REASONS:
-            return Waiting("pod-not-started", f"pod {name} cannot start: {text or reason}", remedy=_remedy_for(text), stuck=True)
+            return Waiting(
+                "pod-not-started",
+                f"pod {name} cannot start: {text or reason}",
+                remedy=_remedy_for(text),
+                stuck=True,
+            )
     return _pending_claim(seen) or _unscheduled(pod, seen) or _unmounted(pod, seen)
 
 
@@ -276,7 +295,10 @@ def _refused(name: str, event: Object) -> Waiting:
 
 
 def _last_event(events: Sequence[Object], about: str, reasons: set[str]) -> Object | None:
-    return next((event for event in reversed(events) if event.get("reason") in reasons and _about(event) == about), None)
+    return next(
+        (event for event in reversed(events) if event.get("reason") in reasons and _about(event) == about),
+        None,
+    )
 
 
 def _about(event: Object) -> str:

@@ -11,7 +11,7 @@ from weighbridge.domain.weights import Receipt
 NAMED_FILES = 20
 
 
-def published(
+def published(  # noqa: PLR0913 - a receipt's own fields
     message: Mapping[str, Json],
     *,
     model_id: str,
@@ -28,7 +28,7 @@ def published(
     """
     set_digest = message.get("set_digest")
     if not isinstance(set_digest, str):
-        raise ValueError("the mover's result names no set digest")
+        raise ValueError("the mover's result names no set digest")  # noqa: TRY004 - a wrong value of a document
     at = timestamp(now)
     published_at = message.get("published_at")
     return Receipt(
@@ -79,5 +79,5 @@ def timestamp(now: datetime) -> str:
 def _number(message: Mapping[str, Json], key: str) -> int:
     value = message.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"the mover's result has no number {key}")
+        raise ValueError(f"the mover's result has no number {key}")  # noqa: TRY004 - likewise
     return value

@@ -24,16 +24,26 @@ PatchOperation: TypeAlias = dict[str, Json]
 
 
 def _plain(value: Json) -> Json:
-    """``value`` with whole floats as integers: Kubernetes stores ``1.0`` as ``1``, and Pulumi knows doubles only."""
+    """``value`` with whole floats as integers and keys in reading order.
+
+    Kubernetes stores ``1.0`` as ``1``; Pulumi knows doubles only, and keeps no order of keys.
+    """
     match value:
         case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
             return int(value)
         case list():
             return [_plain(item) for item in value]
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: _plain(value[key]) for key in sorted(value, key=_reading_order)}
         case _:
             return value
+
+
+_FIRST: Final = ("model_id", "location", "pvc_name", "name", "default", "min", "max")
+
+
+def _reading_order(key: str) -> tuple[int, str]:
+    return (_FIRST.index(key) if key in _FIRST else len(_FIRST), key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +54,7 @@ class Entry:
     digest: str
     """``sha256:…`` of the canonical JSON."""
     text: str
-    """JSON, keys in the author's order."""
+    """JSON, keys in reading order."""
 
     @classmethod
     def of(cls, value: Json) -> Self:

@@ -8,10 +8,13 @@ from weighbridge.domain.facts import EntryFate, PlannedEntry
 from weighbridge.domain.registration import ChangeKind, Entry, Merge, entries_by_id
 
 
-def planned_entries(merge: Merge) -> tuple[PlannedEntry, ...]:
-    """The list as it would be, in its order; entries to be removed stand where they stand now."""
+def planned_entries(merge: Merge, written: Collection[str] = ()) -> tuple[PlannedEntry, ...]:
+    """The list as it would be, in its order; entries to be removed stand where they stand now.
+
+    ``written``: models that we registered earlier, ours even where nothing is wanted.
+    """
     changes = {change.model_id: change for change in merge.changes}
-    ours = {entry.model_id for entry in merge.wanted}
+    ours = {entry.model_id for entry in merge.wanted} | set(written)
     rows: list[PlannedEntry] = []
     for element in merge.before:
         name = _name(element)

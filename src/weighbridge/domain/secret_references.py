@@ -3,9 +3,9 @@
 Nothing that stands at or below a reference is ever quoted, whether it looks like a secret or not.
 """
 
-from collections.abc import Iterator
 import difflib
 import re
+from collections.abc import Iterator
 
 from weighbridge.domain.kubernetes_syntax import is_subdomain
 from weighbridge.domain.secret_shapes import looks_like_secret
@@ -23,7 +23,9 @@ def reference(node: Node, name: str) -> Iterator[Finding]:
         yield at_value(node, "no-value", f"{name} has no value", remedy)
     elif not isinstance(node.value, dict):
         what = f"{name} is written as a value; secrets are references and never stand in this file"
-        yield at_value(node, "secret-in-file", what, f"{remedy}; if it was real, revoke it: it may be in your history")
+        yield at_value(
+            node, "secret-in-file", what, f"{remedy}; if it was real, revoke it: it may be in your history"
+        )
     elif unknown := [key for key in node.entries if key not in {"env", "file"}]:
         for key in unknown:
             yield _unknown(node, node.entries[key], key, ("env", "file"), remedy)
@@ -55,7 +57,12 @@ def s3_credentials(node: Node, *, secret_allowed: bool) -> Iterator[Finding]:
     if secret is not None:
         yield from _secret_name(node, secret)
         return
-    close = {match for key in node.entries if key not in known for match in difflib.get_close_matches(key[:60], known, 1)}
+    close = {
+        match
+        for key in node.entries
+        if key not in known
+        for match in difflib.get_close_matches(key[:60], known, 1)
+    }
     for key in ("access_key", "secret_key"):
         if key not in node.entries and key not in close:
             missing = Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
@@ -72,18 +79,38 @@ def _same_source(node: Node) -> Iterator[Finding]:
                 continue
             other = seen.setdefault(f"{kind} {item.string}", key)
             if other != key:
-                yield at_value(item, "bad-reference", f"{key} and {other} name the same {kind}", f"write where {key} itself lies")
+                yield at_value(
+                    item,
+                    "bad-reference",
+                    f"{key} and {other} name the same {kind}",
+                    f"write where {key} itself lies",
+                )
 
 
 def _secret_name(parent: Node, node: Node) -> Iterator[Finding]:
     others = [key for key in parent.entries if key in _KEYS]
     if others:
-        yield at_key(node, "contradiction", f"secret stands beside {', '.join(others)}", "keep either secret or the pair of keys")
+        yield at_key(
+            node,
+            "contradiction",
+            f"secret stands beside {', '.join(others)}",
+            "keep either secret or the pair of keys",
+        )
     elif node.value is None:
-        yield at_value(node, "no-value", "secret has no value", "write the name of an existing Kubernetes Secret, e.g. models-s3")
+        yield at_value(
+            node,
+            "no-value",
+            "secret has no value",
+            "write the name of an existing Kubernetes Secret, e.g. models-s3",
+        )
     elif node.string is None or not is_subdomain(node.string):
         what = "secret is not the name of a Kubernetes Secret"
-        yield at_value(node, "bad-name", what, "write its name: lower-case letters, digits, hyphens and dots, e.g. models-s3")
+        yield at_value(
+            node,
+            "bad-name",
+            what,
+            "write its name: lower-case letters, digits, hyphens and dots, e.g. models-s3",
+        )
 
 
 def _variable_name(node: Node, name: str) -> Iterator[Finding]:
@@ -93,9 +120,16 @@ def _variable_name(node: Node, name: str) -> Iterator[Finding]:
     elif node.string is None:
         yield at_value(node, "wrong-type", "env is not the name of an environment variable", remedy)
     elif looks_like_secret(node.string):
-        yield at_value(node, "secret-in-file", f"{looks_like_secret(node.string)} stands where a variable's name is due", remedy)
+        yield at_value(
+            node,
+            "secret-in-file",
+            f"{looks_like_secret(node.string)} stands where a variable's name is due",
+            remedy,
+        )
     elif not _ENVIRONMENT_VARIABLE.fullmatch(node.string):
-        what = "env is not the name of an environment variable: letters, digits and underscores, no digit first"
+        what = (
+            "env is not the name of an environment variable: letters, digits and underscores, no digit first"
+        )
         yield at_value(node, "bad-reference", what, f"{remedy}; a secret's value never stands in this file")
 
 
@@ -106,7 +140,12 @@ def _file_path(node: Node, name: str) -> Iterator[Finding]:
     elif node.string is None:
         yield at_value(node, "wrong-type", "file is not a path", remedy)
     elif looks_like_secret(node.string):
-        yield at_value(node, "secret-in-file", f"{looks_like_secret(node.string)} stands where a file's path is due", remedy)
+        yield at_value(
+            node,
+            "secret-in-file",
+            f"{looks_like_secret(node.string)} stands where a file's path is due",
+            remedy,
+        )
     elif not node.string.strip() or not node.string.isprintable() or len(node.string) > 1024:  # noqa: PLR2004
         yield at_value(node, "bad-reference", "file is not a path", remedy)
 
@@ -119,4 +158,8 @@ def _unknown(parent: Node, node: Node, key: str, known: tuple[str, ...], remedy:
 
 
 def _variable(name: str) -> str:
-    return {"access_key": "S3_ACCESS_KEY", "secret_key": "S3_SECRET_KEY", "session_token": "S3_SESSION_TOKEN"}.get(name, "STATE_PASSPHRASE")
+    return {
+        "access_key": "S3_ACCESS_KEY",
+        "secret_key": "S3_SECRET_KEY",
+        "session_token": "S3_SESSION_TOKEN",
+    }.get(name, "STATE_PASSPHRASE")

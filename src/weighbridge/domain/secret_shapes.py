@@ -2,14 +2,16 @@
 
 Shapes: AWS, "Understanding unique ID prefixes" (``AKIA``, ``ASIA``) and its 40-character secret keys; RFC 7468 (PEM);
 RFC 3986 §3.2.1 (user information in a URL); RFC 7519 (JWT); the token prefixes that Hugging Face, GitHub and GitLab
-document. Every pattern is linear in the length of the text.
+document.
 """
 
 import json
 import re
 
-HIDDEN = "‹hidden›"
+HIDDEN = "[hidden]"
 _SHOWN_LIMIT = 60
+_EXAMINED = 4096
+"""Characters of a text that are searched; bounds the time. Longer texts are refused for their length alone."""
 
 SECRET_KEYS = frozenset({"access_key", "secret_key", "session_token", "passphrase"})
 """Keys whose values are references to secrets; nothing below them is ever shown."""
@@ -17,31 +19,40 @@ SECRET_KEYS = frozenset({"access_key", "secret_key", "session_token", "passphras
 _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a private key", re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY")),
     ("an AWS access key id", re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
-    ("a URL with credentials in it", re.compile(r"://[^/\s?#@]+@")),
+    # A password may hold a slash or a question mark that should have been escaped: a colon before it gives it away.
+    ("a URL with credentials in it", re.compile(r"://(?:[^/\s?#@]+|[^/\s@]*:[^\s@]*)@(?!sha256:)")),
     (
         "a URL with credentials in its query",
-        re.compile(r"[?&][\w-]{0,40}(?:secret|passw|token|signature|credential|access_?key)[\w-]{0,40}=", re.IGNORECASE),
+        re.compile(
+            r"[?&][\w-]{0,40}(?:secret|passw|token|signature|credential|access_?key)[\w-]{0,40}=",
+            re.IGNORECASE,
+        ),
     ),
     ("a JSON Web Token", re.compile(r"(?<![\w-])eyJ[\w-]{10,4000}\.[\w-]{10,4000}\.")),
     (
         "an access token",
-        re.compile(r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{30}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{30}|glpat-[\w-]{20})"),
+        re.compile(
+            r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{30}|gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{30}|glpat-[\w-]{20})"
+        ),
     ),
 )
 _SECRET_KEY_SHAPE = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _LONG_RUN = re.compile(r"[A-Za-z0-9/+=_-]{20,}")
-_SECRET_WORDS = r"access_?key(?:_id)?|secret_?(?:access_?)?key|session_?token|pass(?:phrase|word|wd)|api_?key|token|secret"
-_KEYED_VALUE = re.compile(rf"(?i)(?P<key>[\"']?[\w-]{{0,40}}(?:{_SECRET_WORDS})[\"']?\s*[:=]\s*)(?P<value>[^\s{{].*)")
+_NAMES = r"access_?key(?:_id)?|secret_?(?:access_?)?key|session_?token|pass(?:phrase|word|wd)|api_?key|token|secret"
+_KEYED_VALUE = re.compile(
+    rf"(?i)(?P<key>[\"']?[\w-]{{0,40}}(?:{_NAMES})[\"']?\s*[:=]\s*)(?P<value>[^\s{{].*)"
+)
 _REFERENCE = re.compile(r"""["']?(?:env|file|secret)["']?\s*:\s*(?P<value>[^,}\s][^,}]*)""")
 _NAME = re.compile(r"""["']?[A-Za-z_./~-][\w./~-]{0,99}["']?\s*""")
 
 
 def looks_like_secret(text: str) -> str | None:
     """Return what the text seems to be (``an AWS access key id``), or None if nothing about it looks secret."""
+    head = text[:_EXAMINED]
     for name, shape in _SHAPES:
-        if shape.search(text):
+        if shape.search(head):
             return name
-    match = _SECRET_KEY_SHAPE.search(text)
+    match = _SECRET_KEY_SHAPE.search(head)
     return "an AWS secret access key" if match and _is_mixed(match.group()) else None
 
 
@@ -65,7 +76,7 @@ def masked_line(line: str) -> str:
 
 def names_a_secret(key: str) -> bool:
     """Tell whether a key's name says that its value is a secret (``password``, ``secret_key``, ``apiKey``)."""
-    return re.fullmatch(rf"(?i)[\w-]{{0,40}}(?:{_SECRET_WORDS})", key) is not None
+    return re.fullmatch(rf"(?i)[\w-]{{0,40}}(?:{_NAMES})", key) is not None
 
 
 def _is_mixed(text: str) -> bool:

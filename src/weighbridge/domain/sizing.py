@@ -21,7 +21,9 @@ def needed_bytes(total_bytes: int, keep: int) -> int:
     return -(-needed // MIB) * MIB
 
 
-def claim_size(total_bytes: int, keep: int, *, explicit: str | None = None, current_bytes: int | None = None) -> str:
+def claim_size(
+    total_bytes: int, keep: int, *, explicit: str | None = None, current_bytes: int | None = None
+) -> str:
     """The storage request of a claim, as a quantity.
 
     ``explicit`` is the user's own quantity, ``None`` where the size is ours to choose; ``current_bytes`` is what the

@@ -4,15 +4,15 @@ Readers of text (``adapters/environment_file.py``) build the tree; rules walk it
 tolerant: a rule that asks for text where a list stands gets None and stays silent, because the rule on types has spoken.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-import re
 from typing import TypeAlias
 
 from weighbridge.domain.secret_shapes import HIDDEN, looks_like_secret
 from weighbridge.errors import InputError, Place
 
-Plain: TypeAlias = "str | int | float | bool | None | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 Path: TypeAlias = tuple[str | int, ...]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -30,7 +30,7 @@ class Spot:
 class Node:
     """One value of the file: a scalar, a list (tuple of nodes) or a mapping (key → node)."""
 
-    value: "str | int | float | bool | None | tuple[Node, ...] | Mapping[str, Node]"
+    value: "str | int | float | bool | tuple[Node, ...] | Mapping[str, Node] | None"
     path: Path
     spot: Spot
     """Where the value starts."""
@@ -56,7 +56,9 @@ class Node:
     @property
     def number(self) -> int | float | None:
         """A number that is no boolean, or None."""
-        return self.value if isinstance(self.value, int | float) and not isinstance(self.value, bool) else None
+        return (
+            self.value if isinstance(self.value, int | float) and not isinstance(self.value, bool) else None
+        )
 
     def get(self, *keys: str) -> "Node | None":
         """Return the node below these keys, or None where one of them is absent."""

@@ -5,9 +5,11 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from weighbridge.domain.secret_shapes import looks_like_secret, shown
-from weighbridge.domain.text_rules import Complaint
+from weighbridge.domain.text_rule import Complaint
 
-_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*")
+_HOST = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
+)
 _NO_PROXY = re.compile(r"\.?[A-Za-z0-9*]([A-Za-z0-9._:-]*[A-Za-z0-9])?(/[0-9]{1,3})?")
 
 
@@ -19,7 +21,11 @@ def endpoint(text: str) -> tuple[Complaint, ...]:
     parts = urlsplit(text)
     if parts.scheme == "http" and not _is_near(parts.hostname or ""):
         what = f"{shown(text)} is not encrypted: the weights can be changed, and requests be replayed, on the way"
-        return (Complaint(what, f"write https://{parts.netloc}, if the server offers it", "unencrypted", warning=True),)
+        return (
+            Complaint(
+                what, f"write https://{parts.netloc}, if the server offers it", "unencrypted", warning=True
+            ),
+        )
     return ()
 
 
@@ -32,23 +38,56 @@ def no_proxy(text: str) -> tuple[Complaint, ...]:
     """One host, ``.domain``, address or network that is reached without the proxy."""
     if "," in text or any(character.isspace() for character in text):
         items = ", ".join(part for part in re.split(r"[,\s]+", text) if part)
-        return (Complaint("several entries stand in one text", f"write them as items of the list: [{items[:200]}]" if not looks_like_secret(items) else "write them as items of the list", "bad-url"),)
+        return (
+            Complaint(
+                "several entries stand in one text",
+                f"write them as items of the list: [{items[:200]}]"
+                if not looks_like_secret(items)
+                else "write them as items of the list",
+                "bad-url",
+            ),
+        )
     if "://" in text or not _NO_PROXY.fullmatch(text):
-        return (Complaint(f"{shown(text)} is not a host, .domain, address or network", "write e.g. .example.com or 10.0.0.0/8", "bad-url"),)
+        return (
+            Complaint(
+                f"{shown(text)} is not a host, .domain, address or network",
+                "write e.g. .example.com or 10.0.0.0/8",
+                "bad-url",
+            ),
+        )
     return ()
 
 
 def backend(text: str) -> tuple[Complaint, ...]:
     """Pulumi's self-managed backends that Weighbridge drives: ``file://`` and ``s3://``
-    (Pulumi documentation, "State and backends")."""
+    (Pulumi documentation, "State and backends").
+    """
     parts = _split(text)
     if parts is None or parts.scheme not in {"file", "s3"}:
-        near = f"file://{text}" if text.startswith(("/", "~")) and not looks_like_secret(text) else "s3://bucket/folder or file:///path"
-        return (Complaint("this is not a state backend that Weighbridge drives", f"write {near[:200]}", "bad-url"),)
+        near = (
+            f"file://{text}"
+            if text.startswith(("/", "~")) and not looks_like_secret(text)
+            else "s3://bucket/folder or file:///path"
+        )
+        return (
+            Complaint(
+                "this is not a state backend that Weighbridge drives", f"write {near[:200]}", "bad-url"
+            ),
+        )
     if "@" in parts.netloc:
-        return (Complaint("the URL carries credentials", "write it without them and name them by reference under state.credentials", "secret-in-file"),)
+        return (
+            Complaint(
+                "the URL carries credentials",
+                "write it without them and name them by reference under state.credentials",
+                "secret-in-file",
+            ),
+        )
     if parts.scheme == "file":
-        return () if parts.netloc or parts.path else (Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),)
+        return (
+            ()
+            if parts.netloc or parts.path
+            else (Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),)
+        )
     if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", parts.netloc):
         return (Complaint("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url"),)
     if parts.fragment:
@@ -59,11 +98,19 @@ def backend(text: str) -> tuple[Complaint, ...]:
 def _web_url(text: str, example: str, noun: str) -> tuple[Complaint, ...]:
     parts = _split(text)
     if parts is None:
-        return (Complaint(f"this is not a URL that can be read as {noun}", f"write e.g. {example}", "bad-url"),)
+        return (
+            Complaint(f"this is not a URL that can be read as {noun}", f"write e.g. {example}", "bad-url"),
+        )
     if "@" in parts.netloc:
-        return (Complaint("the URL carries credentials", f"write it without them, e.g. {example}", "secret-in-file"),)
+        return (
+            Complaint(
+                "the URL carries credentials", f"write it without them, e.g. {example}", "secret-in-file"
+            ),
+        )
     if parts.scheme not in {"http", "https"}:
-        host = text.removeprefix("//") if re.fullmatch(r"(//)?[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?", text) else ""
+        host = (
+            text.removeprefix("//") if re.fullmatch(r"(//)?[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?", text) else ""
+        )
         near = f"https://{host}" if host else example
         return (Complaint(f"{shown(text)} is not an http(s) URL", f"write e.g. {near}", "bad-url"),)
     if not _has_good_host(parts):

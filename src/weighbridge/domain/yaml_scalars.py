@@ -5,10 +5,10 @@ YAML 1.1 (PyYAML, most of Kubernetes' older tools) and YAML 1.2 (editors) disagr
 is refused with the unambiguous spelling.
 """
 
-from collections.abc import Mapping
 import json
 import math
 import re
+from collections.abc import Mapping
 
 from weighbridge.domain.secret_shapes import shown
 from weighbridge.domain.source_tree import Plain
@@ -19,7 +19,29 @@ _FALSE = frozenset({"false", "False", "FALSE"})
 YES = frozenset({"yes", "Yes", "YES", "on", "On", "ON"})
 NO = frozenset({"no", "No", "NO", "off", "Off", "OFF"})
 _MAX_DIGITS = 18
-_PLAIN_TEXT = re.compile(r"[A-Za-z_/.~][A-Za-z0-9_/.+@*-]*(?::[A-Za-z0-9_/.+@-]+)*|[0-9]+[A-Za-z][A-Za-z0-9-]*")
+_LONGEST_NUMBER = 100
+_DISPUTED = tuple(
+    (re.compile(pattern), why)
+    for pattern, why in (
+        (r"[-+]?0[0-9_]+", "YAML 1.1 reads {} as an octal number, YAML 1.2 as a decimal one"),
+        (
+            r"[-+]?0(o[0-7]+|x[0-9a-fA-F_]+|b[01_]+)",
+            "readers disagree on {}: a number in another base, or text",
+        ),
+        (
+            r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
+            "YAML 1.1 reads {} as a number in base 60, YAML 1.2 as text",
+        ),
+        (r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?", "YAML 1.1 reads {} as a number, YAML 1.2 as text"),
+        (r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "{} is not a finite number"),
+        (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][0-9]+", "YAML 1.1 reads {} as text, YAML 1.2 as a number"),
+        (r"[-+]?[0-9]+[eE][-+][0-9]+", "YAML 1.1 reads {} as text, YAML 1.2 as a number"),
+    )
+)
+_POINT_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+][0-9]+)?")
+_PLAIN_TEXT = re.compile(
+    r"[A-Za-z_/.~][A-Za-z0-9_/.+@*-]*(?::[A-Za-z0-9_/.+@-]+)*|[0-9]+[A-Za-z][A-Za-z0-9-]*"
+)
 
 
 def resolve(text: str) -> tuple[str | int | float | bool | None, str]:
@@ -41,24 +63,15 @@ def resolve(text: str) -> tuple[str | int | float | bool | None, str]:
 
 
 def _resolve_rare(text: str) -> tuple[str | float, str]:
-    if len(text) > 100:  # noqa: PLR2004  (no number; keeps the patterns below cheap)
+    if len(text) > _LONGEST_NUMBER:
         return text, ""
-    if re.fullmatch(r"[-+]?0[0-9_]+", text):
-        return text, f"YAML 1.1 reads {text} as an octal number, YAML 1.2 as a decimal one"
-    if re.fullmatch(r"[-+]?0(o[0-7]+|x[0-9a-fA-F_]+|b[01_]+)", text):
-        return text, f"readers disagree on {text}: a number in another base, or text"
-    if re.fullmatch(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?", text):
-        return text, f"YAML 1.1 reads {text} as a number in base 60, YAML 1.2 as text"
-    if re.fullmatch(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?", text):
-        return text, f"YAML 1.1 reads {text} as a number, YAML 1.2 as text"
-    if re.fullmatch(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", text):
-        return text, f"{text} is not a finite number"
-    if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][0-9]+|[-+]?[0-9]+[eE][-+][0-9]+", text):
-        return text, f"YAML 1.1 reads {text} as text, YAML 1.2 as a number"
-    if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+][0-9]+)?", text):
-        value = float(text)
-        return (value, "") if math.isfinite(value) else (text, "the number is too large")
-    return text, ""
+    for pattern, why in _DISPUTED:
+        if pattern.fullmatch(text):
+            return text, why.format(text)
+    if _POINT_NUMBER.fullmatch(text) is None:
+        return text, ""
+    value = float(text)
+    return (value, "") if math.isfinite(value) else (text, "the number is too large")
 
 
 def flow(value: Plain) -> str:

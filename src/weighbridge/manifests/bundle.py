@@ -20,6 +20,7 @@ from weighbridge.manifests.contexts import (
     ReceiptsContext,
     RsyncPodContext,
 )
+from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.manifests.render import Object, render, to_yaml
 from weighbridge.manifests.resources import share_dir
 
@@ -141,31 +142,33 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _mover() -> bytes:
-    from weighbridge.manifests.mover_archive import mover_archive
-
-    return mover_archive()
-
-
 def _source(model: Model) -> dict[str, Json]:
     s3 = model.source.s3
-    return {"kind": "s3", "endpoint": s3.endpoint, "region": s3.region, "bucket": s3.bucket, "prefix": s3.prefix}
+    return {
+        "kind": "s3",
+        "endpoint": s3.endpoint,
+        "region": s3.region,
+        "bucket": s3.bucket,
+        "prefix": s3.prefix,
+    }
 
 
 def deadline_seconds(total_bytes: int) -> int:
     """How long a Job may take in all: half an hour, and what the bytes need at 4 MiB/s. A stalled transfer ends
-    much earlier by itself."""
+    much earlier by itself.
+    """
     return _DEADLINE_FLOOR_SECONDS + total_bytes // _SLOWEST_BYTES_PER_SECOND
 
 
 def pod_settings(environment: Environment) -> PodSettings:
     """The environment's wishes for pods, with our defaults. A limit below the default request lowers the request."""
     pods = environment.pods
-    limits = {"cpu": pods.resources.cpu or _LIMITS["cpu"], "memory": pods.resources.memory or _LIMITS["memory"]}
-    # Comparing thousandfold keeps fractions of a CPU apart: quantities round up to whole units.
-    requests = {
-        name: min(_REQUESTS[name], limit, key=lambda text: _thousandfold(text)) for name, limit in limits.items()
+    limits = {
+        "cpu": pods.resources.cpu or _LIMITS["cpu"],
+        "memory": pods.resources.memory or _LIMITS["memory"],
     }
+    # Comparing thousandfold keeps fractions of a CPU apart: quantities round up to whole units.
+    requests = {name: min(_REQUESTS[name], limit, key=_thousandfold) for name, limit in limits.items()}
     return PodSettings(
         image=pods.image,
         pull_secret=pods.pull_secret,
@@ -187,7 +190,11 @@ def _proxy(environment: Environment) -> tuple[tuple[str, str], ...]:
     proxy = environment.proxy
     if proxy is None:
         return ()
-    values = {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(proxy.no_proxy) or None}
+    values = {
+        "HTTP_PROXY": proxy.http,
+        "HTTPS_PROXY": proxy.https,
+        "NO_PROXY": ",".join(proxy.no_proxy) or None,
+    }
     return tuple((name, value) for name, value in values.items() if value is not None)
 
 
@@ -200,7 +207,7 @@ class _Bundling:
     """(number of files, bytes)."""
 
     def bundle(self, order: Mapping[str, Json], verbs: tuple[Verb, ...]) -> WeightsBundle:
-        archive = base64.b64encode(self.around.mover or _mover()).decode()
+        archive = base64.b64encode(self.around.mover or mover_archive()).decode()
         objects: dict[str, Object] = {}
         for verb in verbs:
             told = self._order(order, verb)
@@ -315,6 +322,7 @@ class _Bundling:
             "weights_cluster": {
                 "context": cluster.context,
                 "in_cluster": cluster.in_cluster,
+                "proxy": None if proxy is None else proxy.https,
                 "uid": self.around.cluster_uid,
             },
             "weights_namespace": cluster.namespace,
@@ -343,6 +351,6 @@ class _Bundling:
                 "receipts": "receipts.yaml",
             },
             "weights_deadline_seconds": self._deadline,
-            "weights_schedule_seconds": SCHEDULE_SECONDS,
+            "weights_schedule_seconds": self.environment.pods.start_seconds,
             "weights_spool_bytes": SPOOL_BYTES,
         }

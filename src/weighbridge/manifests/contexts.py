@@ -39,7 +39,8 @@ class ParameterItem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryItem:
     """One item of ``spec.custom_foundation_models`` (IBM Software Hub 5.x, "Properties and parameters for custom
-    foundation models")."""
+    foundation models").
+    """
 
     model_id: str
     claim: str
@@ -139,4 +140,6 @@ class ReceiptsContext:
     labels: Labels
 
 
-Context: TypeAlias = ClaimContext | RegistrationContext | OrderContext | MoverJobContext | RsyncPodContext | ReceiptsContext
+Context: TypeAlias = (
+    ClaimContext | RegistrationContext | OrderContext | MoverJobContext | RsyncPodContext | ReceiptsContext
+)

@@ -14,9 +14,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @cache
 def mover_archive() -> bytes:
-    """``mover.pyz``, to be run as ``python3 mover.pyz``; entries sorted, times fixed, compressed (a ConfigMap holds 1 MiB)."""
+    """``mover.pyz``, to be run as ``python3 mover.pyz``; entries sorted, times fixed.
+
+    Stored, not compressed: zlib's bytes differ from one implementation to another, and a ConfigMap holds 1 MiB.
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "__main__.py", _ENTRY)
         for source in sorted(_sources(), key=lambda item: item.name):
             _add(archive, f"mover/{source.name}", source.read_bytes())
@@ -36,5 +39,4 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.create_system = 3  # Unix, also where it is built on something else
     entry.external_attr = 0o644 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
     archive.writestr(entry, content)

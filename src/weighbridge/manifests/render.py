@@ -21,7 +21,13 @@ from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.naming import claim_name, object_labels
 from weighbridge.domain.weights import SourceListing
 from weighbridge.errors import DefectError
-from weighbridge.manifests.contexts import ClaimContext, Context, EntryItem, ParameterItem, RegistrationContext
+from weighbridge.manifests.contexts import (
+    ClaimContext,
+    Context,
+    EntryItem,
+    ParameterItem,
+    RegistrationContext,
+)
 from weighbridge.manifests.resources import share_dir
 
 Object: TypeAlias = dict[str, Json]
@@ -63,7 +69,9 @@ def render_registration(environment: Environment, places: Mapping[str, tuple[str
         RegistrationContext(
             name=environment.cluster.custom_resource,
             namespace=environment.cluster.namespace,
-            entries=tuple(_entry(model, *places[model.id]) for model in environment.models if model.id in places),
+            entries=tuple(
+                _entry(model, *places[model.id]) for model in environment.models if model.id in places
+            ),
         )
     )
 
@@ -136,7 +144,9 @@ class _JsonNumbers(yaml.SafeLoader):
 
 
 _JsonNumbers.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?[eE][-+]?[0-9]+$"), list("-0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?[eE][-+]?[0-9]+$"),
+    list("-0123456789"),
 )
 
 

@@ -8,14 +8,19 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _ROOTS = (_PACKAGE / "share", _PACKAGE.parent.parent)
 
 
+COLLECTION = "collections/ansible_collections/weighbridge/byom"
+"""Playbooks, roles and plugins under the name that Ansible finds them by; in a checkout they are links."""
+
+
 def share_dir(name: str) -> Path:
-    """The folder ``templates``, ``playbooks``, ``roles``, ``plugins`` or ``collections`` of this installation.
+    """The folder ``templates``, ``collections``, ``playbooks``, ``roles`` or ``plugins`` of this installation.
 
     Raises ``DefectError`` where the installation lacks it.
     """
     for root in _ROOTS:
-        if (folder := root / name).is_dir():
-            return folder
+        for folder in (root / name, root / COLLECTION / name):
+            if folder.is_dir():
+                return folder
     raise DefectError(
         f"this installation of weighbridge has no folder {name!r}; looked in {', '.join(str(root) for root in _ROOTS)}",
         remedy="install the wheel again, or run from a complete checkout",

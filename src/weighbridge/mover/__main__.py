@@ -9,32 +9,41 @@ import argparse
 import os
 import sys
 import traceback
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
-from .commands import Run, fetch, publish_pushed, verify
+from .commands import fetch, publish_pushed, verify
 from .control import Control
 from .errors import FailedError, InterruptedByError, MoverError
 from .order import read_order
 from .report import Reporter, Result
+from .run import Run
 from .volume import Volume
 
 _VERBS = {"fetch": fetch, "publish": publish_pushed, "verify": verify}
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every end, also a defect of the mover itself, leaves a result line and a termination message."""
     arguments = _parser().parse_args(argv)
     os.umask(0o002)  # another run may come with another uid of the same group
     reporter, result = Reporter(sys.stdout), Result()
     volume = Volume(arguments.volume)
-    error: Optional[MoverError] = None
+    error: MoverError | None = None
     try:
         order = read_order(arguments.order)
         control = Control(order.limits.deadline_seconds)
         control.install()
         result.files, result.total_bytes = len(order.files), order.total_bytes
         _VERBS[arguments.verb](
-            Run(order, volume, control, reporter, result, credentials=arguments.credentials, ca_file=arguments.ca)
+            Run(
+                order,
+                volume,
+                control,
+                reporter,
+                result,
+                credentials=arguments.credentials,
+                ca_file=arguments.ca,
+            )
         )
     except MoverError as problem:
         error = problem
@@ -51,13 +60,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mover", description="Brings a weight set onto a volume, proves and publishes it.")
+    parser = argparse.ArgumentParser(
+        prog="mover", description="Brings a weight set onto a volume, proves and publishes it."
+    )
     parser.add_argument("verb", choices=sorted(_VERBS))
     parser.add_argument("--order", required=True, metavar="FILE", help="the order, JSON")
     parser.add_argument("--volume", required=True, metavar="DIR", help="where the volume is mounted")
-    parser.add_argument("--credentials", metavar="DIR", help="mounted Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    parser.add_argument(
+        "--credentials", metavar="DIR", help="mounted Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
     parser.add_argument("--ca", metavar="FILE", help="PEM file of further certificate authorities")
-    parser.add_argument("--termination", metavar="FILE", help="where the container's termination message goes")
+    parser.add_argument(
+        "--termination", metavar="FILE", help="where the container's termination message goes"
+    )
     return parser
 
 

@@ -23,7 +23,7 @@ import hashlib
 import re
 import zlib
 from functools import partial
-from typing import Any, Callable, Optional, Protocol
+from typing import Any, Callable, Protocol
 
 from .order import OrderFile
 from .s3 import ObjectFacts
@@ -56,7 +56,7 @@ class _Crc32:
 
 
 class _Whole:
-    def __init__(self, name: str, hasher: Any, expected: bytes) -> None:  # noqa: ANN401 - hashlib's objects have no public type
+    def __init__(self, name: str, hasher: Any, expected: bytes) -> None:
         self.name = name
         self._hasher = hasher
         self._expected = expected
@@ -100,7 +100,7 @@ class _Parts:
         return bool(self._outer.digest() == self._expected)
 
 
-def _md5() -> Any:  # noqa: ANN401 - hashlib's objects have no public type
+def _md5() -> Any:
     return hashlib.md5(usedforsecurity=False)
 
 
@@ -112,8 +112,13 @@ _MAKERS: dict[str, Callable[[], Any]] = {
 
 
 def choose_check(
-    file: OrderFile, facts: ObjectFacts, *, mode: str, wire_guarded: bool, part_size: Callable[[int], Optional[int]]
-) -> Optional[Callable[[], Check]]:
+    file: OrderFile,
+    facts: ObjectFacts,
+    *,
+    mode: str,
+    wire_guarded: bool,
+    part_size: Callable[[int], int | None],
+) -> Callable[[], Check] | None:
     """What makes the best check that the source's facts allow, or ``None``; each one made serves one reading.
 
     ``mode`` is the order's ``check_etag``; ``wire_guarded`` says that TLS protects the bytes on their way;
@@ -142,10 +147,17 @@ def _whole(name: str, make: Callable[[], Any], expected: bytes) -> Check:
 
 
 def _etag_check(
-    file: OrderFile, facts: ObjectFacts, *, mode: str, wire_guarded: bool, part_size: Callable[[int], Optional[int]]
-) -> Optional[Callable[[], Check]]:
+    file: OrderFile,
+    facts: ObjectFacts,
+    *,
+    mode: str,
+    wire_guarded: bool,
+    part_size: Callable[[int], int | None],
+) -> Callable[[], Check] | None:
     plain = not facts.encryption or (facts.encryption == "AES256" and facts.server == "AmazonS3")
-    if mode == "none" or not plain:  # under KMS, customer keys or another store's encryption an ETag is no MD5
+    if (
+        mode == "none" or not plain
+    ):  # under KMS, customer keys or another store's encryption an ETag is no MD5
         return None
     if _MD5.match(file.etag):
         return partial(_whole, "ETag", _md5, bytes.fromhex(file.etag))

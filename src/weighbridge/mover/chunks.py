@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Iterable, Mapping, Optional
+
+_FORGET = -1
+"""In place of a CRC-32: the line takes back what earlier lines said of these bytes."""
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +41,12 @@ def non_overlapping(size: int, extents: Iterable[Extent]) -> list[Extent]:
     """Those of ``extents`` that fit a file of ``size`` bytes, sorted; of two that overlap the earlier one stays."""
     kept: list[Extent] = []
     for extent in sorted(extents):
-        if extent.offset >= 0 and extent.length > 0 and extent.end <= size and (not kept or extent.offset >= kept[-1].end):
+        if (
+            extent.offset >= 0
+            and extent.length > 0
+            and extent.end <= size
+            and (not kept or extent.offset >= kept[-1].end)
+        ):
             kept.append(extent)
     return kept
 
@@ -55,7 +63,7 @@ def journal_line(path: str, extent: Extent) -> bytes:
 
 def forget_line(path: str, offset: int, length: int) -> bytes:
     """Takes back every earlier extent that overlaps these bytes: they turned out to be wrong."""
-    return _line([path, offset, length, -1])
+    return _line([path, offset, length, _FORGET])
 
 
 def read_journal(content: bytes, fingerprint: str, sizes: Mapping[str, int]) -> dict[str, list[Extent]]:
@@ -64,18 +72,18 @@ def read_journal(content: bytes, fingerprint: str, sizes: Mapping[str, int]) -> 
     Lines that are torn or damaged, name no file of the set or do not fit it are passed over: they only cost a fetch.
     A journal of another fingerprint is passed over whole.
     """
-    lines = [_parse(line) for line in content.split(b"\n")]
     found: dict[str, list[Extent]] = {path: [] for path in sizes}
-    if lines[0] != ["weighbridge-journal", 1, fingerprint]:
+    header, *lines = content.split(b"\n")
+    if header + b"\n" != journal_header(fingerprint):
         return found
-    for fields in lines[1:]:
-        if fields and len(fields) == 4 and fields[0] in sizes and all(type(field) is int for field in fields[1:]):  # noqa: PLR2004
-            extent = Extent(*fields[1:])
-            if extent.crc32 == -1:
-                kept = [other for other in found[fields[0]] if other.end <= extent.offset or other.offset >= extent.end]
-                found[fields[0]] = kept
-            else:
-                found[fields[0]].append(extent)
+    for line in lines:
+        path, extent = _parse(line) or ("", None)
+        if extent is None or path not in found:
+            continue
+        if extent.crc32 == _FORGET:
+            found[path] = [e for e in found[path] if e.end <= extent.offset or e.offset >= extent.end]
+        else:
+            found[path].append(extent)
     return {path: non_overlapping(sizes[path], extents) for path, extents in found.items()}
 
 
@@ -84,12 +92,15 @@ def _line(fields: list[object]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parse(line: bytes) -> Optional[list]:  # type: ignore[type-arg]  # JSON
+def _parse(line: bytes) -> tuple[str, Extent] | None:
     checksum, _, text = line.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return None
     try:
-        fields = json.loads(text)
-    except ValueError:
+        path, offset, length, crc32 = json.loads(text)
+    except ValueError:  # not JSON, or not four fields
         return None
-    return fields if isinstance(fields, list) and fields and isinstance(fields[0], str) else None
+    numbers = (offset, length, crc32)
+    return (
+        (path, Extent(*numbers)) if isinstance(path, str) and all(type(n) is int for n in numbers) else None
+    )

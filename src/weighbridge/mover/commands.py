@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import random
-import ssl
-from dataclasses import dataclass
-from typing import Mapping, Optional
-from urllib.parse import urlsplit
+import errno
+from collections.abc import Mapping
 
-from .control import Control
-from .credentials import MountedKeys
+from .connect import connect
 from .errors import RefusedError, VerificationError
 from .fetch import Fetch
-from .layout import Layout, layout_of
+from .layout import Layout
 from .locks import SetLock
-from .order import Order, OrderFile, S3Location
-from .patience import Persistence
-from .proxies import proxy_for
+from .order import Order, OrderFile
 from .publish import attested, publish
 from .pushed import pushed_rows, verify_pushed
 from .receipts import ReceiptError, SetReceipt, contradiction, parse_receipt
-from .report import Reporter, Result
-from .s3 import S3Source
+from .run import Run
 from .staging import Staging, clear, sweep_abandoned
 from .survey import Survey, survey
-from .transport import Lane
 from .volume import Volume
 from .weightset import set_digest
 
 _MAX_RECEIPT = 64 << 20
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of the mover: its order, where it works, and whom it tells."""
-
-    order: Order
-    volume: Volume
-    control: Control
-    reporter: Reporter
-    result: Result
-    credentials: Optional[str] = None
-    """Directory of the mounted credentials Secret."""
-    ca_file: Optional[str] = None
-    """PEM file of further authorities; those of the image count too."""
-    environment: Mapping[str, str] = os.environ
-
-    @property
-    def layout(self) -> Layout:
-        return layout_of(self.order)
+_NAMED = 5
+"""Paths of each kind that the sentence itself names; the result lists more."""
 
 
 def fetch(run: Run) -> None:
@@ -61,15 +34,17 @@ def fetch(run: Run) -> None:
 
 def publish_pushed(run: Run) -> None:
     """Publish what a sender has put into staging; outcomes as for ``fetch``."""
-    _bring(run, pushed_rows(run.volume, run.layout, run.order))
+    _bring(run, pushed_rows(run))
 
 
-def _bring(run: Run, pushed: Optional[Mapping[str, str]]) -> None:
+def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
     """Make the published set right: find what is wrong with it, get that (fetched, or as ``pushed``), publish."""
     order, volume, layout = run.order, run.volume, run.layout
     with SetLock(volume, layout.lock) as lock:
         if not lock.acquire(run.control, order.limits.lock_wait_seconds):
-            run.reporter.note("this file system has no locks: nothing keeps a second mover from working on the same set")
+            run.reporter.note(
+                "this file system has no locks: nothing keeps a second mover from working on the same set"
+            )
         for abandoned in sweep_abandoned(volume, order):
             run.reporter.note(f"removed what was left in flight of {abandoned}")
         receipt, final = attested(volume, layout, order)
@@ -82,29 +57,40 @@ def _bring(run: Run, pushed: Optional[Mapping[str, str]]) -> None:
         wrong = [file for file in order.files if found is None or file.path in found.wrong]
         expected = {file.path: file.sha256 for file in order.files if file.sha256}
         expected.update(receipt.digests() if receipt else {})
-        fresh = {}
+        fresh: dict[str, str] = {}
         if wrong:
-            fresh = _fetch(run, wrong, expected) if pushed is None else verify_pushed(run.volume, layout, wrong, pushed, expected, run.control, run.reporter)
-        digests = {**(found.digests if found else {}), **fresh}
-        extra = found.extra if found else ()
+            fresh = (
+                _fetch(run, wrong, expected)
+                if pushed is None
+                else verify_pushed(run, wrong, pushed, expected)
+            )
         mended = publish(
-            volume, layout, order, digests,
-            staged=sorted(fresh), extra=extra, published_at=receipt.published_at if receipt and final else None, reporter=run.reporter,
-        )  # fmt: skip
+            run,
+            {**(found.digests if found else {}), **fresh},
+            staged=sorted(fresh),
+            extra=found.extra if found else (),
+            published_at=receipt.published_at if receipt and final else None,
+        )
         repaired = final and receipt is not None
-        run.result.files_repaired = sorted({*fresh, *extra}) if repaired else []
+        run.result.files_repaired = sorted({*fresh, *(found.extra if found else ())}) if repaired else []
         _settle(run, mended, "repaired" if repaired else "published")
 
 
-def _look_in_place(run: Run, known: Mapping[str, str]) -> Optional[Survey]:
+def _look_in_place(run: Run, known: Mapping[str, str]) -> Survey | None:
     """What the published directory holds, or ``None`` if there is none."""
     order, volume, place = run.order, run.volume, run.layout.published
     if not volume.is_directory(place):
         return None
     sizes = {file.path: file.size for file in order.files}
-    found = survey(volume, place, sizes, known, run.control, run.reporter)
+    found = survey(run, place, sizes, known)
     # No receipt, but the order knows the set: files that make up just that set are proven by it.
-    if not known and order.expect_set_digest and not found.missing and not found.extra and found.digests.keys() == sizes.keys():
+    if (
+        not known
+        and order.expect_set_digest
+        and not found.missing
+        and not found.extra
+        and found.digests.keys() == sizes.keys()
+    ):
         whole = [(path, sizes[path], digest) for path, digest in found.digests.items()]
         if set_digest(whole) == order.expect_set_digest:
             return Survey(found.digests, damaged=(), missing=(), extra=())
@@ -112,40 +98,12 @@ def _look_in_place(run: Run, known: Mapping[str, str]) -> Optional[Survey]:
 
 
 def _fetch(run: Run, files: list[OrderFile], expected: Mapping[str, str]) -> dict[str, str]:
-    order, limits, control = run.order, run.order.limits, run.control
-    location: S3Location = order.source  # type: ignore[assignment]  # checked by fetch()
-    source = S3Source(location, MountedKeys(run.credentials), control, run.reporter.note, limits.rotation_seconds)
-    parts = urlsplit(location.endpoint)
-    proxy = proxy_for(parts.scheme, parts.hostname or "", order.proxy, run.environment)
-    tls = _tls(run.ca_file)
-    staging = Staging(run.volume, run.layout, order.fingerprint, files)
+    staging = Staging(run.volume, run.layout, run.order.fingerprint, files)
     try:
-        return Fetch(
-            source,
-            [Lane(location.endpoint, tls, proxy, limits.stall_seconds) for _ in range(limits.workers)],
-            staging,
-            run.volume,
-            limits=limits,
-            wire_guarded=parts.scheme == "https",
-            persistence=Persistence(source, limits.patience_seconds, control, run.reporter.note, random.uniform),
-            control=control,
-            reporter=run.reporter,
-            result=run.result,
-        ).run(expected)
+        source, lanes = connect(run)
+        return Fetch(run, source, lanes, staging).run(expected)
     finally:
         staging.close()
-
-
-def _tls(ca_file: Optional[str]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise RefusedError(
-                "trust-unusable", f"the CA bundle {ca_file} cannot be used: {error}", remedy="trust.ca_bundle is a file of PEM certificates"
-            ) from error
-    return context
 
 
 def verify(run: Run) -> None:
@@ -157,33 +115,54 @@ def verify(run: Run) -> None:
     with SetLock(volume, layout.lock) as lock:
         try:
             if not lock.acquire(run.control, order.limits.lock_wait_seconds, shared=True):
-                run.reporter.note("this file system has no locks: a mover that works on this set now would show as damage")
-        except PermissionError:
+                run.reporter.note(
+                    "this file system has no locks: a mover that works on this set now would show as damage"
+                )
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
             run.reporter.note("the volume is not writable: verifying without a lock")
         receipt = _receipt(volume, layout, order)
         run.result.set_digest, run.result.published_at = receipt.set_digest, receipt.published_at
         if not volume.is_directory(layout.published):
-            raise VerificationError("not-published", f"{layout.published} is not on the volume, though its receipt is", remedy=_APPLY)
+            raise VerificationError(
+                "not-published",
+                f"{layout.published} is not on the volume, though its receipt is",
+                remedy=_APPLY,
+            )
         sizes = {row.path: row.size for row in receipt.rows}
-        found = survey(volume, layout.published, sizes, receipt.digests(), run.control, run.reporter)
+        found = survey(run, layout.published, sizes, receipt.digests())
     if not found.sound:
         named = [("damaged", found.damaged), ("missing", found.missing), ("extra", found.extra)]
-        text = "; ".join(f"{len(paths)} {word} ({', '.join(paths[:5])}{', …' if len(paths) > 5 else ''})" for word, paths in named if paths)  # noqa: PLR2004
-        raise VerificationError("set-damaged", f"the stored set is not the published one: {text}", remedy=_APPLY, files=(*found.wrong, *found.extra))
+        text = "; ".join(
+            f"{len(paths)} {word}: {', '.join(paths[:_NAMED])}" for word, paths in named if paths
+        )
+        raise VerificationError(
+            "set-damaged",
+            f"the stored set is not the published one: {text}",
+            remedy=_APPLY,
+            files=(*found.wrong, *found.extra),
+        )
     _settle(run, receipt, "verified")
 
 
 def _receipt(volume: Volume, layout: Layout, order: Order) -> SetReceipt:
     content = volume.read(layout.receipt, _MAX_RECEIPT)
     if content is None:
-        raise VerificationError("not-published", f"{layout.published} has no receipt on the volume", remedy=_APPLY)
+        raise VerificationError(
+            "not-published", f"{layout.published} has no receipt on the volume", remedy=_APPLY
+        )
     try:
         receipt = parse_receipt(content)
     except ReceiptError as error:
-        raise VerificationError("receipt-damaged", f"the receipt {layout.receipt} is not sound: {error}", remedy=_APPLY) from error
+        raise VerificationError(
+            "receipt-damaged", f"the receipt {layout.receipt} is not sound: {error}", remedy=_APPLY
+        ) from error
     problem = contradiction(receipt, order)
     if problem:
-        raise VerificationError("receipt-differs", f"the receipt {layout.receipt} is another one's: {problem}", remedy=_APPLY)
+        raise VerificationError(
+            "receipt-differs", f"the receipt {layout.receipt} is another one's: {problem}", remedy=_APPLY
+        )
     return receipt
 
 

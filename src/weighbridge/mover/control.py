@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import Iterable
+from collections.abc import Iterable
 
 from .errors import FailedError, InterruptedByError
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import Optional
+from pathlib import Path
 
 from .errors import RefusedError
 from .sigv4 import Keys
@@ -16,28 +15,34 @@ SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - likewise
 class MountedKeys:
     """A directory with one file a key, as Kubernetes mounts a Secret; ``None`` stands for anonymous access."""
 
-    def __init__(self, directory: Optional[str]) -> None:
+    def __init__(self, directory: str | None) -> None:
         self._directory = directory
 
-    def read(self) -> Optional[Keys]:
+    def read(self) -> Keys | None:
         """The keys as they are now; ``RefusedError`` names the file that is absent or empty."""
         if self._directory is None:
             return None
-        return Keys(self._file(ACCESS_KEY), self._file(SECRET_KEY), self._file(SESSION_TOKEN, required=False) or None)
+        return Keys(
+            self._file(ACCESS_KEY), self._file(SECRET_KEY), self._file(SESSION_TOKEN, required=False) or None
+        )
 
     def _file(self, name: str, *, required: bool = True) -> str:
-        path = os.path.join(self._directory or "", name)
+        path = Path(self._directory or "", name)
         try:
-            with open(path, encoding="utf-8") as stream:
+            with path.open(encoding="utf-8") as stream:
                 value = stream.read(16384).strip()
         except FileNotFoundError:
             value = ""
         except (OSError, UnicodeDecodeError) as error:
             raise RefusedError(
-                "credentials-missing", f"{name} in {self._directory} cannot be read: {type(error).__name__}", remedy=_REMEDY
+                "credentials-missing",
+                f"{name} in {self._directory} cannot be read: {type(error).__name__}",
+                remedy=_REMEDY,
             ) from error
         if not value and required:
-            raise RefusedError("credentials-missing", f"{name} is absent from {self._directory}, or empty", remedy=_REMEDY)
+            raise RefusedError(
+                "credentials-missing", f"{name} is absent from {self._directory}, or empty", remedy=_REMEDY
+            )
         return value
 
 

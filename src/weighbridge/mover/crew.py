@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Callable, Optional
+from typing import Callable
 
 from .control import AbandonedError, Control
 
@@ -19,7 +19,7 @@ class Crew:
         self._control = control
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._failure: Optional[BaseException] = None
+        self._failure: BaseException | None = None
 
     def start(self, name: str, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
@@ -38,7 +38,7 @@ class Crew:
 
     def watch(self, tick: Callable[[], None], interval: float = 0.2) -> None:
         """Call ``tick`` until all threads are done, then raise the first failure, if any."""
-        leave: Optional[float] = None
+        leave: float | None = None
         while any(thread.is_alive() for thread in self._threads):
             tick()
             if self._control.stopping:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Sequence
+from collections.abc import Sequence
+from typing import ClassVar
 
 
 class MoverError(Exception):
@@ -15,7 +16,13 @@ class MoverError(Exception):
     exit_code: ClassVar[int] = 4
 
     def __init__(
-        self, code: str, message: str, *, remedy: str | None = None, files: Sequence[str] = (), transient: bool = False
+        self,
+        code: str,
+        message: str,
+        *,
+        remedy: str | None = None,
+        files: Sequence[str] = (),
+        transient: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code

@@ -7,22 +7,21 @@ import errno
 import queue
 import threading
 import zlib
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Callable, Mapping, Optional, Sequence, Tuple
+from typing import Callable
 
 from .checksums import Check, choose_check
 from .chunks import Extent
-from .control import Control
 from .crew import Crew
 from .errors import VerificationError
-from .order import Limits
 from .patience import Persistence
 from .readback import read_back
-from .report import Reporter, Result
+from .run import Run
 from .s3 import S3Source, TryAgain
 from .staging import StagedFile, Staging
 from .transport import Lane
-from .volume import Volume, volume_full
+from .volume import volume_full
 
 _BUFFER = 1 << 18
 _VERIFIERS = 2
@@ -32,7 +31,7 @@ _ROOM_MARGIN = 1 << 20
 _CUT_AFTER = 2.0
 """Seconds beyond the socket's own timeout after which the watchdog cuts a connection that only trickles."""
 
-Task = Tuple[StagedFile, int, int]
+Task = tuple[StagedFile, int, int]
 
 _REMEDIES = {
     "volume-corrupts": "the storage does not return what is written to it: have it examined before anything else",
@@ -44,36 +43,22 @@ _REMEDIES = {
 class Fetch:
     """One fetch of some files of a set into a ``Staging``. Use once."""
 
-    def __init__(
-        self,
-        source: S3Source,
-        lanes: Sequence[Lane],
-        staging: Staging,
-        volume: Volume,
-        *,
-        limits: Limits,
-        wire_guarded: bool,
-        persistence: Persistence,
-        control: Control,
-        reporter: Reporter,
-        result: Result,
-    ) -> None:
+    def __init__(self, run: Run, source: S3Source, lanes: Sequence[Lane], staging: Staging) -> None:
         self._source = source
         self._lanes = lanes
         self._staging = staging
-        self._volume = volume
-        self._limits = limits
-        self._wire_guarded = wire_guarded
-        self._persistence = persistence
-        self._control = control
-        self._reporter = reporter
-        self._result = result
+        self._volume = run.volume
+        self._limits = run.order.limits
+        self._control = run.control
+        self._reporter = run.reporter
+        self._result = run.result
+        self._persistence = Persistence(source, self._limits.patience_seconds, run.control, run.reporter.note)
         self._files = list(staging.files.values())
         self._total = sum(staged.file.size for staged in self._files)
         self._ranges: queue.Queue[Task] = queue.Queue()
         self._complete: queue.Queue[StagedFile] = queue.Queue()
         self._lock = threading.Lock()
-        self._checks: dict[str, Optional[Callable[[], Check]]] = {}
+        self._checks: dict[str, Callable[[], Check] | None] = {}
         self._digests: dict[str, str] = {}
         self._present = 0
         self._read = 0
@@ -91,7 +76,9 @@ class Fetch:
             self._result.bytes_resumed += self._present
             self._check_room()
             verifiers = [partial(self._verify_files, expected)] * min(_VERIFIERS, len(self._files))
-            self._run_crew([*(partial(self._fetch_ranges, lane) for lane in self._lanes), *verifiers], self._tick)
+            self._run_crew(
+                [*(partial(self._fetch_ranges, lane) for lane in self._lanes), *verifiers], self._tick
+            )
         finally:
             for lane in self._lanes:
                 lane.close()
@@ -133,7 +120,7 @@ class Fetch:
                     file,
                     facts,
                     mode=self._limits.check_etag,
-                    wire_guarded=self._wire_guarded,
+                    wire_guarded=self._source.wire_guarded,
                     part_size=partial(self._source.part_size, lane, file),
                 )
             )
@@ -170,7 +157,9 @@ class Fetch:
                 self._fetch_range(lane, staged, start, end, buffer)
             except OSError as error:
                 if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                    raise volume_full("the volume is full", needed=self._needed(), free=self._volume.free_bytes()) from error
+                    raise volume_full(
+                        "the volume is full", needed=self._needed(), free=self._volume.free_bytes()
+                    ) from error
                 raise
             with self._lock:
                 staged.unfinished -= 1
@@ -195,7 +184,7 @@ class Fetch:
                             position += len(data)
                             self._count_fetched(len(data))
                             patience.progressed()
-                except TryAgain as problem:
+                except TryAgain as problem:  # noqa: PERF203 - once a failure, not once a byte
                     patience.wait(problem)
         except BaseException:
             with contextlib.suppress(OSError):  # the failure that is under way says more than this one
@@ -221,25 +210,41 @@ class Fetch:
                 continue
             self._verify(staged, expected.get(staged.file.path))
 
-    def _verify(self, staged: StagedFile, expected: Optional[str]) -> None:
+    def _verify(self, staged: StagedFile, expected: str | None) -> None:
         file = staged.file
         make = self._checks[file.path]
         check = make() if make else None
-        back = read_back(staged.descriptor, self._control, extents=sorted(staged.extents), check=check, count=self._count_read)
+        back = read_back(
+            staged.descriptor,
+            self._control,
+            extents=sorted(staged.extents),
+            check=check,
+            count=self._count_read,
+        )
         whole = [(0, file.size)]
         if back.wrong:
             spans = [(extent.offset, extent.length) for extent in back.wrong]
-            self._again(staged, spans, "volume-corrupts", "the volume does not return the bytes that were written to it")
+            self._again(
+                staged,
+                spans,
+                "volume-corrupts",
+                "the volume does not return the bytes that were written to it",
+            )
         elif check is not None and not check.holds():
             self._again(staged, whole, "source-checksum", f"its bytes do not match the source's {check.name}")
         elif expected is not None and back.sha256 != expected:
-            self._again(staged, whole, "content-differs", f"its SHA-256 is {back.sha256}, but {expected} is known of it")
+            self._again(
+                staged,
+                whole,
+                "content-differs",
+                f"its SHA-256 is {back.sha256}, but {expected} is known of it",
+            )
         else:
             with self._lock:
                 self._digests[file.path] = back.sha256
             self._reporter.file(file.path, back.size, back.sha256)
 
-    def _again(self, staged: StagedFile, spans: Sequence[Tuple[int, int]], code: str, problem: str) -> None:
+    def _again(self, staged: StagedFile, spans: Sequence[tuple[int, int]], code: str, problem: str) -> None:
         """A complete file turned out wrong: fetch the wrong spans again, a bounded number of times."""
         path = staged.file.path
         staged.attempts += 1
@@ -248,6 +253,8 @@ class Fetch:
             self._present -= forgotten
             self._read -= staged.file.size
         if staged.attempts >= _ATTEMPTS or not forgotten:
-            raise VerificationError(code, f"{path}: {problem}, {staged.attempts} times", remedy=_REMEDIES[code], files=[path])
+            raise VerificationError(
+                code, f"{path}: {problem}, {staged.attempts} times", remedy=_REMEDIES[code], files=[path]
+            )
         self._reporter.note(f"{path}: {problem}; fetching {forgotten} bytes of it again")
         self._enqueue(staged)

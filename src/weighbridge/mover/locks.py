@@ -7,7 +7,6 @@ import fcntl
 import os
 import time
 from types import TracebackType
-from typing import Optional
 
 from .control import Control
 from .errors import FailedError
@@ -22,17 +21,19 @@ class SetLock:
     def __init__(self, volume: Volume, path: str) -> None:
         self._volume = volume
         self._path = path
-        self._descriptor: Optional[int] = None
+        self._descriptor: int | None = None
 
-    def __enter__(self) -> SetLock:
+    def __enter__(self) -> SetLock:  # noqa: PYI034 - typing.Self is of Python 3.11
         return self
 
-    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def try_acquire(self, *, shared: bool = False) -> Optional[bool]:
+    def try_acquire(self, *, shared: bool = False) -> bool | None:
         """``True``: ours; ``False``: somebody else's; ``None``: this file system has no locks."""
         if self._descriptor is None:
             self._descriptor = self._volume.open(self._path, os.O_RDWR | os.O_CREAT, create_directories=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import RefusedError
@@ -19,7 +21,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 class OrderError(RefusedError):
     """The order is malformed, or asks for what the mover will not do (exit 3)."""
 
-    def __init__(self, where: str, problem: str, *, remedy: Optional[str] = None) -> None:
+    def __init__(self, where: str, problem: str, *, remedy: str | None = None) -> None:
         super().__init__("order-refused", f"order: {where} {problem}", remedy=remedy)
 
 
@@ -30,7 +32,7 @@ class OrderFile:
     path: str
     size: int
     etag: str
-    sha256: Optional[str] = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class S3Location:
 class ProxySettings:
     """Proxies that the environment file names; each unset one falls back to the process's environment variables."""
 
-    http: Optional[str] = None
-    https: Optional[str] = None
-    no_proxy: Optional[tuple[str, ...]] = None
+    http: str | None = None
+    https: str | None = None
+    no_proxy: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,12 @@ class Order:
     sub_path: str
     fingerprint: str
     route: str
-    source: Optional[S3Location]
+    source: S3Location | None
     files: tuple[OrderFile, ...]
     """Sorted by path."""
     limits: Limits
     proxy: ProxySettings
-    expect_set_digest: Optional[str]
+    expect_set_digest: str | None
     """The set must have this digest, where it is known beforehand (a lock, or an earlier receipt)."""
 
     @property
@@ -96,8 +98,7 @@ class Order:
 def read_order(path: str) -> Order:
     """Read and parse the file; ``OrderError`` if it is not a whole, sane order."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            document = json.load(stream)
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise OrderError(path, f"cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -109,7 +110,9 @@ def parse_order(document: object) -> Order:
     """Turn the JSON document into an ``Order``. Unknown keys are refused: a typing slip must not become a default."""
     body = _Object(document, "the document")
     if body.take("schema") != 1:
-        raise OrderError("schema", "is not 1", remedy="use the mover that was rendered together with the order")
+        raise OrderError(
+            "schema", "is not 1", remedy="use the mover that was rendered together with the order"
+        )
     model_id = _safe(body.text("model_id"), "model_id")
     fingerprint = body.text("fingerprint")
     if not _DIGEST.match(fingerprint):
@@ -146,7 +149,13 @@ def _source(document: object) -> S3Location:
         raise OrderError("source.kind", "is not 's3'")
     endpoint = body.text("endpoint").rstrip("/")
     parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.username:
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.path
+        or parts.query
+        or parts.username
+    ):
         raise OrderError("source.endpoint", "is not an http(s) URL without path, query and user")
     try:
         _ = parts.port
@@ -215,7 +224,9 @@ def _proxy(document: object) -> ProxySettings:
     if hosts is not None and not (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
         raise OrderError("proxy.no_proxy", "is not a list of text")
     settings = ProxySettings(
-        http=body.text("http", "") or None, https=body.text("https", "") or None, no_proxy=None if hosts is None else tuple(hosts)
+        http=body.text("http", "") or None,
+        https=body.text("https", "") or None,
+        no_proxy=None if hosts is None else tuple(hosts),
     )
     body.finish()
     return settings
@@ -240,13 +251,13 @@ class _Object:
         self._rest = dict(document)
         self._where = "" if where == "the document" else where + "."
 
-    def take(self, key: str, default: Any = _REQUIRED) -> Any:  # noqa: ANN401 - JSON
+    def take(self, key: str, default: Any = _REQUIRED) -> Any:
         value = self._rest.pop(key, default)
         if value is _REQUIRED:
             raise OrderError(self._where + key, "is missing")
         return value
 
-    def text(self, key: str, default: Any = _REQUIRED) -> str:  # noqa: ANN401 - text or the mark of a required key
+    def text(self, key: str, default: Any = _REQUIRED) -> str:
         value = self.take(key, default)
         if value is None and default is not _REQUIRED:
             return str(default)
@@ -254,7 +265,7 @@ class _Object:
             raise OrderError(self._where + key, "is not plain text")
         return value
 
-    def natural(self, key: str, default: Any = _REQUIRED) -> int:  # noqa: ANN401 - likewise
+    def natural(self, key: str, default: Any = _REQUIRED) -> int:
         value = self.take(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
             raise OrderError(self._where + key, "is not a natural number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 REFUSED_SUFFIXES = (
     ".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pt2", ".pth",
@@ -27,7 +27,7 @@ def safe_relative(path: str) -> str:
     try:
         encoded = path.encode()
     except UnicodeEncodeError as error:
-        message = f"path {ascii(path)} is not Unicode text"
+        message = f"path {path!a} is not Unicode text"
         raise UnsafePathError(message) from error
     problem = None
     parts = path.split("/")

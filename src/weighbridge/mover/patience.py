@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
-from typing import Callable, Protocol, TypeVar
+from typing import Callable, TypeVar
 
 from .control import Control
 from .errors import FailedError
@@ -16,21 +17,16 @@ _NOTE_SECONDS = 10.0
 T = TypeVar("T")
 
 
-class Jitter(Protocol):
-    """``random.uniform``: spreads retries, so that many workers do not come back at the same moment."""
-
-    def __call__(self, low: float, high: float, /) -> float: ...
-
-
 class Persistence:
     """Retry policy of one run, shared by its workers."""
 
-    def __init__(self, source: S3Source, seconds: float, control: Control, note: Callable[[str], None], jitter: Jitter) -> None:
+    def __init__(
+        self, source: S3Source, seconds: float, control: Control, note: Callable[[str], None]
+    ) -> None:
         self._source = source
         self._seconds = seconds
         self._control = control
         self._note = note
-        self._jitter = jitter
         self._noted = -_NOTE_SECONDS
 
     def patience(self) -> Patience:
@@ -42,7 +38,7 @@ class Persistence:
         while True:
             try:
                 return ask()
-            except TryAgain as problem:
+            except TryAgain as problem:  # noqa: PERF203 - likewise once a failure
                 patience.wait(problem)
 
     def wait(self, problem: TryAgain, failures: int, idle: float) -> None:
@@ -63,7 +59,7 @@ class Persistence:
             self._noted = now
             self._note(f"{problem}; trying again")
         longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(failures, 10))
-        self._control.sleep(self._jitter(longest / 4, longest))
+        self._control.sleep(random.uniform(longest / 4, longest))  # noqa: S311 - spreads retries, guards nothing
 
 
 class Patience:

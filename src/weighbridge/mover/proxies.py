@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Mapping, Optional
 from urllib.parse import unquote, urlsplit
 
 from .errors import RefusedError
@@ -16,14 +16,16 @@ from .order import ProxySettings
 class Proxy:
     host: str
     port: int
-    authorization: Optional[str]
+    authorization: str | None
     """Value of ``Proxy-Authorization``, or ``None``."""
 
     def __repr__(self) -> str:
         return f"Proxy({self.host}:{self.port})"
 
 
-def proxy_for(scheme: str, host: str, settings: ProxySettings, environment: Mapping[str, str]) -> Optional[Proxy]:
+def proxy_for(
+    scheme: str, host: str, settings: ProxySettings, environment: Mapping[str, str]
+) -> Proxy | None:
     """The proxy for URLs of ``scheme`` (``http`` or ``https``) at ``host``, or ``None`` for a direct connection."""
     bypass = settings.no_proxy
     if bypass is None:
@@ -55,7 +57,9 @@ def _parse(url: str) -> Proxy:
         port = 0
     if parts.scheme != "http" or not parts.hostname or not port:
         raise RefusedError(
-            "proxy-unusable", f"the proxy {parts.scheme}://{parts.hostname or '?'} is not usable", remedy="give it as http://host:port"
+            "proxy-unusable",
+            f"the proxy {parts.scheme}://{parts.hostname or '?'} is not usable",
+            remedy="give it as http://host:port",
         )
     authorization = None
     if parts.username is not None:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from typing import Mapping, Optional, Sequence
+from collections.abc import Mapping, Sequence
 
+from .errors import VerificationError
 from .layout import Layout
 from .order import Order
 from .readback import check_weights
 from .receipts import ReceiptError, SetReceipt, contradiction, encode_receipt, parse_receipt, receipt_for
+from .run import Run
 from .staging import clear
-from .errors import VerificationError
-from .report import Reporter
 from .volume import Volume
 
 _MAX_RECEIPT = 64 << 20
 
 
-def attested(volume: Volume, layout: Layout, order: Order) -> tuple[Optional[SetReceipt], bool]:
+def attested(volume: Volume, layout: Layout, order: Order) -> tuple[SetReceipt | None, bool]:
     """What is known of the order's set from an earlier run, and whether that is its receipt rather than a receipt-to-be.
 
     A document that is malformed, or attests something else than the order asks for, counts as none.
@@ -38,21 +38,19 @@ def attested(volume: Volume, layout: Layout, order: Order) -> tuple[Optional[Set
 
 
 def publish(
-    volume: Volume,
-    layout: Layout,
-    order: Order,
+    run: Run,
     digests: Mapping[str, str],
     *,
     staged: Sequence[str],
     extra: Sequence[str],
-    published_at: Optional[str],
-    reporter: Reporter,
+    published_at: str | None,
 ) -> SetReceipt:
     """Publish the set: ``staged`` names its files that lie in staging (the rest is in place), ``extra`` what must go.
 
     Every file's digest is known and verified by now. Raises ``VerificationError`` when the set as a whole is not the
     one that was asked for, ``RefusedError`` for weights whose headers are not sound, ``OSError`` of the volume.
     """
+    order, volume, layout = run.order, run.volume, run.layout
     receipt = receipt_for(order, digests, published_at)
     if order.expect_set_digest and receipt.set_digest != order.expect_set_digest:
         raise VerificationError(
@@ -62,31 +60,34 @@ def publish(
         )
     coming = set(staged)
     check_weights(
-        volume, lambda path: f"{layout.staging if path in coming else layout.published}/{path}", [file.path for file in order.files]
+        volume,
+        lambda path: f"{layout.staging if path in coming else layout.published}/{path}",
+        [file.path for file in order.files],
     )
     if coming:
         for entry in volume.tree(layout.staging):
             if entry.path not in coming:
                 volume.remove(f"{layout.staging}/{entry.path}")
-                reporter.note(f"removed from staging, not of the set: {entry.path}")
+                run.reporter.note(f"removed from staging, not of the set: {entry.path}")
         _remove_empty(volume, layout.staging)
         volume.sync_tree(layout.staging)
     volume.write_atomically(layout.verified, encode_receipt(receipt))
     if coming and not volume.is_directory(layout.published):
         volume.rename(layout.staging, layout.published)
     else:
-        _replace(volume, layout, sorted(coming), extra, reporter)
+        _replace(run, sorted(coming), extra)
     volume.rename(layout.verified, layout.receipt)
     clear(volume, layout)
-    reporter.progress("publish", receipt.total_bytes, receipt.total_bytes, final=True)
+    run.reporter.progress("publish", receipt.total_bytes, receipt.total_bytes, final=True)
     return receipt
 
 
-def _replace(volume: Volume, layout: Layout, coming: Sequence[str], extra: Sequence[str], reporter: Reporter) -> None:
+def _replace(run: Run, coming: Sequence[str], extra: Sequence[str]) -> None:
     """Repair in place: whoever has one of the other files open or mapped is not disturbed."""
+    volume, layout = run.volume, run.layout
     for path in extra:
         volume.remove(f"{layout.published}/{path}")
-        reporter.note(f"removed from the set, not of it: {path}")
+        run.reporter.note(f"removed from the set, not of it: {path}")
     for path in coming:
         place = f"{layout.published}/{path}"
         there = volume.lstat(place)

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .control import Control
 from .errors import FailedError, RefusedError, VerificationError
-from .layout import Layout
-from .order import Order, OrderFile
-from .report import Reporter
+from .order import OrderFile
+from .run import Run
 from .survey import survey
-from .volume import Volume
 
 _MAX_MANIFEST = 64 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def pushed_rows(volume: Volume, layout: Layout, order: Order) -> dict[str, str]:
+def pushed_rows(run: Run) -> dict[str, str]:
     """Path to SHA-256 as the sender's manifest says; empty where there is no manifest.
 
     Raises ``RefusedError`` for a manifest that is malformed or is of other files, sizes or ETags than the order's. It
     may still lack rows: the sender rewrites it after each file.
     """
-    content = volume.read(layout.manifest, _MAX_MANIFEST)
+    content = run.volume.read(run.layout.manifest, _MAX_MANIFEST)
     if content is None:
         return {}
-    ordered = {file.path: file for file in order.files}
+    ordered = {file.path: file for file in run.order.files}
     rows: dict[str, str] = {}
     try:
         for item in json.loads(content.decode())["files"]:
@@ -40,13 +38,15 @@ def pushed_rows(volume: Volume, layout: Layout, order: Order) -> dict[str, str]:
     return rows
 
 
-def _row(item: Any, ordered: Mapping[str, OrderFile]) -> tuple[str, str]:  # noqa: ANN401 - JSON
+def _row(item: Any, ordered: Mapping[str, OrderFile]) -> tuple[str, str]:
     path, sha256 = item["path"], item["sha256"]
     file = ordered.get(path)
     if file is None:
         raise _refused(f"it names {path!r}, which the order does not")
     if (item["size"], str(item["etag"]).strip('"')) != (file.size, file.etag):
-        raise _refused(f"it has another size or ETag of {path!r} than the order: the source changed since the plan")
+        raise _refused(
+            f"it has another size or ETag of {path!r} than the order: the source changed since the plan"
+        )
     if not isinstance(sha256, str) or not _SHA256.match(sha256):
         raise _refused(f"it has no SHA-256 of {path!r}")
     if file.sha256 and file.sha256 != sha256:
@@ -55,17 +55,22 @@ def _row(item: Any, ordered: Mapping[str, OrderFile]) -> tuple[str, str]:  # noq
 
 
 def _refused(why: str) -> RefusedError:
-    return RefusedError("push-refused", f"the manifest of the pushed files cannot be used: {why}", remedy="plan and apply again")
+    return RefusedError(
+        "push-refused",
+        f"the manifest of the pushed files cannot be used: {why}",
+        remedy="plan and apply again",
+    )
 
 
 def verify_pushed(
-    volume: Volume, layout: Layout, files: Sequence[OrderFile], rows: Mapping[str, str], attested: Mapping[str, str], control: Control, reporter: Reporter
+    run: Run, files: Sequence[OrderFile], rows: Mapping[str, str], attested: Mapping[str, str]
 ) -> dict[str, str]:
     """Read these files in staging and return path to SHA-256.
 
     Raises ``FailedError`` (transient) when files are not there yet, ``VerificationError`` when bytes are not those that
     were sent: such files are removed, since rsync would take one of the right size and time for sent.
     """
+    volume, layout = run.volume, run.layout
     contradicted = [path for path in attested if path in rows and attested[path] != rows[path]]
     if contradicted:
         raise VerificationError(
@@ -75,9 +80,11 @@ def verify_pushed(
             files=contradicted,
         )
     sizes = {file.path: file.size for file in files}
-    found = survey(volume, layout.staging, sizes, rows, control, reporter)
+    found = survey(run, layout.staging, sizes, rows)
     there = {entry.path: entry for entry in volume.tree(layout.staging)}
-    absent = sorted(path for path in sizes if path not in rows or path in found.missing or there[path].size < sizes[path])
+    absent = sorted(
+        path for path in sizes if path not in rows or path in found.missing or there[path].size < sizes[path]
+    )
     if absent:
         raise FailedError(
             "push-incomplete",

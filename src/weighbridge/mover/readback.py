@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Optional, Sequence
+from typing import Callable
 
 from . import safetensors_header
 from .checksums import Check
@@ -31,7 +32,12 @@ class ReadBack:
 
 
 def read_back(
-    descriptor: int, control: Control, *, extents: Sequence[Extent] = (), check: Optional[Check] = None, count: Callable[[int], None] = lambda _: None
+    descriptor: int,
+    control: Control,
+    *,
+    extents: Sequence[Extent] = (),
+    check: Check | None = None,
+    count: Callable[[int], None] = lambda _: None,
 ) -> ReadBack:
     """Read the whole file once, from the device where the kernel lets go of its cached pages.
 
@@ -106,7 +112,7 @@ def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
         os.close(descriptor)
 
 
-def _check_index(path: str, content: Optional[bytes], tensors: dict[str, frozenset[str]]) -> None:
+def _check_index(path: str, content: bytes | None, tensors: dict[str, frozenset[str]]) -> None:
     try:
         weight_map = json.loads((content or b"").decode())["weight_map"]
         pairs = [(str(name), str(shard)) for name, shard in weight_map.items()]
@@ -123,5 +129,8 @@ def _check_index(path: str, content: Optional[bytes], tensors: dict[str, frozens
 
 def _unfit(path: str, why: str) -> RefusedError:
     return RefusedError(
-        "weights-refused", f"{path}: {why}", remedy="mend the file at the source, then plan and apply again", files=[path]
+        "weights-refused",
+        f"{path}: {why}",
+        remedy="mend the file at the source, then plan and apply again",
+        files=[path],
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Mapping, Optional
+from typing import Any
 
 from .order import Order
 from .paths import safe_set
 from .weightset import set_digest
 
-MAX_BYTES = 64 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -56,7 +56,7 @@ class SetReceipt:
         return {row.path: row.sha256 for row in self.rows}
 
 
-def receipt_for(order: Order, digests: Mapping[str, str], published_at: Optional[str] = None) -> SetReceipt:
+def receipt_for(order: Order, digests: Mapping[str, str], published_at: str | None = None) -> SetReceipt:
     """The receipt of the order's files with these digests, published now unless said otherwise."""
     return SetReceipt(
         model_id=order.model_id,
@@ -80,35 +80,40 @@ def encode_receipt(receipt: SetReceipt) -> bytes:
         "total_bytes": receipt.total_bytes,
         "published_at": receipt.published_at,
     }
-    rows = ",\n".join(json.dumps({"path": r.path, "size": r.size, "sha256": r.sha256, "etag": r.etag}) for r in receipt.rows)
-    return f"{json.dumps(head)[:-1]}, \"files\": [\n{rows}\n]}}\n".encode()
+    rows = ",\n".join(
+        json.dumps({"path": r.path, "size": r.size, "sha256": r.sha256, "etag": r.etag}) for r in receipt.rows
+    )
+    return f'{json.dumps(head)[:-1]}, "files": [\n{rows}\n]}}\n'.encode()
 
 
 def parse_receipt(content: bytes) -> SetReceipt:
     """Parse and check: the set digest must follow from the rows. Raises ``ReceiptError``."""
     try:
         document = json.loads(content.decode())
-        if document["schema"] != 1:
-            message = "it has another schema"
-            raise ReceiptError(message)
         rows = tuple(_row(item) for item in document["files"])
-        texts = [_text(document, key) for key in ("model_id", "sub_path", "fingerprint", "route")]
-        receipt = SetReceipt(*texts, rows=rows, published_at=_text(document, "published_at"))  # type: ignore[misc]  # four texts
-        if tuple(row.path for row in rows) != safe_set(row.path for row in rows):
-            message = "its files are not sorted by path"
-            raise ReceiptError(message)
+        receipt = SetReceipt(
+            model_id=_text(document, "model_id"),
+            sub_path=_text(document, "sub_path"),
+            fingerprint=_text(document, "fingerprint"),
+            route=_text(document, "route"),
+            rows=rows,
+            published_at=_text(document, "published_at"),
+        )
+        ordered = safe_set(row.path for row in rows)
     except ReceiptError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"it is malformed: {type(error).__name__}: {error}"
         raise ReceiptError(message) from error
+    if document.get("schema") != 1 or tuple(row.path for row in rows) != ordered:
+        raise ReceiptError("it has another schema, or its files are not sorted by path")
     if (receipt.set_digest, receipt.total_bytes) != (document.get("set_digest"), document.get("total_bytes")):
         message = "its set digest does not follow from its files"
         raise ReceiptError(message)
     return receipt
 
 
-def contradiction(receipt: SetReceipt, order: Order) -> Optional[str]:
+def contradiction(receipt: SetReceipt, order: Order) -> str | None:
     """How the receipt differs from what the order asks for, or ``None`` if it attests just that."""
     if receipt.fingerprint != order.fingerprint:
         return f"it attests fingerprint {receipt.fingerprint}, the order wants {order.fingerprint}"
@@ -125,7 +130,7 @@ def contradiction(receipt: SetReceipt, order: Order) -> Optional[str]:
     return None
 
 
-def _row(item: Any) -> Row:  # noqa: ANN401 - JSON
+def _row(item: Any) -> Row:
     size, sha256 = item["size"], _text(item, "sha256")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not _SHA256.match(sha256):
         message = "a row has no sane size and sha256"
@@ -133,7 +138,7 @@ def _row(item: Any) -> Row:  # noqa: ANN401 - JSON
     return Row(_text(item, "path"), size, sha256, _text(item, "etag"))
 
 
-def _text(document: Any, key: str) -> str:  # noqa: ANN401 - JSON
+def _text(document: Any, key: str) -> str:
     value = document[key]
     if not isinstance(value, str):
         message = f"{key} is not text"

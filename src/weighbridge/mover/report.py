@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import resource
-import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Callable, Deque, Optional, TextIO, Tuple
+from pathlib import Path
+from typing import Any, Callable, TextIO
 
 from .errors import MoverError
 
@@ -26,13 +26,13 @@ class Result:
     """What came of a run; the counters are also what a failed run got done."""
 
     outcome: str = "failed"
-    set_digest: Optional[str] = None
+    set_digest: str | None = None
     files: int = 0
     total_bytes: int = 0
     bytes_fetched: int = 0
     bytes_resumed: int = 0
     files_repaired: list[str] = field(default_factory=list)
-    published_at: Optional[str] = None
+    published_at: str | None = None
 
 
 class Reporter:
@@ -44,7 +44,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._started = clock()
         self._spoken: dict[str, float] = {}
-        self._samples: dict[str, Deque[Tuple[float, int]]] = {}
+        self._samples: dict[str, deque[tuple[float, int]]] = {}
 
     def progress(self, phase: str, done: int, total: int, *, final: bool = False) -> None:
         """Bytes done of this phase. At most one line each half second goes out, and the last one always does."""
@@ -59,7 +59,9 @@ class Reporter:
                 samples.popleft()
             elapsed = now - samples[0][0]
             rate = (done - samples[0][1]) / elapsed if elapsed > 0 else 0.0
-            self._write({"event": "progress", "phase": phase, "bytes": done, "total": total, "rate": round(rate)})
+            self._write(
+                {"event": "progress", "phase": phase, "bytes": done, "total": total, "rate": round(rate)}
+            )
 
     def file(self, path: str, size: int, sha256: str) -> None:
         """This file's stored bytes have been read and have this digest."""
@@ -75,18 +77,16 @@ class Reporter:
         with self._lock:
             self._write({"event": "note", "text": text})
 
-    def result(self, result: Result, error: Optional[MoverError], termination: Optional[str]) -> None:
-        """The last line, and the same as the termination message. Failing to write the latter is noted, not fatal."""
+    def result(self, result: Result, error: MoverError | None, termination: str | None) -> None:
+        """The termination message, and the same as the last line. If the former cannot be written, a note says so."""
         message = termination_message(result, error, seconds=self._clock() - self._started)
+        if termination is not None:
+            try:
+                Path(termination).write_bytes(encode(message))
+            except OSError as problem:
+                self.note(f"the termination message cannot be written to {termination}: {problem.strerror}")
         with self._lock:
             self._write({"event": "result", **message})
-        if termination is None:
-            return
-        try:
-            with open(termination, "wb") as stream:
-                stream.write(encode(message))
-        except OSError as problem:
-            print(f"termination message not written to {termination}: {problem.strerror}", file=sys.stderr)
 
     def _write(self, event: dict[str, Any]) -> None:
         try:
@@ -100,7 +100,7 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode()
 
 
-def termination_message(result: Result, error: Optional[MoverError], *, seconds: float) -> dict[str, Any]:
+def termination_message(result: Result, error: MoverError | None, *, seconds: float) -> dict[str, Any]:
     """The result as a JSON object of at most 4096 bytes: lists and sentences are shortened until it fits."""
     message: dict[str, Any] = {
         "schema": 1,

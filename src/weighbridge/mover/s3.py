@@ -9,23 +9,22 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Callable, Iterator, Mapping, NoReturn, Optional, Tuple
+from typing import Callable, NoReturn
 
 from .control import Control
 from .credentials import MountedKeys
 from .errors import FailedError, MoverError, RefusedError
 from .order import OrderFile, S3Location
-from .sigv4 import Keys, canonical_query, object_target, signed_headers
+from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 from .transport import NETWORK_ERRORS, Lane, Stalled
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
-_CHANGED = (
-    "the source is being written to: wait until it is complete, then plan and apply again (the set gets a new fingerprint)"
-)
+_CHANGED = "the source is being written to: wait until it is complete, then plan and apply again (the set gets a new fingerprint)"
 _ERROR_BYTES = 1 << 16
 
 
@@ -49,7 +48,14 @@ class ObjectFacts:
 class S3Source:
     """Reads one location. Thread-safe; each thread brings its own ``Lane``."""
 
-    def __init__(self, location: S3Location, keys: MountedKeys, control: Control, note: Callable[[str], None], rotation_seconds: float) -> None:
+    def __init__(
+        self,
+        location: S3Location,
+        keys: MountedKeys,
+        control: Control,
+        note: Callable[[str], None],
+        rotation_seconds: float,
+    ) -> None:
         self._location = location
         self._mounted = keys
         self._control = control
@@ -58,6 +64,8 @@ class S3Source:
         self._lock = threading.Lock()
         self._skew = timedelta()
         self._said: set[str] = set()
+        self.wire_guarded = location.endpoint.startswith("https://")
+        """Whether TLS protects the bytes on their way."""
         self.answered = False
         """Whether the source has given one good answer in this run."""
 
@@ -68,7 +76,9 @@ class S3Source:
         if response.status == http.client.OK:
             self._same_object(response, file)
             if response.getheader("Content-Length") != str(file.size):
-                raise _changed(file, f"its size is {response.getheader('Content-Length')} bytes, not {file.size}")
+                raise _changed(
+                    file, f"its size is {response.getheader('Content-Length')} bytes, not {file.size}"
+                )
             self.answered = True
             return _facts(response)
         if response.status == http.client.PRECONDITION_FAILED:
@@ -79,11 +89,13 @@ class S3Source:
         lane.close()
         return ObjectFacts({}, composite=False, encryption="", server="")
 
-    def part_size(self, lane: Lane, file: OrderFile, parts: int) -> Optional[int]:
+    def part_size(self, lane: Lane, file: OrderFile, parts: int) -> int | None:
         """The part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else ``None``."""
         sizes = []
         for number in (1, parts):
-            response = self._exchange(lane, "HEAD", file, {"If-Match": f'"{file.etag}"'}, {"partNumber": str(number)})
+            response = self._exchange(
+                lane, "HEAD", file, {"If-Match": f'"{file.etag}"'}, {"partNumber": str(number)}
+            )
             if response.status not in {http.client.OK, http.client.PARTIAL_CONTENT}:
                 return None
             sizes.append(int(response.getheader("Content-Length") or 0))
@@ -105,9 +117,15 @@ class S3Source:
         if response.status not in {http.client.OK, http.client.PARTIAL_CONTENT}:
             self._refuse(response, lane, file)
         self._same_object(response, file)
-        if response.status == http.client.PARTIAL_CONTENT and response.getheader("Content-Range") != f"bytes {start}-{end - 1}/{file.size}":
+        if (
+            response.status == http.client.PARTIAL_CONTENT
+            and response.getheader("Content-Range") != f"bytes {start}-{end - 1}/{file.size}"
+        ):
             lane.close()
-            raise _changed(file, f"asked for bytes {start}-{end - 1}/{file.size}, got {response.getheader('Content-Range')}")
+            raise _changed(
+                file,
+                f"asked for bytes {start}-{end - 1}/{file.size}, got {response.getheader('Content-Range')}",
+            )
         self.answered = True
         try:
             yield response
@@ -120,22 +138,35 @@ class S3Source:
         """Bytes put into ``view``, at least one; ``TryAgain`` when the connection fails or the body ends too early."""
         try:
             count = lane.read_into(response, view)
-        except NETWORK_ERRORS + (Stalled,) as error:
+        except (*NETWORK_ERRORS, Stalled) as error:
             raise self._unreached(error, lane) from error
         if not count:
             message = f"{self._location.endpoint} ended its answer too early"
             raise TryAgain(message)
         return count
 
-    def _exchange(self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _exchange(
+        self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
         """One request, repeated where the answer says how to do better: rotated keys, or the server's own clock."""
-        rotation_ends: Optional[float] = None
+        request = Request(
+            method,
+            lane.host,
+            object_target(self._location.bucket, self._location.prefix + file.path),
+            query,
+            {**fields, "User-Agent": "weighbridge-mover"},
+        )
+        rotation_ends: float | None = None
         corrected = False
         while True:
             self._control.check()
             keys = self._mounted.read()
-            response = self._send(lane, method, file, fields, query, keys)
-            if response.status not in {http.client.BAD_REQUEST, http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+            response = self._send(lane, request, keys)
+            if response.status not in {
+                http.client.BAD_REQUEST,
+                http.client.UNAUTHORIZED,
+                http.client.FORBIDDEN,
+            }:
                 return response
             code, text = _error_body(response, lane)
             if code == "RequestTimeTooSkewed" and not corrected:
@@ -146,27 +177,27 @@ class S3Source:
             if code in _EXPIRED:
                 rotation_ends = rotation_ends or time.monotonic() + self._rotation_seconds
                 if time.monotonic() < rotation_ends:
-                    self._note_once("the source calls the credentials expired: waiting for the mounted Secret to be renewed")
+                    self._note_once(
+                        "the source calls the credentials expired: waiting for the mounted Secret to be renewed"
+                    )
                     self._control.sleep(2)
                     continue
             if method == "HEAD":
                 return response
             raise self._denied(response, code, text, file)
 
-    def _send(
-        self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str], keys: Optional[Keys]
-    ) -> http.client.HTTPResponse:
-        target = object_target(self._location.bucket, self._location.prefix + file.path)
-        headers = {**fields, "Host": lane.host, "User-Agent": "weighbridge-mover"}
+    def _send(self, lane: Lane, request: Request, keys: Keys | None) -> http.client.HTTPResponse:
+        headers = {**request.headers, "Host": lane.host}
         if keys is not None:
             now = datetime.now(timezone.utc) + self._skew
-            headers = signed_headers(method, lane.host, target, query, headers, keys, self._location.region, now)
+            headers = signed_headers(request, keys, self._location.region, now)
+        query = canonical_query(request.query)
         try:
-            response = lane.request(method, target + (f"?{canonical_query(query)}" if query else ""), headers)
-            if method == "HEAD":
+            response = lane.request(request.method, request.target + (f"?{query}" if query else ""), headers)
+            if request.method == "HEAD":
                 response.read()
                 lane.finish(response)
-        except NETWORK_ERRORS + (Stalled,) as error:
+        except (*NETWORK_ERRORS, Stalled) as error:
             lane.close()
             raise self._unreached(error, lane) from error
         if response.status in _RETRIED:
@@ -192,7 +223,11 @@ class S3Source:
             return TryAgain(f"the name of {where} does not resolve: {error.strerror}")
         if isinstance(error, socket.timeout):
             return TryAgain(f"{where} does not answer in time")
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        text = (
+            error.strerror
+            if isinstance(error, OSError) and error.strerror
+            else str(error) or type(error).__name__
+        )
         return TryAgain(f"{where}{lane.via()}: {text}")
 
     def _adopt_clock(self, response: http.client.HTTPResponse) -> bool:
@@ -204,7 +239,9 @@ class S3Source:
             server = server.replace(tzinfo=timezone.utc)
         with self._lock:
             self._skew = server - datetime.now(timezone.utc)
-        self._note_once(f"{_skew_text(self._skew)}: requests are signed with the source's time; set the node's clock (NTP)")
+        self._note_once(
+            f"{_skew_text(self._skew)}: requests are signed with the source's time; set the node's clock (NTP)"
+        )
         return True
 
     def _note_once(self, text: str) -> None:
@@ -214,7 +251,9 @@ class S3Source:
             self._said.add(text)
         self._note(text)
 
-    def _denied(self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile) -> MoverError:
+    def _denied(
+        self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile
+    ) -> MoverError:
         where = f"{self._location.endpoint}, bucket {self._location.bucket}"
         if code == "RequestTimeTooSkewed":
             return RefusedError("clock-skew", f"{where}: the clocks differ too much: {_skew_text(self._skew)}",
@@ -222,7 +261,11 @@ class S3Source:
         if code in _EXPIRED:
             return RefusedError("credentials-expired", f"{where}: the credentials have expired ({code})",
                                 remedy="renew the keys in the credentials Secret, then run again (it resumes)", transient=True)  # fmt: skip
-        if code in {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}:
+        if code in {
+            "AuthorizationHeaderMalformed",
+            "PermanentRedirect",
+            "IllegalLocationConstraintException",
+        }:
             return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
                                 remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
         return RefusedError(
@@ -235,10 +278,24 @@ class S3Source:
     def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
         code, text = _error_body(response, lane)
         if response.status in {http.client.PRECONDITION_FAILED, http.client.REQUESTED_RANGE_NOT_SATISFIABLE}:
-            raise _changed(file, "its ETag is another" if response.status == http.client.PRECONDITION_FAILED else "it has become shorter")
+            raise _changed(
+                file,
+                "its ETag is another"
+                if response.status == http.client.PRECONDITION_FAILED
+                else "it has become shorter",
+            )
         if response.status == http.client.NOT_FOUND:
-            thing = f"bucket {self._location.bucket}" if code == "NoSuchBucket" else f"{self._location.prefix}{file.path}"
-            raise RefusedError("source-missing", f"{self._location.endpoint} has no {thing} (any more)", remedy=_CHANGED, files=[file.path])
+            thing = (
+                f"bucket {self._location.bucket}"
+                if code == "NoSuchBucket"
+                else f"{self._location.prefix}{file.path}"
+            )
+            raise RefusedError(
+                "source-missing",
+                f"{self._location.endpoint} has no {thing} (any more)",
+                remedy=_CHANGED,
+                files=[file.path],
+            )
         if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
             region = response.getheader("x-amz-bucket-region")
             raise RefusedError(
@@ -247,13 +304,18 @@ class S3Source:
                 remedy="set the source's region and the endpoint that belongs to it",
             )
         raise FailedError(
-            "source-refused", f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}"
+            "source-refused",
+            f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}",
         )
 
 
 def _facts(response: http.client.HTTPResponse) -> ObjectFacts:
     prefix = "x-amz-checksum-"
-    offered = {name.lower()[len(prefix) :]: value for name, value in response.getheaders() if name.lower().startswith(prefix)}
+    offered = {
+        name.lower()[len(prefix) :]: value
+        for name, value in response.getheaders()
+        if name.lower().startswith(prefix)
+    }
     kind = offered.pop("type", "").upper()
     customer = response.getheader("x-amz-server-side-encryption-customer-algorithm")
     return ObjectFacts(
@@ -264,7 +326,7 @@ def _facts(response: http.client.HTTPResponse) -> ObjectFacts:
     )
 
 
-def _error_body(response: http.client.HTTPResponse, lane: Lane) -> Tuple[str, str]:
+def _error_body(response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
     """Code and message of S3's error document; empty where there is none."""
     try:
         body = response.read(_ERROR_BYTES).decode(errors="replace")
@@ -277,7 +339,12 @@ def _error_body(response: http.client.HTTPResponse, lane: Lane) -> Tuple[str, st
 
 
 def _changed(file: OrderFile, how: str) -> RefusedError:
-    return RefusedError("source-changed", f"the source changed since the plan: {file.path}: {how}", remedy=_CHANGED, files=[file.path])
+    return RefusedError(
+        "source-changed",
+        f"the source changed since the plan: {file.path}: {how}",
+        remedy=_CHANGED,
+        files=[file.path],
+    )
 
 
 def _skew_text(skew: timedelta) -> str:

@@ -7,8 +7,9 @@ the buffer, which the tensors cover without holes or overlaps.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any
 
 PREFIX = 8
 """Bytes of the length field."""
@@ -127,10 +128,9 @@ def _span(name: str, entry: object) -> tuple[int, int, str]:
         message = f"tensor {name[:200]!r} ends before it begins"
         raise HeaderError(message)
     bits = _BITS.get(dtype)  # a dtype that is newer than this table is judged by its offsets alone
-    if bits is not None:
-        if _elements(shape) * bits != (end - begin) * 8:
-            message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"
-            raise HeaderError(message)
+    if bits is not None and _elements(shape) * bits != (end - begin) * 8:
+        message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"
+        raise HeaderError(message)
     return begin, end, name
 
 
@@ -146,4 +146,6 @@ def _elements(shape: list[int]) -> int:
 
 
 def _sizes(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 63 for item in value)
+    return isinstance(value, list) and all(
+        isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 63 for item in value
+    )

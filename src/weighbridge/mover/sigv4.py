@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Mapping, Optional
 from urllib.parse import quote
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -21,7 +21,7 @@ class Keys:
 
     access_key: str
     secret_key: str = field(repr=False)
-    session_token: Optional[str] = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
 def object_target(bucket: str, key: str) -> str:
@@ -29,22 +29,49 @@ def object_target(bucket: str, key: str) -> str:
     return f"/{quote(bucket, safe='-._~')}/{quote(key, safe='/-._~')}"
 
 
-def signed_headers(
-    method: str, host: str, target: str, query: Mapping[str, str], headers: Mapping[str, str], keys: Keys, region: str, now: datetime
-) -> dict[str, str]:
-    """``headers`` plus what makes the request authentic: Host, x-amz-date, x-amz-content-sha256, Authorization.
+@dataclass(frozen=True)
+class Request:
+    """A request without a body, before it is signed."""
 
-    ``host`` as it goes on the wire (with a port that is not the scheme's default), ``target`` already encoded, ``now``
-    in UTC. Host and every ``x-amz-*`` header are signed: proxies may change others.
+    method: str
+    host: str
+    """As it goes on the wire: with the port, unless that is the scheme's default."""
+    target: str
+    """The path, already encoded (``object_target``)."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+def signed_headers(request: Request, keys: Keys, region: str, now: datetime) -> dict[str, str]:
+    """The request's headers and those that make it authentic: Host, x-amz-date, x-amz-content-sha256, Authorization.
+
+    ``now`` in UTC. Host and every ``x-amz-*`` header are signed; others may be changed by proxies on the way.
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
-    result = {**headers, "Host": host, "x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": stamp}
+    result = {
+        **request.headers,
+        "Host": request.host,
+        "x-amz-content-sha256": EMPTY_SHA256,
+        "x-amz-date": stamp,
+    }
     if keys.session_token:
         result["x-amz-security-token"] = keys.session_token
-    covered = {name.lower(): " ".join(value.split()) for name, value in result.items() if name.lower().startswith(("host", "x-amz-"))}
+    covered = {
+        name.lower(): " ".join(value.split())
+        for name, value in result.items()
+        if name.lower().startswith(("host", "x-amz-"))
+    }
     names = ";".join(sorted(covered))
     canonical = "\n".join(
-        [method, target, canonical_query(query), *(f"{name}:{covered[name]}" for name in sorted(covered)), "", names, EMPTY_SHA256]
+        [
+            request.method,
+            request.target,
+            canonical_query(request.query),
+            *(f"{name}:{covered[name]}" for name in sorted(covered)),
+            "",
+            names,
+            EMPTY_SHA256,
+        ]
     )
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
@@ -52,10 +79,14 @@ def signed_headers(
     for part in (stamp[:8], region, "s3", "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
     signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    result["Authorization"] = f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    result["Authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
     return result
 
 
 def canonical_query(query: Mapping[str, str]) -> str:
     """The query as it is signed and sent."""
-    return "&".join(sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in query.items()))
+    return "&".join(
+        sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in query.items())
+    )

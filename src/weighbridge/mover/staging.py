@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from typing import Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from .chunks import Extent, forget_line, journal_header, journal_line, plan_ranges, read_journal
 from .layout import SIDECARS, STAGING, Layout, lock_of
@@ -59,11 +59,17 @@ class Staging:
         self._lock = threading.Lock()
         self.files: dict[str, StagedFile] = {}
         for path, file in sorted(wanted.items()):
-            descriptor = volume.open(f"{layout.staging}/{path}", os.O_RDWR | os.O_CREAT, create_directories=True)
+            descriptor = volume.open(
+                f"{layout.staging}/{path}", os.O_RDWR | os.O_CREAT, create_directories=True
+            )
             there = os.fstat(descriptor).st_size
             os.ftruncate(descriptor, file.size)
-            self.files[path] = StagedFile(file, descriptor, [extent for extent in arrived[path] if extent.end <= there])
-        kept = b"".join(journal_line(path, extent) for path, staged in self.files.items() for extent in staged.extents)
+            self.files[path] = StagedFile(
+                file, descriptor, [extent for extent in arrived[path] if extent.end <= there]
+            )
+        kept = b"".join(
+            journal_line(path, extent) for path, staged in self.files.items() for extent in staged.extents
+        )
         volume.write_atomically(layout.journal, journal_header(fingerprint) + kept)
         self._journal = volume.open(layout.journal, os.O_WRONLY | os.O_APPEND)
 
@@ -110,13 +116,19 @@ def sweep_abandoned(volume: Volume, order: Order) -> list[str]:
     here = order.sub_path.rpartition("/")[2]
     try:
         with volume.directory(parent) as descriptor:
-            names = os.listdir(descriptor)
+            names = os.listdir(descriptor)  # noqa: PTH208 - a descriptor has no path
     except FileNotFoundError:
         return []
     removed = []
     for short in sorted({name[:12] for name in names if _SHORT.match(name)} - {here}):
-        sidecars = [name for name in names if any(name in {short + suffix, short + suffix + ".new"} for suffix in SIDECARS)]
-        if not sidecars or any(".manifest.json" in name and _fresh(volume, f"{parent}/{name}") for name in sidecars):
+        sidecars = [
+            name
+            for name in names
+            if any(name in {short + suffix, short + suffix + ".new"} for suffix in SIDECARS)
+        ]
+        if not sidecars or any(
+            ".manifest.json" in name and _fresh(volume, f"{parent}/{name}") for name in sidecars
+        ):
             continue
         with SetLock(volume, lock_of(order.model_id, short)) as lock:
             if lock.try_acquire() is False:
@@ -131,5 +143,3 @@ def sweep_abandoned(volume: Volume, order: Order) -> list[str]:
 def _fresh(volume: Volume, path: str) -> bool:
     status = volume.lstat(path)
     return status is not None and time.time() - status.st_mtime < _PUSH_GRACE_SECONDS
-
-

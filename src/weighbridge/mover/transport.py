@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import threading
 import time
-from typing import Mapping, Optional
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from .proxies import Proxy
@@ -24,7 +25,7 @@ class Stalled(Exception):  # noqa: N818 - a state of the connection, turned into
 class Lane:
     """Used by one worker thread; ``cut`` and ``idle_seconds`` may be called from others."""
 
-    def __init__(self, endpoint: str, tls: ssl.SSLContext, proxy: Optional[Proxy], stall_seconds: float) -> None:
+    def __init__(self, endpoint: str, tls: ssl.SSLContext, proxy: Proxy | None, stall_seconds: float) -> None:
         parts = urlsplit(endpoint)
         self._secure = parts.scheme == "https"
         self._hostname = parts.hostname or ""
@@ -35,10 +36,10 @@ class Lane:
         self._tls = tls
         self._proxy = proxy
         self._timeout = stall_seconds
-        self._connection: Optional[Connection] = None
+        self._connection: Connection | None = None
         self._used = False
         self._lock = threading.Lock()
-        self._waiting_since: Optional[float] = None
+        self._waiting_since: float | None = None
         self._cut = False
 
     def request(self, method: str, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
@@ -111,11 +112,9 @@ class Lane:
             self._cut = True
             sock = self._connection.sock if self._connection else None
             if sock is not None:
-                try:
-                    # The plain socket's method: SSLSocket.shutdown would drop the TLS state under the reading thread.
+                # The plain socket's method: SSLSocket.shutdown would drop the TLS state under the reading thread.
+                with contextlib.suppress(OSError):  # already gone
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
-                except OSError:
-                    pass  # already gone
 
     def close(self) -> None:
         connection, self._connection, self._used = self._connection, None, False
@@ -125,9 +124,13 @@ class Lane:
     def _connect(self) -> Connection:
         near = (self._proxy.host, self._proxy.port) if self._proxy else (self._hostname, self._port)
         if self._secure:
-            connection: Connection = http.client.HTTPSConnection(*near, timeout=self._timeout, context=self._tls)
+            connection: Connection = http.client.HTTPSConnection(
+                *near, timeout=self._timeout, context=self._tls
+            )
             if self._proxy:
-                fields = {"Proxy-Authorization": self._proxy.authorization} if self._proxy.authorization else {}
+                fields = (
+                    {"Proxy-Authorization": self._proxy.authorization} if self._proxy.authorization else {}
+                )
                 connection.set_tunnel(self._hostname, self._port, headers=fields)
         else:
             connection = http.client.HTTPConnection(*near, timeout=self._timeout)

@@ -10,8 +10,8 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, Optional
 
 from .errors import FailedError, MoverError, RefusedError
 
@@ -59,13 +59,17 @@ class Volume:
         """A descriptor of the plain file ``path``; anything else of that name is refused."""
         parent, name = _split(path)
         with self.directory(parent, create=create_directories) as above:
-            descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o664, dir_fd=above)
+            descriptor = os.open(
+                name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o664, dir_fd=above
+            )
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise RefusedError("volume-strange-file", f"{path} on the volume is not a plain file", files=[path])
+            raise RefusedError(
+                "volume-strange-file", f"{path} on the volume is not a plain file", files=[path]
+            )
         return descriptor
 
-    def lstat(self, path: str) -> Optional[os.stat_result]:
+    def lstat(self, path: str) -> os.stat_result | None:
         """What lies at ``path`` itself, or ``None``."""
         parent, name = _split(path)
         try:
@@ -79,7 +83,10 @@ class Volume:
         found = self.lstat(path)
         if found is not None and not stat.S_ISDIR(found.st_mode):
             raise RefusedError(
-                "volume-strange-file", f"{path} on the volume is not a directory", remedy="remove it from the volume", files=[path]
+                "volume-strange-file",
+                f"{path} on the volume is not a directory",
+                remedy="remove it from the volume",
+                files=[path],
             )
         return found is not None
 
@@ -108,9 +115,11 @@ class Volume:
                 if len(found) == before:
                     found.append(Entry(prefix + name, "directory", 0))
             else:
-                found.append(Entry(prefix + name, "file" if stat.S_ISREG(status.st_mode) else "other", status.st_size))
+                found.append(
+                    Entry(prefix + name, "file" if stat.S_ISREG(status.st_mode) else "other", status.st_size)
+                )
 
-    def read(self, path: str, limit: int) -> Optional[bytes]:
+    def read(self, path: str, limit: int) -> bytes | None:
         """The whole file if it exists and has at most ``limit`` bytes, else ``None``."""
         try:
             descriptor = self.open(path, os.O_RDONLY)
@@ -124,7 +133,9 @@ class Volume:
         """Make ``path`` hold ``content``: after a crash at any moment it holds either the old or the new bytes."""
         fresh = path + ".new"
         self.remove(fresh)
-        with os.fdopen(self.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, create_directories=True), "wb") as stream:
+        with os.fdopen(
+            self.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, create_directories=True), "wb"
+        ) as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -170,7 +181,7 @@ class Volume:
             path = _split(path)[0]
 
     def sync_tree(self, path: str) -> None:
-        """fsync every file and directory below ``path`` and ``path`` itself: what is there survives a power cut."""
+        """Fsync every file and directory below ``path`` and ``path`` itself: what is there survives a power cut."""
         with self.directory(path) as descriptor:
             self._sync(descriptor)
 
@@ -209,12 +220,22 @@ class Volume:
                 f"a symbolic link or a file stands where a directory belongs: {detail}",
                 remedy="remove it from the volume; the mover never follows links",
             )
-        transient = error.errno in {errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.ENOTCONN, errno.EHOSTDOWN, errno.EAGAIN}
+        transient = error.errno in {
+            errno.ESTALE,
+            errno.ETIMEDOUT,
+            errno.EINTR,
+            errno.ENOTCONN,
+            errno.EHOSTDOWN,
+            errno.EAGAIN,
+        }
         return FailedError(
-            "volume-io", f"the volume failed: {detail}", remedy="look at the storage behind the claim, then run again", transient=transient
+            "volume-io",
+            f"the volume failed: {detail}",
+            remedy="look at the storage behind the claim, then run again",
+            transient=transient,
         )
 
-    def _free_or_none(self) -> Optional[int]:
+    def _free_or_none(self) -> int | None:
         try:
             return self.free_bytes()
         except OSError:
@@ -222,7 +243,7 @@ class Volume:
 
     def _identity(self) -> str:
         try:
-            status = os.stat(self.root)
+            status = os.stat(self.root)  # noqa: PTH116 - descriptors and plain paths all over this module
         except OSError as error:
             return f"{self.root} cannot even be looked at: {error.strerror}"
         groups = ",".join(map(str, sorted({os.getgid(), *os.getgroups()})))
@@ -238,13 +259,19 @@ _WRITABLE = (
 )
 
 
-def volume_full(message: str, *, needed: Optional[int], free: Optional[int]) -> RefusedError:
+def volume_full(message: str, *, needed: int | None, free: int | None) -> RefusedError:
     """No room: ``needed`` and ``free`` in bytes, where known."""
     if needed is not None and free is not None:
-        message = f"{message}: {needed} bytes still to be written, {free} free, {max(0, needed - free)} missing"
+        message = (
+            f"{message}: {needed} bytes still to be written, {free} free, {max(0, needed - free)} missing"
+        )
     elif free is not None:
         message = f"{message}; {free} bytes are free"
-    return RefusedError("volume-full", message, remedy="enlarge the claim or remove old weight sets, then run again (it resumes)")
+    return RefusedError(
+        "volume-full",
+        message,
+        remedy="enlarge the claim or remove old weight sets, then run again (it resumes)",
+    )
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Iterable, Tuple
+from collections.abc import Iterable
 
-Row = Tuple[str, int, str]
+Row = tuple[str, int, str]
 """Path within the set, size in bytes, SHA-256 as 64 hex digits."""
 
 

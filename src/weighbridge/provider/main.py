@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _THREADS: Final = 16
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024  # Pulumi's own limit (pulumi/sdk, rpcutil)
 _GRACE_SECONDS: Final = 5.0
+_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,13 @@ class _RealCluster:
 def _kube(connection: Connection) -> "Kube":
     from weighbridge.adapters.kube import connect  # noqa: PLC0415  after the port is out
 
-    return connect(context=connection.context, in_cluster=connection.in_cluster)
+    return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))
+
+
+def _in_a_pod(connection: Connection) -> bool:
+    """No context is named and there is no kubeconfig, but a service account: what kubectl does then."""
+    named = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser().is_file()
+    return connection.context is None and not named and _TOKEN.is_file()
 
 
 @lru_cache

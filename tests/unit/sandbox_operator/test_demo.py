@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from weighbridge_sandbox.demo import DemoError, check_disk, size_argument, synthetic_environment
-from weighbridge_sandbox.feed import pieces_of_folder, pieces_of_synthetic
+from weighbridge_sandbox.demo import DemoError, check_disk, not_arrived, size_argument, synthetic_environment
+from weighbridge_sandbox.feed import Fed, pieces_of_folder, pieces_of_synthetic
 from weighbridge_sandbox.models import Synthetic, sha256
 
 GIB = 1 << 30
@@ -64,4 +64,23 @@ def test_a_folder_is_taken_with_its_nested_files(tmp_path: Path) -> None:
     assert [(piece.path, piece.size) for piece in pieces_of_folder(tmp_path)] == [
         ("1_Pooling/config.json", 2),
         ("model.safetensors", 10),
+    ]
+
+
+def test_a_model_counts_as_arrived_only_with_its_digest_and_registered() -> None:
+    fed = [Fed("a", 1, 1, 1, "sha256:aa"), Fed("b", 1, 1, 1, "sha256:bb")]
+
+    def said(model: str, digest: str | None, *, registered: bool) -> dict[str, object]:
+        return {"model": model, "registered": registered, "receipt": digest and {"set_digest": digest}}
+
+    right = [said("a", "sha256:aa", registered=True), said("b", "sha256:bb", registered=True)]
+    assert not_arrived({"models": right}, fed) == []
+    other = [said("a", "sha256:xx", registered=True), said("b", "sha256:bb", registered=False)]
+    assert not_arrived({"models": other}, fed) == [
+        "a is sha256:xx in the cluster and sha256:aa in S3",
+        "b is not registered",
+    ]
+    assert not_arrived({"models": [said("a", None, registered=False)]}, fed) == [
+        "a is absent in the cluster and sha256:aa in S3",
+        "b is absent in the cluster and sha256:bb in S3",
     ]

@@ -1,0 +1,118 @@
+"""``weights_push``: downloads a set file by file and sends it into the rsync pod, with live progress."""
+
+import time
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
+    CLUSTER_SPEC,
+    Speaker,
+    WeighbridgeAction,
+    kube_of,
+)
+
+from weighbridge.adapters.kube import SECRET, Kube
+from weighbridge.adapters.push import Push, PushOrder, PushResult
+from weighbridge.adapters.push_rsync import Rsync
+from weighbridge.adapters.push_spool import DEFAULT_BYTES, Spool
+from weighbridge.adapters.push_transport import ExecStream, PortForward, RsyncPod, Way
+from weighbridge.adapters.s3 import S3Reader
+from weighbridge.adapters.s3_client import S3Target
+from weighbridge.adapters.secrets import Secrets, s3_credentials
+from weighbridge.domain.environment import Proxy, S3Source
+from weighbridge.domain.events import Event, TransferProgress
+from weighbridge.errors import PreconditionError
+
+
+class ActionModule(WeighbridgeAction):
+    """See plugins/modules/weights_push.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
+        "cluster": CLUSTER_SPEC,
+        "namespace": {"type": "str", "required": True},
+        "pod": {"type": "str", "required": True},
+        "container": {"type": "str", "default": "rsync"},
+        "order": {"type": "dict", "required": True},
+        "credentials": {"type": "dict", "required": True},
+        "secrets_folder": {"type": "str", "default": "."},
+        "damaged": {"type": "list", "elements": "str", "default": []},
+        "spool": {"type": "str", "default": "var/spool"},
+        "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
+        "deadline_seconds": {"type": "float", "default": 21600.0},
+        "stall_seconds": {"type": "int", "default": 120},
+        "transports": {"type": "list", "elements": "str", "choices": ["port-forward", "exec"], "default": ["port-forward", "exec"]},
+        "ca_bundle": {"type": "str"},
+        "proxy": {"type": "dict"},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.check_mode:
+            return {"changed": True}
+        deadline = time.monotonic() + arguments["deadline_seconds"]
+        order = PushOrder.from_mapping(arguments["order"], arguments["damaged"])
+        cluster, namespace = arguments["cluster"], arguments["namespace"]
+        kube = kube_of(cluster)
+        secrets = Secrets(Path(arguments["secrets_folder"]), kube_reader=lambda name: _secret(kube, name, namespace))
+        credentials = s3_credentials(arguments["credentials"])
+        target = S3Target(
+            source=S3Source(**{key: value for key, value in arguments["order"]["source"].items() if key != "kind"}, credentials=credentials),
+            keys=secrets.s3_keys(credentials),
+            ca_bundle=Path(arguments["ca_bundle"]) if arguments["ca_bundle"] else None,
+            proxy=_proxy(arguments["proxy"]),
+        )
+        speaker = Speaker(order.model_id)
+        for warning in secrets.warnings:
+            speaker({"event": "note", "text": warning})
+        rsync = Rsync(arguments["stall_seconds"])
+        pod = RsyncPod(arguments["pod"], namespace, arguments["container"], context=cluster["context"], proxy=cluster["proxy"])
+        version = order.sub_path.rpartition("/")[2]
+        with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
+            ways: dict[str, Way] = {"port-forward": PortForward(pod, spool.log), "exec": ExecStream(pod)}
+            reader = S3Reader(target)
+            try:
+                push = Push(
+                    order, reader, rsync, [ways[name] for name in arguments["transports"]], spool,
+                    deadline=deadline, emit=lambda event: speaker(_line(event)),
+                )  # fmt: skip
+                return _result(push.run())
+            finally:
+                reader.close()
+
+
+def _secret(kube: Kube, name: str, namespace: str) -> Mapping[str, str]:
+    found = kube.get(SECRET, name, namespace)
+    if found is None:
+        raise PreconditionError(
+            f"Secret {namespace}/{name} does not exist", remedy="Create it, or correct `credentials: {secret: …}`.", code="secret-missing"
+        )
+    return {key: b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+
+
+def _proxy(raw: Mapping[str, Any] | None) -> Proxy | None:
+    return Proxy(http=raw.get("http"), https=raw.get("https"), no_proxy=tuple(raw.get("no_proxy") or ())) if raw else None
+
+
+def _line(event: Event) -> dict[str, Any]:
+    """The event as the mover would print it."""
+    if isinstance(event, TransferProgress):
+        return {"event": "progress", "phase": event.phase, "bytes": event.bytes, "total": event.total, "rate": round(event.rate)}
+    return {"event": "note", "text": getattr(event, "text", str(event))}
+
+
+def _result(done: PushResult) -> dict[str, Any]:
+    return {
+        "changed": done.files_sent > 0,
+        "files_sent": done.files_sent,
+        "files_kept": done.files_kept,
+        "files_resumed": done.files_resumed,
+        "bytes_moved": done.bytes_moved,
+        "bytes_resumed": done.bytes_resumed,
+        "bytes_downloaded": done.bytes_downloaded,
+        "seconds": round(done.seconds, 3),
+        "transport": done.transport,
+        "set_digest": done.set_digest,
+        "files": [{"path": row.path, "size": row.size, "sha256": row.sha256} for row in done.rows],
+        "max_rss_bytes": done.max_rss_bytes,
+    }

@@ -1,0 +1,64 @@
+"""Documentation of ``weights_push``; the work is done by the action plugin of the same name, in the ansible-playbook process."""
+
+DOCUMENTATION = r"""
+---
+module: weights_push
+author: The Weighbridge authors
+short_description: Download a weight set file by file and send it into an rsync pod
+description:
+  - Downloads from S3 into a bounded spool on this machine, and sends each file by rsync into the staging folder of the volume.
+  - Continues inside a file after an interruption, also from another machine. What is on the volume already is not sent again.
+  - Nothing is published here; that is the task of the publishing Job.
+options:
+  cluster:
+    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
+    type: dict
+    required: true
+    suboptions:
+      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
+      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
+      proxy: {type: str, description: Proxy on the way to the API server.}
+      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
+  namespace: {type: str, required: true, description: The operands namespace.}
+  pod: {type: str, required: true, description: Name of the rsync pod.}
+  container: {type: str, default: rsync, description: Its container.}
+  order: {type: dict, required: true, description: "What to bring: the parsed C(order.json)."}
+  credentials:
+    type: dict
+    required: true
+    description: "References as in the environment file: access_key, secret_key, perhaps session_token; or secret."
+  secrets_folder: {type: str, default: ., description: Where relative file references start.}
+  damaged: {type: list, elements: str, default: [], description: Files whose bytes on the volume are known to be wrong.}
+  spool: {type: str, default: var/spool, description: Folder on this machine where files wait.}
+  spool_bytes: {type: int, default: 2147483648, description: Most bytes in the spool; one larger file may still stand there alone.}
+  deadline_seconds: {type: float, default: 21600, description: For all of it.}
+  stall_seconds: {type: int, default: 120, description: Without any byte from rsync, a connection counts as broken.}
+  transports:
+    type: list
+    elements: str
+    choices: [port-forward, exec]
+    default: [port-forward, exec]
+    description: Ways to the pod, tried in this order where the cluster forbids one.
+  ca_bundle: {type: str, description: PEM file with the authorities to trust for the source.}
+  proxy: {type: dict, description: "http, https and no_proxy, on the way to the source."}
+"""
+
+EXAMPLES = r"""
+---
+# See roles/weights/tasks.
+"""
+
+RETURN = r"""
+---
+files_sent: {type: int, returned: success, description: Files that were sent.}
+files_kept: {type: int, returned: success, description: Files of the published set that stay as they are.}
+files_resumed: {type: int, returned: success, description: Files that an earlier try had sent, wholly or in part.}
+bytes_moved: {type: int, returned: success, description: Content sent to the pod.}
+bytes_resumed: {type: int, returned: success, description: Content of an earlier try that was not sent again.}
+bytes_downloaded: {type: int, returned: success, description: Content read from the source.}
+seconds: {type: float, returned: success, description: Time of all of it.}
+transport: {type: str, returned: success, description: The way that was used.}
+set_digest: {type: str, returned: success, description: Digest of the set as this machine read it.}
+files: {type: list, elements: dict, returned: success, description: "path, size and sha256 of each file."}
+max_rss_bytes: {type: int, returned: success, description: Peak memory of this process.}
+"""

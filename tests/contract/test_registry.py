@@ -1,0 +1,480 @@
+"""The registry against an API server in memory and against the sandbox's real one: the same cases, the same answers."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import pytest
+from lightkube import Client, KubeConfig
+from lightkube.types import PatchType
+
+from support.api_server import FakeApiServer
+from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Object, connect
+from weighbridge.adapters.registry import KubeApi, Limits, WatsonxRegistry
+from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.intents import UnrecordedWriteError
+from weighbridge.domain.reconciled import Pace
+from weighbridge.domain.registration import EntriesRefusedError, Entry
+from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge_sandbox.kube import Watsonxaiifm
+from weighbridge_sandbox.layout import Layout
+from weighbridge_sandbox.tenancy import create_operands, delete_operands
+
+THEIRS: list[Any] = [
+    {"model_id": "theirs", "location": {"pvc_name": "team-b-models"}, "tags": ["b", "a"], "x": {"n": 0.5}},
+    {"model_id": "others", "location": {"pvc_name": "team-b-models"}},
+]
+SPEC = {"license": {"accept": True}, "scaleConfig": "small", "install_model_list": ["m"], "version": "11.0.0"}
+LIMITS = Limits(write=20, quiet=6, stuck=30, reconcile=120)
+
+
+def entry(model_id: str, **more: Any) -> Entry:
+    location = {"pvc_name": "team-a-models", "sub_path": "summarizer"}
+    return Entry.of({"model_id": model_id, "location": location, **more})
+
+
+class Place(Protocol):
+    """A custom resource that a test may set up, and that others write to."""
+
+    namespace: str
+    name: str
+
+    @property
+    def api(self) -> KubeApi: ...
+
+    @property
+    def cr(self) -> Object: ...
+
+    def edit(self, operations: list[Object]) -> None:
+        """Somebody else's JSON patch."""
+        ...
+
+    def touch_status(self) -> None:
+        """The operator says something."""
+        ...
+
+
+@dataclass
+class InMemory:
+    server: FakeApiServer
+    namespace: str = "ns"
+    name: str = "cr"
+    said: int = 0
+
+    @property
+    def api(self) -> KubeApi:
+        return self.server
+
+    @property
+    def cr(self) -> Object:
+        return self.server.cr
+
+    def edit(self, operations: list[Object]) -> None:
+        self.server.tick()
+        self.server.edit(operations, manager="team-a")
+
+    def touch_status(self) -> None:
+        self.said += 1
+        self.server.put_status("Completed", note=str(self.said), versions={"reconciled": "11.0.0"})
+
+
+@dataclass
+class Real:
+    api: KubeApi
+    other: Client
+    namespace: str
+    name: str = "watsonxaiifm-cr"
+    said: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def cr(self) -> Object:
+        return cast("Object", self.other.get(Watsonxaiifm, self.name, namespace=self.namespace).to_dict())
+
+    def edit(self, operations: list[Object]) -> None:
+        self.other.patch(
+            Watsonxaiifm, self.name, operations, patch_type=PatchType.JSON, namespace=self.namespace
+        )
+
+    def touch_status(self) -> None:
+        body = {"status": {"note": str(next(self.said))}}
+        self.other.patch(
+            Watsonxaiifm.Status, self.name, body, patch_type=PatchType.MERGE, namespace=self.namespace
+        )
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Real]:
+    program = Path(sys.executable).parent / "weighbridge-sandbox"
+    up = subprocess.run([program, "up"], capture_output=True, text=True, check=False, timeout=3600)
+    assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
+    kubeconfig = Layout.from_environment().kubeconfig
+    os.environ["KUBECONFIG"] = str(kubeconfig)
+    namespace = f"contract-registry-{os.getpid() % 10000}"
+    create_operands(namespace)
+    other = Client(KubeConfig.from_file(kubeconfig), field_manager="team-a", trust_env=False)
+    try:
+        yield Real(connect(context="weighbridge-sandbox"), other, namespace)
+    finally:
+        delete_operands(namespace)
+
+
+@pytest.fixture(params=["memory", pytest.param("sandbox", marks=pytest.mark.sandbox)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """The custom resource with two entries of others, nothing of ours anywhere, its operator at rest."""
+    if request.param == "memory":
+        server = FakeApiServer()
+        server.put_cr({**SPEC, "custom_foundation_models": THEIRS})
+        server.put_status("Completed", completion="t0", versions={"reconciled": "11.0.0"})
+        server.tick(10)
+        return InMemory(server)
+    made: Real = request.getfixturevalue("real")
+    made.api.delete(CONFIG_MAP, "weighbridge-stage-intents", made.namespace)
+    spec = {**made.cr["spec"], "custom_foundation_models": THEIRS}
+    for key in ("ignoreForMaintenance", "shutdown"):
+        spec.pop(key, None)
+    made.edit([{"op": "replace", "path": "/spec", "value": spec}])
+    settle = registry(made, pace=Pace(settle=0.5))
+    settle.await_reconciled(lambda _: None)
+    made.api.delete(CONFIG_MAP, "weighbridge-stage-intents", made.namespace)
+    return made
+
+
+class QuickClock:
+    """Real waiting, shortened in memory, where nothing happens meanwhile."""
+
+    def __init__(self, place: Place) -> None:
+        self.now = 0.0
+        self.place = place
+        self.cancelled = threading.Event()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 0.001)
+        if isinstance(self.place, Real):
+            self.cancelled.wait(seconds)
+
+
+def registry(place: Place, api: KubeApi | None = None, pace: Pace | None = None) -> WatsonxRegistry:
+    return WatsonxRegistry(
+        api or place.api,
+        place.namespace,
+        place.name,
+        "stage",
+        limits=LIMITS,
+        pace=pace or Pace(),
+        clock=QuickClock(place),
+    )
+
+
+@dataclass
+class Meddled:
+    """The API as ``place`` gives it, with something happening right before or instead of chosen calls."""
+
+    inner: KubeApi
+    before_patch: Callable[[], None] = lambda: None
+    instead: dict[str, list[Exception | None]] = field(default_factory=dict)
+    """Method name → what each call raises; None lets it through."""
+
+    @property
+    def where(self) -> str:
+        return self.inner.where
+
+    def _meddle(self, method: str) -> None:
+        waiting = self.instead.get(method, [])
+        if waiting and (error := waiting.pop(0)) is not None:
+            raise error
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        self._meddle("get")
+        return self.inner.get(kind, name, namespace)
+
+    def create(self, kind: Kind, body: Object) -> Object:
+        self._meddle("create")
+        return self.inner.create(kind, body)
+
+    def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
+        self._meddle("merge")
+        return self.inner.merge(kind, name, namespace, patch)
+
+    def json_patch(self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]) -> Object:
+        self.before_patch()
+        self._meddle("json_patch")
+        return self.inner.json_patch(kind, name, namespace, operations)
+
+    def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
+        return self.inner.delete(kind, name, namespace)
+
+
+def models(place: Place) -> list[Any]:
+    return cast("list[Any]", place.cr["spec"]["custom_foundation_models"])
+
+
+def intents(place: Place) -> dict[str, str] | None:
+    found = place.api.get(CONFIG_MAP, "weighbridge-stage-intents", place.namespace)
+    return None if found is None else cast("dict[str, str]", found["data"])
+
+
+def test_an_absent_resource_is_refused_and_never_made(place: Place) -> None:
+    absent = WatsonxRegistry(place.api, place.namespace, "absent", "stage")
+    for attempt in (absent.read, lambda: absent.write((), [entry("ours")])):
+        with pytest.raises(PreconditionError, match="has no Watsonxaiifm") as caught:
+            attempt()
+        assert caught.value.code == "cr-absent"
+    assert place.api.get(WATSONX_IFM, "absent", place.namespace) is None
+
+
+def test_a_life_of_entries_leaves_everybody_elses_as_they_were(place: Place) -> None:
+    before = place.cr["spec"]
+    ours = registry(place)
+    ours.write((), [entry("one"), entry("two")])
+    assert models(place) == [*THEIRS, entry("one").value(), entry("two").value()]
+    ours.write((), [entry("one", tags=["new"]), entry("two")])
+    assert models(place) == [*THEIRS, entry("one", tags=["new"]).value(), entry("two").value()]
+    ours.write((), [entry("two")])
+    ours.write((), [])
+    assert json.dumps(place.cr["spec"], sort_keys=True) == json.dumps(before, sort_keys=True)
+    assert not place.cr["metadata"].get("annotations")
+    assert intents(place) is None
+
+
+def test_a_second_write_of_the_same_writes_nothing_at_all(place: Place) -> None:
+    first = registry(place).write((), [entry("ours")])
+    assert [change.model_id for change in first.changes] == ["ours"]
+    recorded, generation = intents(place), place.cr["metadata"]["generation"]
+    second = registry(place).write((), [entry("ours")])
+    assert second.changes == ()
+    assert second.written_at == first.written_at
+    assert place.cr["metadata"]["generation"] == generation
+    assert intents(place) == recorded
+
+
+def test_the_time_of_a_write_is_the_api_servers(place: Place) -> None:
+    written = registry(place).write((), [entry("ours")])
+    (field,) = [row for row in place.cr["metadata"]["managedFields"] if row["manager"] == "weighbridge"]
+    assert written.written_at == field["time"].replace("Z", "+00:00")
+
+
+@pytest.mark.parametrize("value", ["absent", None])
+def test_an_absent_list_is_made(place: Place, value: str | None) -> None:
+    place.edit([{"op": "remove", "path": "/spec/custom_foundation_models"}])
+    if value is None:
+        place.edit([{"op": "add", "path": "/spec/custom_foundation_models", "value": None}])
+    api = Meddled(place.api, before_patch=iter_once(place.touch_status))
+    registry(place, api).write((), [entry("ours")])
+    assert models(place) == [entry("ours").value()]
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, "text"])
+def test_what_is_no_list_is_refused_and_left(place: Place, value: Any) -> None:
+    place.edit([{"op": "replace", "path": "/spec/custom_foundation_models", "value": value}])
+    with pytest.raises(EntriesRefusedError, match="is no list"):
+        registry(place).write((), [entry("ours")])
+    assert place.cr["spec"]["custom_foundation_models"] == value
+
+
+def iter_once(action: Callable[[], None], times: int = 1) -> Callable[[], None]:
+    """``action`` at the first calls only."""
+    left = [times]
+
+    def act() -> None:
+        if left[0]:
+            left[0] -= 1
+            action()
+
+    return act
+
+
+def test_others_who_write_between_our_look_and_our_write_lose_nothing(place: Place) -> None:
+    added = iter(range(100))
+
+    def meddle() -> None:
+        new = {"model_id": f"late-{next(added)}", "location": {"pvc_name": "team-b-models"}}
+        place.edit([{"op": "add", "path": "/spec/custom_foundation_models/0", "value": new}])
+
+    api = Meddled(place.api, before_patch=iter_once(meddle, 5))
+    registry(place, api).write((), [entry("ours")])
+    names = [row["model_id"] for row in models(place)]
+    assert names == [*(f"late-{number}" for number in (4, 3, 2, 1, 0)), "theirs", "others", "ours"]
+
+
+def test_a_status_that_changes_meanwhile_is_no_conflict(place: Place) -> None:
+    api = Meddled(place.api, before_patch=place.touch_status, instead={})
+    tries: list[Exception | None] = [None, StepFailedError("a second try was needed")]
+    api.instead["json_patch"] = tries
+    registry(place, api).write((), [entry("ours")])
+    assert models(place)[-1] == entry("ours").value()
+
+
+@pytest.mark.parametrize("number", [1e-7, 1e-05, 1e21, 123456.789, 0.1])
+def test_numbers_that_languages_write_differently_do_not_stop_us(place: Place, number: float) -> None:
+    odd = {"model_id": "odd", "location": {"pvc_name": "team-b-models"}, "number": number}
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/0", "value": odd}])
+    api = Meddled(place.api, before_patch=iter_once(place.touch_status))
+    registry(place, api).write((), [entry("ours")])
+    assert models(place) == [odd, *THEIRS, entry("ours").value()]
+
+
+def test_an_entry_of_somebody_elses_is_refused_then_adopted_when_asked(place: Place) -> None:
+    foreign = {"model_id": "ours", "location": {"pvc_name": "team-b-models"}}
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/0", "value": foreign}])
+    with pytest.raises(EntriesRefusedError, match="by somebody else") as caught:
+        registry(place).write((), [entry("ours")])
+    assert "team-b-models" in caught.value.what
+    assert intents(place) is None
+    written = registry(place).write((), [entry("ours")], frozenset({"ours"}))
+    assert written.changes[0].adopted
+    assert models(place) == [entry("ours").value(), *THEIRS]
+
+
+def test_our_entry_edited_by_somebody_is_neither_overwritten_nor_removed_unseen(place: Place) -> None:
+    registry(place).write((), [entry("ours")])
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/2/tags", "value": ["edited"]}])
+    for wanted in ([entry("ours", tags=["new"])], []):
+        with pytest.raises(EntriesRefusedError, match="changed by somebody") as caught:
+            registry(place).write((), wanted)
+        assert "edited" in caught.value.what
+    assert models(place)[2]["tags"] == ["edited"]
+
+
+def test_interrupted_before_the_patch_the_next_run_knows_both_versions(place: Place) -> None:
+    registry(place).write((), [entry("ours")])
+    api = Meddled(place.api, instead={"json_patch": [KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [entry("ours", tags=["second"])])
+    registry(place).write((), [entry("ours", tags=["third"])])
+    assert models(place)[2:] == [entry("ours", tags=["third"]).value()]
+
+
+def test_interrupted_after_the_patch_nothing_is_lost_and_the_record_is_finished(place: Place) -> None:
+    registry(place).write((), [entry("ours")])
+    api = Meddled(place.api, instead={"merge": [None, StepFailedError("gone away")]})
+    with pytest.raises(UnrecordedWriteError, match="gone away") as caught:
+        registry(place, api).write((), [entry("ours", tags=["second"])])
+    assert caught.value.written.live.models == models(place)
+    after = registry(place).write((), [entry("ours", tags=["second"])])
+    assert after.changes == ()
+    assert after.written_at == caught.value.written.written_at
+    registry(place).write((), [])
+    assert models(place) == THEIRS
+
+
+def test_a_write_whose_answer_got_lost_is_found_done(place: Place) -> None:
+    class Lossy(Meddled):
+        def json_patch(
+            self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+        ) -> Object:
+            self.inner.json_patch(kind, name, namespace, operations)
+            raise PreconditionError("no answer", code="cluster-unreachable")
+
+    written = registry(place, Lossy(place.api)).write((), [entry("ours")])
+    assert models(place) == [*THEIRS, entry("ours").value()]
+    assert written.written_at is not None
+
+
+def test_an_api_server_that_stays_away_ends_the_write_in_time(place: Place) -> None:
+    away = PreconditionError("no answer", code="cluster-unreachable")
+    api = Meddled(place.api, instead={"get": [away] * 1000})
+    clock = QuickClock(InMemory(FakeApiServer()))
+    attempt = WatsonxRegistry(api, place.namespace, place.name, "stage", limits=LIMITS, clock=clock)
+    with pytest.raises(PreconditionError, match="no answer"):
+        attempt.write((), [entry("ours")])
+    assert LIMITS.write <= clock.now < LIMITS.write + 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [("ignoreForMaintenance", True, "maintenance"), ("shutdown", "true", "shut down"), ("version", "99.0.0", "upgrade")],
+)
+def test_nothing_is_written_while_the_owner_forbids_it(place: Place, key: str, value: Any, word: str) -> None:
+    # The operator must not take up the new version before we look, so the look itself brings it.
+    kept = place.cr["spec"].get(key)
+    operation = {"op": "add", "path": f"/spec/{key}", "value": value}
+
+    class Changing(Meddled):
+        def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+            found = super().get(kind, name, namespace)
+            if found is not None and kind is WATSONX_IFM:
+                found["spec"] = {**found["spec"], operation["path"].rpartition("/")[2]: operation["value"]}
+            return found
+
+    with pytest.raises(PreconditionError, match=word) as caught:
+        registry(place, Changing(place.api)).write((), [entry("ours")])
+    assert caught.value.code == "cr-not-writable"
+    assert place.cr["spec"].get(key) == kept
+    assert models(place) == THEIRS
+
+
+def test_a_gitops_owner_is_named_before_the_write(place: Place) -> None:
+    place.edit([{"op": "add", "path": "/metadata/annotations", "value": {"argocd.argoproj.io/tracking-id": "ifm:cr"}}])
+    said: list[Event] = []
+    try:
+        registry(place).write((), [entry("ours")], observer=said.append)
+    finally:
+        place.edit([{"op": "remove", "path": "/metadata/annotations"}])
+    assert any("Argo CD" in event.text for event in said if isinstance(event, Warned))
+
+
+def test_looking_shows_the_whole_list_and_writes_nothing(place: Place) -> None:
+    registry(place).write((), [entry("kept"), entry("changed")])
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/3/tags", "value": ["edited"]}])
+    recorded, version = intents(place), place.cr["metadata"]["generation"]
+    wanted = [entry("kept").value(), entry("changed").value(), entry("new").value()]
+    state = registry(place).look(tuple(wanted), frozenset())
+    fates = [(row.model_id, row.fate) for row in state.entries]
+    assert fates == [
+        ("theirs", "foreign"),
+        ("others", "foreign"),
+        ("kept", "keep"),
+        ("changed", "update"),
+        ("new", "add"),
+    ]
+    assert state.entries[3].changes == ('tags: ["edited"] → absent',)
+    assert state.ours == {"kept": entry("kept").value(), "changed": entry("changed").value()}
+    bare = registry(place).look((), frozenset())
+    assert [row.fate for row in bare.entries] == ["foreign", "foreign", "keep", "keep"]
+    assert (intents(place), place.cr["metadata"]["generation"]) == (recorded, version)
+
+
+def test_looking_at_a_foreign_entry_of_a_wanted_model_refuses(place: Place) -> None:
+    with pytest.raises(EntriesRefusedError, match="theirs is registered already"):
+        registry(place).look((entry("theirs").value(),), frozenset())
+
+
+@pytest.mark.sandbox
+def test_the_operator_is_waited_for_and_not_asked_twice(real: Real, request: pytest.FixtureRequest) -> None:
+    del request
+    real.api.delete(CONFIG_MAP, "weighbridge-stage-intents", real.namespace)
+    fresh = registry(real)
+    fresh.await_reconciled(lambda _: None)
+    written = fresh.write((), [entry("ours")])
+    assert fresh.look((), frozenset()).unreconciled is not None
+    said: list[Event] = []
+    seen = fresh.await_reconciled(said.append)
+    assert seen.startswith("Completed 100%")
+    status = [row for row in real.cr["metadata"]["managedFields"] if row.get("subresource") == "status"]
+    assert max(row["time"] for row in status).replace("Z", "+00:00") >= str(written.written_at)
+    assert any("not picked up" in event.text or "InProgress" in event.text for event in said if isinstance(event, Note))
+    assert registry(real).look((), frozenset()).unreconciled is None
+    assert registry(real).await_reconciled(lambda _: None) == "confirmed earlier"
+    fresh.write((), [])
+
+
+@pytest.mark.sandbox
+def test_the_operators_message_comes_back_when_it_fails(real: Real) -> None:
+    broken = Entry.of({"model_id": "broken", "location": {"pvc_name": "no-such-claim", "sub_path": "x"}})
+    fresh = registry(real)
+    fresh.write((), [broken])
+    with pytest.raises(StepFailedError, match="no-such-claim") as caught:
+        fresh.await_reconciled(lambda _: None)
+    assert caught.value.code == "operator-failed"
+    assert "no-such-claim" in str(registry(real).look((), frozenset()).unreconciled)
+    fresh.write((), [])

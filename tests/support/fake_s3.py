@@ -1,0 +1,244 @@
+"""An S3 server in this process that checks signatures with botocore's own signer and misbehaves on request."""
+
+import base64
+import contextlib
+import email.utils
+import hashlib
+import re
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
+from botocore.credentials import Credentials  # type: ignore[import-untyped]
+
+BUCKET = "models"
+REGION = "us-east-1"
+PIECE = 1 << 16
+
+
+@dataclass
+class Stored:
+    """One object; uploaded in parts of ``part_size`` if that is given."""
+
+    content: bytes
+    part_size: int | None = None
+    checksums: bool = False
+    """Whether the server offers a CRC-32 (composite for parts)."""
+
+    @property
+    def parts(self) -> list[bytes]:
+        size = self.part_size or max(1, len(self.content))
+        return [self.content[start : start + size] for start in range(0, len(self.content), size)] or [b""]
+
+    @property
+    def etag(self) -> str:
+        if self.part_size is None:
+            return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+        inner = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in self.parts)
+        return f"{hashlib.md5(inner, usedforsecurity=False).hexdigest()}-{len(self.parts)}"
+
+    def checksum_headers(self) -> dict[str, str]:
+        if not self.checksums:
+            return {}
+        crcs = [zlib.crc32(part).to_bytes(4, "big") for part in self.parts]
+        if self.part_size is None:
+            return {"x-amz-checksum-crc32": base64.b64encode(crcs[0]).decode(), "x-amz-checksum-type": "FULL_OBJECT"}
+        outer = base64.b64encode(zlib.crc32(b"".join(crcs)).to_bytes(4, "big")).decode()
+        return {"x-amz-checksum-crc32": f"{outer}-{len(crcs)}", "x-amz-checksum-type": "COMPOSITE"}
+
+
+@dataclass
+class Fault:
+    """Strikes the next GET of an object (or of ``key``), ``times`` over, after ``after`` bytes of its body."""
+
+    kind: Literal["stall", "reset", "truncate", "flip", "error", "before"]
+    after: int = 0
+    status: int = 500
+    code: str = "InternalError"
+    times: int = 1
+    key: str | None = None
+    act: Callable[[], None] = lambda: None
+    """For ``before``: done before the answer, which is then as usual."""
+
+
+@dataclass
+class FakeS3:
+    """Its objects, keys and faults may be changed while it serves."""
+
+    objects: dict[str, Stored] = field(default_factory=dict)
+    keys: dict[str, tuple[str, str | None]] = field(default_factory=lambda: {"AK": ("secret", None)})
+    """Access key to secret key and session token."""
+    expired: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+    pace: float = 0.0
+    """Seconds of sleep a piece of 64 KiB."""
+    clock: timedelta = timedelta()
+    served: int = 0
+    """Body bytes of GETs that went out."""
+    ranges: list[tuple[str, int, int]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    endpoint: str = ""
+
+    def take_fault(self, key: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.key in {None, key} and fault.times > 0:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
+        self._serve()
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        self._serve()
+
+    def _serve(self) -> None:
+        fake = self.server.fake
+        url = urlsplit(self.path)
+        bucket, _, key = unquote(url.path).lstrip("/").partition("/")
+        refusal = _refusal(fake, self.command, self.path, dict(self.headers))
+        if refusal:
+            return self._error(403, refusal)
+        if bucket != BUCKET:
+            return self._error(404, "NoSuchBucket")
+        fault = fake.take_fault(key) if self.command == "GET" else None
+        if fault and fault.kind == "before":
+            fault.act()
+        if fault and fault.kind == "error":
+            return self._error(fault.status, fault.code)
+        stored = fake.objects.get(key)
+        if stored is None:
+            return self._error(404, "NoSuchKey")
+        if self.headers.get("If-Match", f'"{stored.etag}"') != f'"{stored.etag}"':
+            return self._error(412, "PreconditionFailed")
+        return self._object(fake, key, stored, dict(parse_qsl(url.query)), fault)
+
+    def _object(self, fake: FakeS3, key: str, stored: Stored, query: dict[str, str], fault: Fault | None) -> None:
+        size = len(stored.content)
+        start, end, status = 0, size, 200
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if wanted:
+            start, end, status = int(wanted[1]), min(size, int(wanted[2]) + 1), 206
+        elif "partNumber" in query and stored.part_size:
+            start = (int(query["partNumber"]) - 1) * stored.part_size
+            end, status = min(size, start + stored.part_size), 206
+        self.send_response(status)
+        self.send_header("ETag", f'"{stored.etag}"')
+        self.send_header("Content-Length", str(end - start))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
+        if self.headers.get("x-amz-checksum-mode") == "ENABLED" and not query:
+            for name, value in stored.checksum_headers().items():
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            with fake.lock:
+                fake.ranges.append((key, start, end))
+            self._body(fake, stored.content[start:end], fault)
+
+    def _body(self, fake: FakeS3, body: bytes, fault: Fault | None) -> None:
+        strikes = fault.after if fault and fault.kind in {"stall", "reset", "truncate"} else None
+        if fault and fault.kind == "flip" and len(body) > fault.after:
+            body = body[: fault.after] + bytes([body[fault.after] ^ 4]) + body[fault.after + 1 :]
+        sent = 0
+        while sent < len(body):
+            piece = body[sent : sent + PIECE if strikes is None else min(sent + PIECE, strikes)]
+            if not piece:
+                return self._strike(fault)
+            self.wfile.write(piece)
+            sent += len(piece)
+            with fake.lock:
+                fake.served += len(piece)
+            if fake.pace:
+                time.sleep(fake.pace)
+        return None
+
+    def _strike(self, fault: Fault | None) -> None:
+        self.close_connection = True
+        if fault and fault.kind == "stall":
+            self.connection.settimeout(60)
+            with contextlib.suppress(OSError):
+                self.connection.recv(1)  # until the client gives up
+        elif fault and fault.kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def _error(self, status: int, code: str) -> None:
+        body = b"" if self.command == "HEAD" else f"<Error><Code>{code}</Code><Message>as asked</Message></Error>".encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return email.utils.format_datetime(datetime.now(UTC) + self.server.fake.clock, usegmt=True)
+
+
+def _refusal(fake: FakeS3, method: str, target: str, headers: dict[str, str]) -> str | None:
+    """S3's error code for a request that is not authentic."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    match = re.fullmatch(
+        r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})",
+        lower.get("authorization", ""),
+    )
+    if not match:
+        return "AccessDenied"
+    access, day, region, names, signature = match.groups()
+    if access not in fake.keys:
+        return "InvalidAccessKeyId"
+    if access in fake.expired:
+        return "ExpiredToken"
+    secret, token = fake.keys[access]
+    stamp = datetime.strptime(lower["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if abs(stamp - datetime.now(UTC) - fake.clock) > timedelta(minutes=15):
+        return "RequestTimeTooSkewed"
+    signed = names.split(";")
+    must = {"host", *(name for name in lower if name.startswith("x-amz-"))}
+    if region != REGION or day != lower["x-amz-date"][:8] or not must <= set(signed) or lower.get("x-amz-security-token") != token:
+        return "AccessDenied"
+    request = AWSRequest(method=method, url=f"http://{lower['host']}{target}", headers={name: lower[name] for name in signed})
+    request.context["timestamp"] = lower["x-amz-date"]
+    signer = S3SigV4Auth(Credentials(access, secret, token), "s3", REGION)
+    text = signer.string_to_sign(request, signer.canonical_request(request))
+    return None if signer.signature(text, request) == signature else "SignatureDoesNotMatch"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    fake: FakeS3
+
+    def handle_error(self, *_: object) -> None:
+        pass  # a client that was killed breaks its connections
+
+
+@contextlib.contextmanager
+def fake_s3(objects: dict[str, Stored] | None = None) -> Iterator[FakeS3]:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.fake = FakeS3(objects or {}, endpoint=f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server.fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
