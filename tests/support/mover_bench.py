@@ -143,6 +143,21 @@ class Bench:
     def run(self, verb: str, s3: FakeS3 | str = "http://127.0.0.1:9", **options: Any) -> Ended:
         return self.start(verb, s3, **options).wait()
 
+    def push(self, *, damage: str | None = None, skip: str | None = None, keep: tuple[str, ...] = ()) -> None:
+        """What the sender of the push route does: files into staging, and a manifest that says what they are."""
+        rows = []
+        for file in self.order("http://unused", "push")["files"]:
+            path, content = file["path"], self.files[file["path"]]
+            if path == skip:
+                continue
+            rows.append({**file, "sha256": hashlib.sha256(content).hexdigest(), **({"keep": True} if path in keep else {})})
+            if path not in keep:
+                place = self.staging / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content if path != damage else content[:-1] + b"?")
+        self.staging.parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{self.staging}.manifest.json").write_text(json.dumps({"files": rows}))
+
     def stored(self) -> dict[str, bytes]:
         """Every file of the published set."""
         return {str(path.relative_to(self.published)): path.read_bytes() for path in sorted(self.published.rglob("*")) if not path.is_dir()}

@@ -80,9 +80,10 @@ class Provisioner:
         if volume is None or not is_ours(volume):
             return None
         if is_reclaimable(volume):
-            self.files.remove(name)
+            if name in self.files.names():
+                self.files.remove(name)
+                log.info("volume %s removed", name)
             self.storage.delete_volume(name)
-            log.info("volume %s removed", name)
         elif name in self.files.names():
             self.files.mount(name)
         return None

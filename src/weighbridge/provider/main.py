@@ -76,8 +76,8 @@ def _connector(clock: CancelledClock) -> Connect:
     return connect
 
 
-def serve(connect: Connect, cancelled: threading.Event, engine: str | None) -> grpc.Server:
-    """A started server; its port is printed as the first and only line of standard output."""
+def serve(connect: Connect, cancelled: threading.Event, engine: str | None) -> tuple[grpc.Server, int]:
+    """A started server on this machine alone, and its port."""
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
@@ -87,10 +87,7 @@ def serve(connect: Connect, cancelled: threading.Event, engine: str | None) -> g
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    sys.stdout = sys.stderr  # whatever a library prints must not look like a port
-    return server
+    return server, port
 
 
 def end_with_parent(server: grpc.Server, parent: int) -> None:
@@ -111,7 +108,10 @@ def main() -> None:
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     engine = addresses[0] if addresses else None
     cancelled = threading.Event()
-    server = serve(_connector(CancelledClock(cancelled, time.monotonic)), cancelled, engine)
+    server, port = serve(_connector(CancelledClock(cancelled, time.monotonic)), cancelled, engine)
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    sys.stdout = sys.stderr  # whatever a library prints must not look like a port
     if engine is not None:  # otherwise started by hand, for an engine that attaches to it
         threading.Thread(target=end_with_parent, args=(server, parent), daemon=True).start()
     server.wait_for_termination()
