@@ -3,10 +3,13 @@
 # ruff: noqa: INP001  (a script, not a package)
 
 import argparse
+import inspect
 import json
 import sys
 from pathlib import Path
 
+from weighbridge import messages
+from weighbridge.cli import EPILOG, parser
 from weighbridge.domain.environment_reference import SCHEMA_ID, configuration_page, json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +20,42 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "environments" / SCHEMA_ID: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         ROOT / "docs" / "configuration.md": configuration_page(),
+        ROOT / "docs" / "cli.md": cli_page(),
     }
+
+
+def cli_page() -> str:
+    """Return the command line's reference: verbs and options from its parser, messages from their docstrings."""
+    lines = [
+        "# The command line",
+        "",
+        "Generated from the parser and the messages' docstrings; `make generate` writes it anew.",
+        "",
+    ]
+    [verbs] = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
+    for name, verb in verbs.choices.items():
+        lines += [
+            f"## weighbridge {name} ENV",
+            "",
+            str(verb.description),
+            "",
+            "| option | meaning |",
+            "|---|---|",
+        ]
+        for action in verb._actions:  # noqa: SLF001 - likewise
+            if action.option_strings and "--help" not in action.option_strings:
+                value = f" {action.metavar}" if action.metavar else ""
+                lines.append(f"| `{', '.join(action.option_strings)}{value}` | {action.help} |")
+        lines.append("")
+    lines += ["## Exit codes", "", "```text", EPILOG.strip(), "```", "", "## Messages of `--json`", ""]
+    lines += [
+        "One object on standard output; progress as JSON lines on standard error, with the fields of `domain/events.py`.",
+        "",
+    ]
+    for name, function in vars(messages).items():
+        if name.endswith("_message"):
+            lines.append(f"- {inspect.getdoc(function)}")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:

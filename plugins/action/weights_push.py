@@ -42,7 +42,12 @@ class ActionModule(WeighbridgeAction):
         "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
         "deadline_seconds": {"type": "float", "default": 21600.0},
         "stall_seconds": {"type": "int", "default": 120},
-        "transports": {"type": "list", "elements": "str", "choices": ["port-forward", "exec"], "default": ["port-forward", "exec"]},
+        "transports": {
+            "type": "list",
+            "elements": "str",
+            "choices": ["port-forward", "exec"],
+            "default": ["port-forward", "exec"],
+        },
         "ca_bundle": {"type": "str"},
         "proxy": {"type": "dict"},
     }
@@ -54,10 +59,15 @@ class ActionModule(WeighbridgeAction):
         order = PushOrder.from_mapping(arguments["order"], arguments["damaged"])
         cluster, namespace = arguments["cluster"], arguments["namespace"]
         kube = kube_of(cluster)
-        secrets = Secrets(Path(arguments["secrets_folder"]), kube_reader=lambda name: _secret(kube, name, namespace))
+        secrets = Secrets(
+            Path(arguments["secrets_folder"]), kube_reader=lambda name: _secret(kube, name, namespace)
+        )
         credentials = s3_credentials(arguments["credentials"])
         target = S3Target(
-            source=S3Source(**{key: value for key, value in arguments["order"]["source"].items() if key != "kind"}, credentials=credentials),
+            source=S3Source(
+                **{key: value for key, value in arguments["order"]["source"].items() if key != "kind"},
+                credentials=credentials,
+            ),
             keys=secrets.s3_keys(credentials),
             ca_bundle=Path(arguments["ca_bundle"]) if arguments["ca_bundle"] else None,
             proxy=_proxy(arguments["proxy"]),
@@ -66,7 +76,13 @@ class ActionModule(WeighbridgeAction):
         for warning in secrets.warnings:
             speaker({"event": "note", "text": warning})
         rsync = Rsync(arguments["stall_seconds"])
-        pod = RsyncPod(arguments["pod"], namespace, arguments["container"], context=cluster["context"], proxy=cluster["proxy"])
+        pod = RsyncPod(
+            arguments["pod"],
+            namespace,
+            arguments["container"],
+            context=cluster["context"],
+            proxy=cluster["proxy"],
+        )
         version = order.sub_path.rpartition("/")[2]
         with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
             ways: dict[str, Way] = {"port-forward": PortForward(pod, spool.log), "exec": ExecStream(pod)}
@@ -85,19 +101,31 @@ def _secret(kube: Kube, name: str, namespace: str) -> Mapping[str, str]:
     found = kube.get(SECRET, name, namespace)
     if found is None:
         raise PreconditionError(
-            f"Secret {namespace}/{name} does not exist", remedy="Create it, or correct `credentials: {secret: …}`.", code="secret-missing"
+            f"Secret {namespace}/{name} does not exist",
+            remedy="Create it, or correct `credentials: {secret: …}`.",
+            code="secret-missing",
         )
     return {key: b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
 
 
 def _proxy(raw: Mapping[str, Any] | None) -> Proxy | None:
-    return Proxy(http=raw.get("http"), https=raw.get("https"), no_proxy=tuple(raw.get("no_proxy") or ())) if raw else None
+    return (
+        Proxy(http=raw.get("http"), https=raw.get("https"), no_proxy=tuple(raw.get("no_proxy") or ()))
+        if raw
+        else None
+    )
 
 
 def _line(event: Event) -> dict[str, Any]:
     """The event as the mover would print it."""
     if isinstance(event, TransferProgress):
-        return {"event": "progress", "phase": event.phase, "bytes": event.bytes, "total": event.total, "rate": round(event.rate)}
+        return {
+            "event": "progress",
+            "phase": event.phase,
+            "bytes": event.bytes,
+            "total": event.total,
+            "rate": round(event.rate),
+        }
     return {"event": "note", "text": getattr(event, "text", str(event))}
 
 

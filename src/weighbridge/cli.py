@@ -19,7 +19,7 @@ from weighbridge.errors import (
     PreconditionError,
     WeighbridgeError,
 )
-from weighbridge.wiring import Opened, checked, opened
+from weighbridge.wiring import Opened, checked, excerpt, opened
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
 
@@ -238,7 +238,14 @@ def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
         return
     errors: tuple[WeighbridgeError, ...] = error.errors if isinstance(error, InputErrors) else (error,)
     for item in errors:
-        print(f"weighbridge: {item}", file=sys.stderr)
+        print(f"weighbridge: {_with_excerpt(item)}", file=sys.stderr)
+
+
+def _with_excerpt(error: WeighbridgeError) -> str:
+    """The error, and below its first line the line of the file that it is about."""
+    seen = excerpt(error) if isinstance(error, InputError) else None
+    head, *rest = str(error).split("\n  → ", 1)
+    return "\n".join([head, *([seen] if seen else []), *(f"  → {remedy}" for remedy in rest)])
 
 
 def peak_memory() -> int:

@@ -10,7 +10,7 @@ from typing import IO, Self
 
 from weighbridge.adapters.ansible import AnsiblePlaybooks
 from weighbridge.adapters.cluster import ClusterFacts
-from weighbridge.adapters.environment_file import LoadedEnvironment, load
+from weighbridge.adapters.environment_file import LoadedEnvironment, excerpt, load
 from weighbridge.adapters.journal import open_journal
 from weighbridge.adapters.kube import Kube, connect
 from weighbridge.adapters.pulumi_backend import Bucket, ReadObject, parse_backend
@@ -35,6 +35,8 @@ from weighbridge.observers import ClosingObserver, observer_for
 from weighbridge.ports import Journal
 from weighbridge.session import Session
 from weighbridge_stacks import registration, storage
+
+__all__ = ["Opened", "checked", "excerpt", "opened"]
 
 ENVIRONMENTS = Path("environments")
 """Where names of environments are looked up: in the folder the command is run from."""

@@ -31,12 +31,17 @@ THEIRS: list[Any] = [
     {"model_id": "theirs", "location": {"pvc_name": "team-b-models"}, "tags": ["b", "a"], "x": {"n": 0.5}},
     {"model_id": "others", "location": {"pvc_name": "team-b-models"}},
 ]
-SPEC = {"license": {"accept": True}, "scaleConfig": "small", "install_model_list": ["m"], "version": "11.0.0"}
+SPEC: dict[str, Any] = {
+    "license": {"accept": True},
+    "scaleConfig": "small",
+    "install_model_list": ["m"],
+    "version": "11.0.0",
+}
 LIMITS = Limits(write=20, quiet=6, stuck=30, reconcile=120)
 
 
 def entry(model_id: str, **more: Any) -> Entry:
-    location = {"pvc_name": "team-a-models", "sub_path": "summarizer"}
+    location: Any = {"pvc_name": "team-a-models", "sub_path": "summarizer"}
     return Entry.of({"model_id": model_id, "location": location, **more})
 
 
@@ -95,7 +100,9 @@ class Real:
 
     @property
     def cr(self) -> Object:
-        return cast("Object", self.other.get(Watsonxaiifm, self.name, namespace=self.namespace).to_dict())
+        found = self.api.get(WATSONX_IFM, self.name, self.namespace)
+        assert found is not None
+        return found
 
     def edit(self, operations: list[Object]) -> None:
         self.other.patch(
@@ -119,9 +126,12 @@ def real() -> Iterator[Real]:
     namespace = f"contract-registry-{os.getpid() % 10000}"
     create_operands(namespace)
     other = Client(KubeConfig.from_file(kubeconfig), field_manager="team-a", trust_env=False)
+    api = connect(context="weighbridge-sandbox")
     try:
-        yield Real(connect(context="weighbridge-sandbox"), other, namespace)
+        yield Real(api, other, namespace)
     finally:
+        api.close()
+        other.close()
         delete_operands(namespace)
 
 
@@ -205,7 +215,9 @@ class Meddled:
         self._meddle("merge")
         return self.inner.merge(kind, name, namespace, patch)
 
-    def json_patch(self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]) -> Object:
+    def json_patch(
+        self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+    ) -> Object:
         self.before_patch()
         self._meddle("json_patch")
         return self.inner.json_patch(kind, name, namespace, operations)
@@ -392,7 +404,11 @@ def test_an_api_server_that_stays_away_ends_the_write_in_time(place: Place) -> N
 
 @pytest.mark.parametrize(
     ("key", "value", "word"),
-    [("ignoreForMaintenance", True, "maintenance"), ("shutdown", "true", "shut down"), ("version", "99.0.0", "upgrade")],
+    [
+        ("ignoreForMaintenance", True, "maintenance"),
+        ("shutdown", "true", "shut down"),
+        ("version", "99.0.0", "upgrade"),
+    ],
 )
 def test_nothing_is_written_while_the_owner_forbids_it(place: Place, key: str, value: Any, word: str) -> None:
     # The operator must not take up the new version before we look, so the look itself brings it.
@@ -414,7 +430,15 @@ def test_nothing_is_written_while_the_owner_forbids_it(place: Place, key: str, v
 
 
 def test_a_gitops_owner_is_named_before_the_write(place: Place) -> None:
-    place.edit([{"op": "add", "path": "/metadata/annotations", "value": {"argocd.argoproj.io/tracking-id": "ifm:cr"}}])
+    place.edit(
+        [
+            {
+                "op": "add",
+                "path": "/metadata/annotations",
+                "value": {"argocd.argoproj.io/tracking-id": "ifm:cr"},
+            }
+        ]
+    )
     said: list[Event] = []
     try:
         registry(place).write((), [entry("ours")], observer=said.append)
@@ -450,8 +474,7 @@ def test_looking_at_a_foreign_entry_of_a_wanted_model_refuses(place: Place) -> N
 
 
 @pytest.mark.sandbox
-def test_the_operator_is_waited_for_and_not_asked_twice(real: Real, request: pytest.FixtureRequest) -> None:
-    del request
+def test_the_operator_is_waited_for_and_not_asked_twice(real: Real) -> None:
     real.api.delete(CONFIG_MAP, "weighbridge-stage-intents", real.namespace)
     fresh = registry(real)
     fresh.await_reconciled(lambda _: None)
@@ -462,7 +485,11 @@ def test_the_operator_is_waited_for_and_not_asked_twice(real: Real, request: pyt
     assert seen.startswith("Completed 100%")
     status = [row for row in real.cr["metadata"]["managedFields"] if row.get("subresource") == "status"]
     assert max(row["time"] for row in status).replace("Z", "+00:00") >= str(written.written_at)
-    assert any("not picked up" in event.text or "InProgress" in event.text for event in said if isinstance(event, Note))
+    assert any(
+        "not picked up" in event.text or "InProgress" in event.text
+        for event in said
+        if isinstance(event, Note)
+    )
     assert registry(real).look((), frozenset()).unreconciled is None
     assert registry(real).await_reconciled(lambda _: None) == "confirmed earlier"
     fresh.write((), [])

@@ -98,6 +98,7 @@ def test_an_absent_bucket_wrong_keys_and_a_wrong_secret_are_told_apart(server: S
     assert absent.code == "s3-no-such-bucket"
     assert "'absent'" in absent.what
     stranger = refusal(server, keys=S3Keys("somebody-else-key", "test-secret-key"))
+    assert stranger.code == "s3-invalid-access-key-id"
     assert "does not know the access key some…" in stranger.what
     wrong = refusal(server, keys=S3Keys("test-access-key", "wrong-secret-value"))
     assert wrong.code == "s3-signature-does-not-match"
@@ -200,7 +201,9 @@ class Gains:
             self.fetched += gained
 
 
-def fetch(server: S3Server, file: SourceFile, into: Path, gains: Gains, *, endpoint: str | None = None, read_seconds: float = 5) -> str:
+def fetch(  # noqa: PLR0913
+    server: S3Server, file: SourceFile, into: Path, gains: Gains, *, endpoint: str | None = None, read_seconds: float = 5
+) -> str:
     target = S3Target(server.source("big/", endpoint=endpoint), KEYS)
     client = open_client(target, attempts=1, read_seconds=read_seconds)
     try:

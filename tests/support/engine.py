@@ -40,6 +40,9 @@ class Failure(Exception):  # noqa: N818  what a call ended with
     message: str
     init: provider_pb2.ErrorResourceInitFailed | None
 
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
 
 class Engine:
     """Calls one provider; every failure is a :class:`Failure`."""
@@ -61,7 +64,9 @@ class Engine:
     def boot(self) -> provider_pb2.ConfigureResponse:
         self._call("Handshake", provider_pb2.ProviderHandshakeRequest(engine_address=""))
         checked = self._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=struct({})))
-        request = provider_pb2.ConfigureRequest(args=checked.inputs, acceptSecrets=True, sends_old_inputs=True)
+        request = provider_pb2.ConfigureRequest(
+            args=checked.inputs, acceptSecrets=True, sends_old_inputs=True
+        )
         return cast("provider_pb2.ConfigureResponse", self._call("Configure", request))
 
     def check(self, inputs: Mapping[str, Any], urn: str = URN) -> provider_pb2.CheckResponse:
@@ -81,21 +86,28 @@ class Engine:
         )
         return cast("provider_pb2.DiffResponse", self._call("Diff", request))
 
-    def create(self, inputs: Mapping[str, Any], *, preview: bool = False, timeout: float = 0) -> tuple[str, dict[str, Any]]:
+    def create(
+        self, inputs: Mapping[str, Any], *, preview: bool = False, timeout: float = 0
+    ) -> tuple[str, dict[str, Any]]:
         request = provider_pb2.CreateRequest(
             urn=URN, properties=struct(self.checked(inputs)), preview=preview, timeout=timeout
         )
         response = self._call("Create", request)
         return response.id, plain(response.properties)
 
-    def update(self, outputs: Mapping[str, Any], inputs: Mapping[str, Any], *, preview: bool = False) -> dict[str, Any]:
+    def update(
+        self, outputs: Mapping[str, Any], inputs: Mapping[str, Any], *, preview: bool = False
+    ) -> dict[str, Any]:
         request = provider_pb2.UpdateRequest(
             urn=URN, id="x", olds=struct(outputs), news=struct(self.checked(inputs)), preview=preview
         )
         return cast("dict[str, Any]", plain(self._call("Update", request).properties))
 
     def read(
-        self, identifier: str, outputs: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None
+        self,
+        identifier: str,
+        outputs: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> tuple[str, dict[str, Any], dict[str, Any]]:
         request = provider_pb2.ReadRequest(
             urn=URN, id=identifier, properties=struct(outputs or {}), inputs=struct(inputs or {})

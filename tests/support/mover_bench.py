@@ -137,7 +137,7 @@ class Bench:
         (self.folder / "termination").unlink(missing_ok=True)
         environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | options.pop("env", {})
         prefix: list[str] = options.pop("prefix", [])
-        argv = [*prefix, *self.argv(verb, endpoint, options.pop("route", "fetch"))]
+        argv = [*prefix, *self.argv(verb, endpoint, options.pop("route", "fetch")), *options.pop("more", [])]
         return Running(self, subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options))
 
     def run(self, verb: str, s3: FakeS3 | str = "http://127.0.0.1:9", **options: Any) -> Ended:

@@ -31,7 +31,6 @@ from weighbridge.domain.receipts import from_json
 from weighbridge.domain.weights import Receipt, SourceListing
 from weighbridge.errors import DefectError, StepFailedError, WeighbridgeError
 from weighbridge.manifests.bundle import (
-    SCHEDULE_SECONDS,
     Surroundings,
     WeightsBundle,
     deadline_seconds,
@@ -120,7 +119,7 @@ class AnsiblePlaybooks:
                 extra["weights_route"] = route.value
             _write_private(folder / "extra.json", json.dumps(extra))
             _write_private(folder / "ansible.cfg", "")  # the variables of the environment say all
-            timeout = deadline_seconds(total_bytes) + 2 * SCHEDULE_SECONDS + _SLACK_SECONDS
+            timeout = deadline_seconds(total_bytes) + 2 * self.environment.pods.start_seconds + _SLACK_SECONDS
             try:
                 run = _Run(folder, name, timeout)
                 run.follow(said, observer)

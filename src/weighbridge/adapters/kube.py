@@ -142,6 +142,10 @@ class Kube:
                 pod, namespace=namespace, follow=follow, since=since_seconds, newlines=False
             )
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
     def identity(self) -> str:
         """UID of namespace ``kube-system``: the accepted name of a cluster that has none."""
         found = self.get(NAMESPACE, "kube-system")

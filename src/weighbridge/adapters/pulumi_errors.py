@@ -282,7 +282,7 @@ def _cancelled(failure: Failure) -> WeighbridgeError | None:
 
 def _own_provider(failure: Failure) -> WeighbridgeError | None:
     """Our provider says what is wrong and what to do by itself; only Pulumi's wrapping goes."""
-    return decode(failure.text)
+    return decode(failure.text) if "[weighbridge " in failure.text else None
 
 
 def _program(failure: Failure) -> WeighbridgeError | None:

@@ -6,6 +6,7 @@ volume first, so another machine can go on where this one stopped. Publishing, w
 
 import queue
 import resource
+import shutil
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from weighbridge.adapters.push_manifest import (
 )
 from weighbridge.adapters.push_rsync import Moved, Rsync, RsyncFailedError, Target
 from weighbridge.adapters.push_spool import Spool
-from weighbridge.adapters.push_transport import Way, WayRefusedError
+from weighbridge.adapters.push_transport import PodGoneError, Way, WayRefusedError
 from weighbridge.domain.events import Event, Note, TransferProgress
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import DefectError, PreconditionError, StepFailedError
@@ -82,7 +83,7 @@ class PushResult:
     files_kept: int
     files_resumed: int
     bytes_moved: int
-    """Content that went over the wire to the pod."""
+    """Content that went to the pod, each byte counted once however often a connection broke."""
     bytes_resumed: int
     """Content in staging from an earlier try that was not sent again."""
     bytes_downloaded: int
@@ -199,6 +200,7 @@ class Push:
     def _look(self) -> tuple[PushPlan, bytes]:
         """What the volume holds, and its manifest as it is."""
         order, memory = self._order, self._spool.tree / ".memory"
+        shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
         names = (receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path))
         self._through(lambda target, _retry: self._rsync.fetch_small(target, memory, names, deadline=self._deadline))
         sizes = self._through(
@@ -267,11 +269,13 @@ class Push:
             manner = Manner.APPEND if retry and parcel.manner is Manner.WHOLE else parcel.manner
             return self._rsync.send(target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced)
 
-        moved = self._through(run)
-        self._moved += moved.literal
+        last = self._through(run)
+        # tries that broke off report nothing, so what moved is counted from what had to move
+        moved = last.literal if parcel.manner is Manner.DELTA else max(parcel.size - parcel.present, last.literal)
+        self._moved += moved
         if parcel.manner is not Manner.WHOLE:
             self._resumed_files += 1
-            self._resumed += max(0, parcel.size - moved.literal)
+            self._resumed += max(0, parcel.size - moved)
         self._done += parcel.size
         self._spool.release(names, parcel.size)
         self._ahead.release()
@@ -299,6 +303,8 @@ class Push:
                     continue
                 failure = error.explained()
                 failure.__cause__ = error
+            except PodGoneError:
+                raise
             except StepFailedError as error:
                 failure = error
             if time.monotonic() > self._deadline:

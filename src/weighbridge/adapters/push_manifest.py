@@ -48,6 +48,8 @@ class Parcel:
 
     manner: Manner
     files: tuple[SourceFile, ...]
+    present: int = 0
+    """Bytes that lie in flight already and can be continued."""
 
     @property
     def size(self) -> int:
@@ -98,7 +100,7 @@ def plan(
         elif size is None:
             alone.append(Parcel(Manner.WHOLE, (file,)))
         elif 0 < size < file.size and file.path not in damaged:
-            alone.append(Parcel(Manner.APPEND, (file,)))
+            alone.append(Parcel(Manner.APPEND, (file,), present=size))
         else:
             alone.append(Parcel(Manner.DELTA, (file,)))
     return PushPlan(rows=tuple(rows), parcels=(*_packed(small), *alone), staged_bytes=there)

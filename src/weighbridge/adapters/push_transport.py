@@ -14,7 +14,7 @@ from typing import Protocol
 from weighbridge.adapters.push_daemon import MODULE, PORT, ROOT
 from weighbridge.adapters.push_process import find, scrubbed, start, stop
 from weighbridge.adapters.push_rsync import Target
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import StepFailedError
 
 OPEN_SECONDS = 20
 """Until kubectl says that it forwards."""
@@ -26,6 +26,10 @@ _GONE = re.compile(r"NotFound|not found|pod is not running|current status=|conta
 
 class WayRefusedError(Exception):
     """The cluster does not allow this way; another may be open."""
+
+
+class PodGoneError(StepFailedError):
+    """The pod ended or was removed: no further try over any way can help, another run can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Way(Protocol):
         ...
 
     def judge(self, said: str) -> None:
-        """Raises ``WayRefusedError`` or ``PreconditionError`` if what a failed rsync said is about the way itself."""
+        """Raises ``WayRefusedError`` or ``PodGoneError`` if what a failed rsync said is about the way itself."""
         ...
 
     def reset(self) -> None: ...
@@ -74,15 +78,20 @@ class Way(Protocol):
 
 def classify(said: str, pod: RsyncPod, permission: str) -> None:
     """Raises for words of kubectl that no retry will change."""
-    last = " / ".join(line.strip() for line in said.splitlines() if line.strip())[-300:]
+    lines = [line.strip() for line in said.splitlines()]
+
+    def about(pattern: re.Pattern[str]) -> str:
+        return next((line for line in lines if pattern.search(line)), "")[:300]
+
     if _GONE.search(said):
-        raise PreconditionError(
-            f"rsync pod {pod.namespace}/{pod.name} is not there or does not run: {last}",
-            remedy="Look at its events and log; the same command again starts a new one.",
+        raise PodGoneError(
+            f"rsync pod {pod.namespace}/{pod.name} has gone or does not run: {about(_GONE)}",
+            remedy="Run the same command again: it starts a new pod and goes on where this one stopped. Its events say why it ended.",
             code="pod-gone",
+            transient=True,
         )
     if _FORBIDDEN.search(said):
-        raise WayRefusedError(f"the cluster does not allow `create` on {permission} in {pod.namespace}: {last}")
+        raise WayRefusedError(f"the cluster does not allow `create` on {permission} in {pod.namespace}: {about(_FORBIDDEN)}")
 
 
 class PortForward:

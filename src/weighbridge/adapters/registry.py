@@ -32,7 +32,8 @@ Observer = Callable[[Event], None]
 class KubeApi(Protocol):
     """What is used of ``adapters.kube.Kube``."""
 
-    where: str
+    @property
+    def where(self) -> str: ...
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None: ...
 
@@ -103,7 +104,9 @@ class WatsonxRegistry:
                 code="cr-absent",
             )
         if not live.has_spec:
-            raise PreconditionError(f"{live.where} has no spec, which its owner has to set", code="cr-without-spec")
+            raise PreconditionError(
+                f"{live.where} has no spec, which its owner has to set", code="cr-without-spec"
+            )
         return live
 
     def intents(self) -> Intents:
@@ -165,7 +168,11 @@ class WatsonxRegistry:
     def confirm(self, mark: Mark) -> None:
         """Remember that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
         intents = self.intents()
-        if intents.mark is not None and not intents.mark.confirmed and intents.mark.written_at == mark.written_at:
+        if (
+            intents.mark is not None
+            and not intents.mark.confirmed
+            and intents.mark.written_at == mark.written_at
+        ):
             self.record(intents, replace(intents, mark=replace(mark, confirmed=True)))
 
     def await_reconciled(self, observer: Observer) -> str:
@@ -264,7 +271,11 @@ class _Attempt:
                 code="cr-not-writable",
             )
         if live.gitops:
-            self.observer(Warned(f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo this change"))
+            self.observer(
+                Warned(
+                    f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo this change"
+                )
+            )
         standing_entries = [entry for copies in entries_by_id(live.models).values() for _, entry in copies]
         mark = Mark(live.uid, None, Baseline.of(live, exact=False), self._entries(merge))
         intended = intend(intents, standing_entries, self.new, mark)
@@ -348,7 +359,10 @@ class _Attempt:
         if mark is None or mark.written_at is None:
             writer = live.spec_written(MANAGER) or live.spec_written()
             at = writer.time.isoformat() if writer is not None and writer.time else None
-            gone = tuple((model_id, None) for model_id in intents.models.keys() - {entry.model_id for entry in self.new})
+            gone = tuple(
+                (model_id, None)
+                for model_id in intents.models.keys() - {entry.model_id for entry in self.new}
+            )
             standing_entries = tuple((entry.model_id, entry.digest) for entry in self.new)
             mark = replace(mark or Mark.unrecorded(live), written_at=at, entries=(*standing_entries, *gone))
         self.registry.record(intents, settled(self.new, mark))
@@ -356,7 +370,10 @@ class _Attempt:
 
     def _entries(self, merge: Merge) -> tuple[tuple[str, str | None], ...]:
         gone = [change.model_id for change in merge.changes if change.after is None]
-        return (*((entry.model_id, entry.digest) for entry in self.new), *((model_id, None) for model_id in gone))
+        return (
+            *((entry.model_id, entry.digest) for entry in self.new),
+            *((model_id, None) for model_id in gone),
+        )
 
 
 def _passing(error: PreconditionError | StepFailedError) -> bool:

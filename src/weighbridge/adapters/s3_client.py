@@ -169,9 +169,14 @@ def is_transient(error: BaseException) -> bool:
     )
 
 
+_ALIASES = {"XAdminUserNotFound": "InvalidAccessKeyId"}
+"""Codes of other servers (this one is versitygw's) that mean one of Amazon's."""
+
+
 def _code(error: Exception) -> str:
     response: dict[str, Any] = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))
+    code = str(response.get("Error", {}).get("Code", ""))
+    return _ALIASES.get(code, code)
 
 
 def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
@@ -213,10 +218,6 @@ def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeErro
     )
 
 
-_STRANGER = (
-    "{endpoint} does not know the {user}",
-    "Correct `credentials.access_key`; keys of another server or of a deleted user look like this.",
-)
 _ACCESS = (
     "the {user} may not {doing} s3://{bucket}/{prefix}",
     "Allow s3:ListBucket on the bucket and s3:GetObject on its objects for this user.",
@@ -228,8 +229,10 @@ _GONE = ("an object of {where} has gone", "Somebody changes the source; plan aga
 _CHANGED = ("an object of {where} was replaced since it was listed", "Plan again: the new content is a new set.")
 
 _REFUSALS = {
-    "InvalidAccessKeyId": _STRANGER,
-    "XAdminUserNotFound": _STRANGER,  # versitygw
+    "InvalidAccessKeyId": (
+        "{endpoint} does not know the {user}",
+        "Correct `credentials.access_key`; keys of another server or of a deleted user look like this.",
+    ),
     "SignatureDoesNotMatch": (
         "the secret key does not belong to the {user} (the signature does not match)",
         "Correct `credentials.secret_key`: a stray space or newline, or the keys of two users mixed.",

@@ -60,7 +60,8 @@ def parse_yaml(text: str) -> Node:
     try:
         raw = _Builder().build(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        unclosed = "end of stream" in (error.problem or "") and error.context_mark is not None
+        mark = error.context_mark if unclosed else error.problem_mark or error.context_mark
         spot = _spot(mark)
         what, remedy = explain_syntax(error.problem or "", error.context or "", text, spot.line)
     except yaml.YAMLError:

@@ -64,7 +64,9 @@ class Status:
     @property
     def completion(self) -> str | None:
         """Identity of the last run that ended."""
-        return max((condition.completion for condition in self.conditions if condition.completion), default=None)
+        return max(
+            (condition.completion for condition in self.conditions if condition.completion), default=None
+        )
 
     @property
     def failure(self) -> str | None:
@@ -74,7 +76,10 @@ class Status:
         if not failed and self.state != "Failed":
             return None
         said = [condition.message] if condition is not None and failed and condition.message else []
-        return " / ".join(dict.fromkeys([*said, *([self.message] if self.message else [])])) or "without a message"
+        return (
+            " / ".join(dict.fromkeys([*said, *([self.message] if self.message else [])]))
+            or "without a message"
+        )
 
     @property
     def ready(self) -> bool:
@@ -165,7 +170,9 @@ class LiveCustomResource:
     def obstacle(self) -> str | None:
         """Why nothing should be written now, whoever asks (IBM Software Hub, maintenance and upgrade); None if it may."""
         if self.ignore_for_maintenance:
-            return "spec.ignoreForMaintenance is true: its operator ignores every change until maintenance ends"
+            return (
+                "spec.ignoreForMaintenance is true: its operator ignores every change until maintenance ends"
+            )
         if self.shutdown not in {None, "", "false"}:
             return f'spec.shutdown is "{self.shutdown}": the service is shut down'
         reconciled = self.status.reconciled_version
@@ -187,7 +194,11 @@ def parse_custom_resource(raw: Mapping[str, Any]) -> LiveCustomResource:
     metadata = _object(raw.get("metadata"))
     spec = _object(raw.get("spec"))
     fields = metadata.get("managedFields")
-    writers = tuple(_writer(field) for field in fields if isinstance(field, dict)) if isinstance(fields, list) else ()
+    writers = (
+        tuple(_writer(field) for field in fields if isinstance(field, dict))
+        if isinstance(fields, list)
+        else ()
+    )
     return LiveCustomResource(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),

@@ -126,11 +126,10 @@ def explain_broken_block(text: str, parse: Callable[[str], Node]) -> tuple[Findi
     listed = _list_in(root)
     if listed is None:
         return tuple(findings)
-    if re.match(rf"{_LIST_KEY}", lines[start]) and not any(
-        re.match(r"spec\s*:", line) for line in lines[:start]
-    ):
+    findings.append(_translated(listed))
+    if re.match(_LIST_KEY, lines[start]) and not any(re.match(r"spec\s*:", line) for line in lines[:start]):
         findings.append(_outside_spec(listed))
-    return (*findings, _translated(listed), *_entries(listed))
+    return (*findings, *_entries(listed))
 
 
 def _list_in(root: Node) -> Node | None:
@@ -200,7 +199,7 @@ def _over_indented(lines: list[str], start: int) -> Iterator[Finding]:
         others = [str(other) for other, _, _ in spots[1:10]]
         remedy = f"start it in column {due}"
         if others:
-            remedy += f"; the same in line {', '.join(others)}"
+            remedy += f"; the same in {'lines' if others[1:] else 'line'} {', '.join(others)}"
         yield Finding(what, remedy, "yaml-syntax", (), Spot(line, column))
 
 

@@ -153,7 +153,7 @@ def _values(node: Node, name: str, known: Known | None) -> Iterator[Finding]:
                 )
         yield from _numbers_only(node)
         return
-    for value in _scalars(node.get("default"), node.get("min"), node.get("max"), *_items(node, "options")):
+    for value in _scalars(node.get("default"), *_bounds(node), *_items(node, "options")):
         if isinstance(value.value, bool) or not isinstance(value.value, int):
             remedy = f"write {_whole(value)}"
             yield at_value(value, "parameter-value", f"{name} is a whole number, not {_kind(value)}", remedy)
@@ -166,8 +166,8 @@ def _numbers_only(node: Node) -> Iterator[Finding]:
     default = node.get("default")
     if default is None or not _is_scalar(default) or default.number is not None:
         return
-    for bound in (node.get("min"), node.get("max")):
-        if bound is not None and bound.number is not None:
+    for bound in _bounds(node):
+        if bound.number is not None:
             what = f"{bound.path[-1]} is for numbers; the default is {_kind(default)}"
             yield at_key(
                 bound,
@@ -345,6 +345,13 @@ def _room_for_tokens(parameters: Node) -> Iterator[Finding]:
 def _items(node: Node, key: str) -> tuple[Node, ...]:
     found = node.get(key)
     return found.items if found is not None else ()
+
+
+def _bounds(node: Node) -> list[Node]:
+    """Min and max, where they are numbers; where not, the rule on types has spoken."""
+    return [
+        bound for key in ("min", "max") if (bound := node.get(key)) is not None and bound.number is not None
+    ]
 
 
 def _scalars(*nodes: Node | None) -> list[Node]:

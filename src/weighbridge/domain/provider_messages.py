@@ -24,7 +24,7 @@ _CLASSES: Final = (
     VerificationError,
     InterruptedByUserError,
 )
-_HEAD: Final = re.compile(r"\[weighbridge (\d+) ([^\s\]]+)\] (.*)", re.DOTALL)
+_HEAD: Final = re.compile(r"\[weighbridge (\d+) ([^\s\]]+)\] ")
 _ARROW: Final = "\n  → "
 _ARROW_LINE: Final = re.compile(r"\n[ \t]*→ ")
 _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
@@ -38,13 +38,26 @@ def encode(error: WeighbridgeError) -> str:
 
 
 def decode(text: str) -> WeighbridgeError | None:
-    """The first failure of ours in whatever the engine made of it; None if there is none."""
-    found = _HEAD.search(text)
+    """The failure of ours in whatever the engine made of it; None if there is none.
+
+    The engine may show one failure several times, first its first line alone, then the whole: the last is taken that has
+    a remedy, or else the last.
+    """
+    starts = [found.start() for found in _HEAD.finditer(text)]
+    ends = [*starts[1:], len(text)]
+    shown = [_decode(text[start:end]) for start, end in zip(starts, ends, strict=False)]
+    whole = [error for error in shown if error.remedy is not None]
+    return next(reversed(whole or shown), None)
+
+
+def _decode(text: str) -> WeighbridgeError:
+    found = _HEAD.match(text)
     if found is None:
-        return None
-    exit_code, code = int(found.group(1)), found.group(2)
-    ours = _BLANK_LINE.split(found.group(3).strip(), maxsplit=1)[0]
+        raise AssertionError(text)
+    ours = _BLANK_LINE.split(text[found.end() :].strip(), maxsplit=1)[0]
     what, *remedies = _ARROW_LINE.split(ours, maxsplit=1)
     remedy = remedies[0].split("\n")[0].strip() if remedies else None
-    kind = next((kind for kind in _CLASSES if kind.exit_code == exit_code), DefectError)
-    return kind("\n".join(line.rstrip() for line in what.strip().split("\n")), remedy=remedy, code=code)
+    kind = next((kind for kind in _CLASSES if kind.exit_code == int(found.group(1))), DefectError)
+    return kind(
+        "\n".join(line.rstrip() for line in what.strip().split("\n")), remedy=remedy, code=found.group(2)
+    )

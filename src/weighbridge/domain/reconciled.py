@@ -155,7 +155,9 @@ def fresh(mark: Mark, live: LiveCustomResource) -> bool:
     written_at = parse_time(mark.written_at)
     if status_at is None or written_at is None:
         return False
-    return status_at > written_at or (status_at == written_at and live.status.completion != baseline.completion)
+    return status_at > written_at or (
+        status_at == written_at and live.status.completion != baseline.completion
+    )
 
 
 def _iso(time: datetime | None) -> str | None:
@@ -180,7 +182,9 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
     return None
 
 
-def observe(watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace: Pace) -> tuple[Watch, Verdict]:
+def observe(
+    watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace: Pace
+) -> tuple[Watch, Verdict]:
     """One more look, at monotonic time ``now`` (seconds)."""
     status = live.status
     if (known := _at_a_glance(mark, live)) is not None:
@@ -194,7 +198,9 @@ def observe(watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace
     alone = mark.baseline.running and not watch.began and len(watch.ends) < 2  # noqa: PLR2004
     if now - watch.since < (pace.lone_end if alone else pace.settle):
         if alone:
-            return watch, Waiting("the run that was under way at the write has ended; the next one is awaited")
+            return watch, Waiting(
+                "the run that was under way at the write has ended; the next one is awaited"
+            )
         return watch, Waiting(f"{status.describe()}, watched for a moment")
     return watch, judge(live)
 
@@ -202,7 +208,9 @@ def observe(watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace
 def _at_a_glance(mark: Mark, live: LiveCustomResource) -> Verdict | None:
     """What needs no comparison with earlier looks; None if it does."""
     if live.uid != mark.cr_uid:
-        return Refuted("cr-replaced", f"{live.where} was deleted and made anew since the write", "apply again")
+        return Refuted(
+            "cr-replaced", f"{live.where} was deleted and made anew since the write", "apply again"
+        )
     if (undone := overwritten(mark, live)) is not None:
         return undone
     if mark.confirmed and live.status.failure is None:
@@ -299,7 +307,9 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
                         code="reconcile-deadline",
                         transient=True,
                     )
-        clock.sleep(min(pace.quick if elapsed < pace.quick_for else pace.slow, max(deadline_seconds - elapsed, 0.05)))
+        clock.sleep(
+            min(pace.quick if elapsed < pace.quick_for else pace.slow, max(deadline_seconds - elapsed, 0.05))
+        )
 
 
 def _passing(error: WeighbridgeError) -> bool:

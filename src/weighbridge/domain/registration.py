@@ -263,7 +263,9 @@ def _unique(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     return wanted
 
 
-def _refusal(model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None) -> Refusal | None:
+def _refusal(
+    model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
+) -> Refusal | None:
     """Why the live ``copies`` of one model must not be touched; None if they may."""
     if all(copy in known or (known and copy == wanted) for copy in copies):
         return None
@@ -276,7 +278,9 @@ def _refusal(model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wan
     return Refusal(reason, model_id, tuple(dict.fromkeys(known)), tuple(dict.fromkeys(copies)), wanted)
 
 
-def three_way(old: Iterable[Entry], live: Json, new: Iterable[Entry], adopt: Collection[str] = ()) -> Merge | Refused:
+def three_way(
+    old: Iterable[Entry], live: Json, new: Iterable[Entry], adopt: Collection[str] = ()
+) -> Merge | Refused:
     """Merge our entries into the ``live`` list.
 
     ``old``: everything known to be ours, several versions of one model_id allowed (the state's, the recorded intent's,
@@ -341,7 +345,9 @@ class _Draft:
             self.changes.append(Change(model_id, ChangeKind.UPDATE, first, target, adopted))
 
     def merge(self, elements: list[Json], wanted: tuple[Entry, ...], *, list_present: bool) -> Merge:
-        appended = [change.after for change in self.changes if change.before is None and change.after is not None]
+        appended = [
+            change.after for change in self.changes if change.before is None and change.after is not None
+        ]
         kept: list[Json] = [
             self.replaced[index].value() if index in self.replaced else element
             for index, element in enumerate(elements)
@@ -369,6 +375,8 @@ def _operations(
         {"op": "replace", "path": f"{LIST_PATH}/{index}", "value": entry.value()}
         for index, entry in sorted(replaced.items())
     ]
-    operations += [{"op": "remove", "path": f"{LIST_PATH}/{index}"} for index in sorted(removed, reverse=True)]
+    operations += [
+        {"op": "remove", "path": f"{LIST_PATH}/{index}"} for index in sorted(removed, reverse=True)
+    ]
     operations += [{"op": "add", "path": f"{LIST_PATH}/-", "value": entry.value()} for entry in appended]
     return operations

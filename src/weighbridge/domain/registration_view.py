@@ -25,7 +25,9 @@ def planned_entries(merge: Merge, written: Collection[str] = ()) -> tuple[Planne
         fate: EntryFate = "update" if change.kind is ChangeKind.UPDATE else "remove"
         differing = tuple(differences(change.before.value(), change.after.value())) if change.after else ()
         rows.append(PlannedEntry(name, fate, differing))
-    rows += [PlannedEntry(model_id, "add") for model_id, change in changes.items() if change.kind is ChangeKind.ADD]
+    rows += [
+        PlannedEntry(model_id, "add") for model_id, change in changes.items() if change.kind is ChangeKind.ADD
+    ]
     return tuple(rows)
 
 

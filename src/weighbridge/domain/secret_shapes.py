@@ -40,7 +40,7 @@ _SECRET_KEY_SHAPE = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0
 _LONG_RUN = re.compile(r"[A-Za-z0-9/+=_-]{20,}")
 _NAMES = r"access_?key(?:_id)?|secret_?(?:access_?)?key|session_?token|pass(?:phrase|word|wd)|api_?key|token|secret"
 _KEYED_VALUE = re.compile(
-    rf"(?i)(?P<key>[\"']?[\w-]{{0,40}}(?:{_NAMES})[\"']?\s*[:=]\s*)(?P<value>[^\s{{].*)"
+    rf"(?i)(?P<key>[\"']?[\w-]{{0,40}}(?:{_NAMES})[\"']?(?:\s*[:=]\s*|\s+))(?P<value>[^\s{{].*)"
 )
 _REFERENCE = re.compile(r"""["']?(?:env|file|secret)["']?\s*:\s*(?P<value>[^,}\s][^,}]*)""")
 _NAME = re.compile(r"""["']?[A-Za-z_./~-][\w./~-]{0,99}["']?\s*""")

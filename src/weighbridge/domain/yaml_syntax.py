@@ -58,7 +58,7 @@ _PROBLEMS: tuple[tuple[str, str, str], ...] = (
         "a bracket is not closed, or a comma is missing",
         "close it; a text with , : { } [ ] in it needs quotes",
     ),
-    (r"found unexpected end of stream", "a quote or bracket is never closed", "close it"),
+    (r"found unexpected end of stream", "the quote or bracket that opens here is never closed", "close it"),
     (
         r"found unexpected document separator",
         "a quote or bracket is never closed",

@@ -30,8 +30,6 @@ VERBS: tuple[Verb, ...] = ("fetch", "publish", "verify")
 ORDER_ANNOTATION = "weighbridge.dev/order"
 """Digest of what a Job was told to do: a later run follows a Job that is still at the same work."""
 
-SCHEDULE_SECONDS = 600
-"""From a pod's creation to its start: volumes are provisioned and images pulled within it."""
 SPOOL_BYTES = 2048 * MIB
 RETRIES = 3
 KEEP_SECONDS = 3600
@@ -52,8 +50,8 @@ class WeightsBundle:
 
     model_id: str
     slug: str
-    objects: Mapping[str, Object]
-    """File name → object."""
+    files: Mapping[str, tuple[Object, ...]]
+    """File name → its documents, in the order in which they are to be applied."""
     variables: Object
     """Content of ``vars.yml``, less ``weights_dir``."""
 
@@ -109,8 +107,8 @@ def render_verification(
 def write_weights(folder: Path, bundle: WeightsBundle) -> Path:
     """Write ``bundle`` into ``folder``, made where absent; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, value in bundle.objects.items():
-        (folder / name).write_text(to_yaml(value), encoding="utf-8")
+    for name, documents in bundle.files.items():
+        (folder / name).write_text("".join(to_yaml(document) for document in documents), encoding="utf-8")
     variables: Object = {"weights_dir": str(folder.resolve()), **bundle.variables}
     comment = "Variables of playbooks/sync_weights.yml and playbooks/verify_weights.yml. References only, no secret."
     (folder / "vars.yml").write_text(to_yaml(variables, comment=comment), encoding="utf-8")
@@ -208,25 +206,26 @@ class _Bundling:
 
     def bundle(self, order: Mapping[str, Json], verbs: tuple[Verb, ...]) -> WeightsBundle:
         archive = base64.b64encode(self.around.mover or mover_archive()).decode()
-        objects: dict[str, Object] = {}
+        files: dict[str, tuple[Object, ...]] = {}
         for verb in verbs:
             told = self._order(order, verb)
-            objects[f"order-{verb}.yaml"] = self._order_map(told, verb, archive)
-            objects[f"{verb}-job.yaml"] = self._job(told, verb)
+            order_map = self._order_map(told, verb, archive)
+            files[f"{verb}.yaml"] = (order_map, self._job(told, verb))
             if verb == "publish":
-                objects["rsync-pod.yaml"] = self._rsync_pod(told)
-        objects["receipts.yaml"] = render(
+                files["push.yaml"] = (order_map, self._rsync_pod(told))
+        receipts = render(
             ReceiptsContext(
                 name=naming.receipts_name(self.environment.name),
                 namespace=self.environment.cluster.namespace,
                 labels=naming.object_labels(self.environment.name),
             )
         )
+        files["receipts.yaml"] = (receipts,)
         return WeightsBundle(
             model_id=self.model.id,
             slug=naming.slug(self.model.id),
-            objects=objects,
-            variables=self._variables(order, verbs),
+            files=files,
+            variables=self._variables(order, verbs, tuple(files)),
         )
 
     def _name(self, kind: str) -> str:
@@ -306,14 +305,16 @@ class _Bundling:
                 pod=pod_settings(self.environment),
                 claim=claim_of(self.environment, self.model),
                 order=self._name("publish"),
-                deadline_seconds=self._deadline + SCHEDULE_SECONDS,
+                deadline_seconds=self._deadline + self.environment.pods.start_seconds,
             )
         )
 
-    def _variables(self, order: Mapping[str, Json], verbs: tuple[Verb, ...]) -> Object:
+    def _variables(
+        self, order: Mapping[str, Json], verbs: tuple[Verb, ...], names: tuple[str, ...]
+    ) -> Object:
         cluster = self.environment.cluster
         credentials = self.model.source.s3.credentials
-        proxy = self.environment.proxy
+        proxy, trust = self.environment.proxy, self.environment.trust
         files, total_bytes = self.extent
         return {
             "weights_environment": self.environment.name,
@@ -336,7 +337,7 @@ class _Bundling:
             "weights_credentials": credentials.model_dump(mode="json", exclude_none=True),
             "weights_credentials_folder": str(self.around.folder),
             "weights_credentials_secret": self._name("credentials"),
-            "weights_ca_bundle": None if self.environment.trust is None else self.environment.trust.ca_bundle,
+            "weights_ca_bundle": None if trust is None else str(self.around.folder / trust.ca_bundle),
             "weights_proxy": None if proxy is None else proxy.model_dump(mode="json", exclude_none=True),
             "weights_receipts": naming.receipts_name(self.environment.name),
             "weights_receipt_key": naming.receipt_key(self.model.id),
@@ -344,12 +345,7 @@ class _Bundling:
                 verb: {"name": self._name(verb), "order": digest(self._order(order, verb))} for verb in verbs
             },
             "weights_rsync_pod": self._name("rsync"),
-            "weights_manifests": {
-                "orders": {verb: f"order-{verb}.yaml" for verb in verbs},
-                "jobs": {verb: f"{verb}-job.yaml" for verb in verbs},
-                "rsync_pod": "rsync-pod.yaml",
-                "receipts": "receipts.yaml",
-            },
+            "weights_manifests": {name.removesuffix(".yaml"): name for name in names},
             "weights_deadline_seconds": self._deadline,
             "weights_schedule_seconds": self.environment.pods.start_seconds,
             "weights_spool_bytes": SPOOL_BYTES,

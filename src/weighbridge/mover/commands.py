@@ -40,6 +40,8 @@ def publish_pushed(run: Run) -> None:
 def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
     """Make the published set right: find what is wrong with it, get that (fetched, or as ``pushed``), publish."""
     order, volume, layout = run.order, run.volume, run.layout
+    if not order.files:
+        raise RefusedError("order-refused", "order: files is empty, which only verify understands")
     with SetLock(volume, layout.lock) as lock:
         if not lock.acquire(run.control, order.limits.lock_wait_seconds):
             run.reporter.note(
@@ -124,6 +126,7 @@ def verify(run: Run) -> None:
             run.reporter.note("the volume is not writable: verifying without a lock")
         receipt = _receipt(volume, layout, order)
         run.result.set_digest, run.result.published_at = receipt.set_digest, receipt.published_at
+        run.result.files, run.result.total_bytes = len(receipt.rows), receipt.total_bytes
         if not volume.is_directory(layout.published):
             raise VerificationError(
                 "not-published",

@@ -16,14 +16,14 @@ from .chunks import Extent
 from .crew import Crew
 from .errors import VerificationError
 from .patience import Persistence
-from .readback import read_back
+from .readback import ReadBack, read_back
 from .run import Run
 from .s3 import S3Source, TryAgain
 from .staging import StagedFile, Staging
 from .transport import Lane
 from .volume import volume_full
 
-_BUFFER = 1 << 18
+_BUFFER = 1 << 19
 _VERIFIERS = 2
 _ATTEMPTS = 3
 """So often a complete file may turn out wrong before the run gives up on it."""
@@ -61,7 +61,7 @@ class Fetch:
         self._checks: dict[str, Callable[[], Check] | None] = {}
         self._digests: dict[str, str] = {}
         self._present = 0
-        self._read = 0
+        self._read: dict[str, int] = {}
 
     def run(self, expected: Mapping[str, str]) -> dict[str, str]:
         """Fetch and verify every file; returns path to SHA-256. ``expected`` holds digests that are known beforehand.
@@ -96,7 +96,7 @@ class Fetch:
         if self._present < self._total:
             self._reporter.progress("fetch", self._present, self._total)
         else:
-            self._reporter.progress("verify", self._read, self._total)
+            self._reporter.progress("verify", sum(list(self._read.values())), self._total)
 
     def _cut_stalled(self) -> None:
         limit = 0.0 if self._control.stopping else self._limits.stall_seconds + _CUT_AFTER
@@ -197,10 +197,6 @@ class Fetch:
             self._present += count
             self._result.bytes_fetched += count
 
-    def _count_read(self, count: int) -> None:
-        with self._lock:
-            self._read += count
-
     def _verify_files(self, expected: Mapping[str, str]) -> None:
         while not self._done():
             self._control.check()
@@ -211,38 +207,37 @@ class Fetch:
             self._verify(staged, expected.get(staged.file.path))
 
     def _verify(self, staged: StagedFile, expected: str | None) -> None:
+        """Read the complete file back. Where the source attests a checksum, that one proves network and volume at once,
+        and the ranges' own CRC-32s are only needed to tell which of the two was wrong.
+        """
         file = staged.file
         make = self._checks[file.path]
         check = make() if make else None
-        back = read_back(
-            staged.descriptor,
-            self._control,
-            extents=sorted(staged.extents),
-            check=check,
-            count=self._count_read,
-        )
-        whole = [(0, file.size)]
+        back = self._read_back(staged, check)
+        if check is not None and not check.holds():
+            back = self._read_back(staged, None)
+            if not back.wrong:
+                problem = f"its bytes do not match the source's {check.name}"
+                return self._again(staged, [(0, file.size)], "source-checksum", problem)
         if back.wrong:
             spans = [(extent.offset, extent.length) for extent in back.wrong]
-            self._again(
-                staged,
-                spans,
-                "volume-corrupts",
-                "the volume does not return the bytes that were written to it",
-            )
-        elif check is not None and not check.holds():
-            self._again(staged, whole, "source-checksum", f"its bytes do not match the source's {check.name}")
-        elif expected is not None and back.sha256 != expected:
-            self._again(
-                staged,
-                whole,
-                "content-differs",
-                f"its SHA-256 is {back.sha256}, but {expected} is known of it",
-            )
-        else:
-            with self._lock:
-                self._digests[file.path] = back.sha256
-            self._reporter.file(file.path, back.size, back.sha256)
+            problem = "the volume does not return the bytes that were written to it"
+            return self._again(staged, spans, "volume-corrupts", problem)
+        if expected is not None and back.sha256 != expected:
+            problem = f"its SHA-256 is {back.sha256}, but {expected} is known of it"
+            return self._again(staged, [(0, file.size)], "content-differs", problem)
+        with self._lock:
+            self._digests[file.path] = back.sha256
+        return self._reporter.file(file.path, back.size, back.sha256)
+
+    def _read_back(self, staged: StagedFile, check: Check | None) -> ReadBack:
+        self._read.pop(staged.file.path, None)
+
+        def count(step: int) -> None:
+            self._read[staged.file.path] = self._read.get(staged.file.path, 0) + step
+
+        extents = [] if check else sorted(staged.extents)
+        return read_back(staged.descriptor, self._control, extents=extents, check=check, count=count)
 
     def _again(self, staged: StagedFile, spans: Sequence[tuple[int, int]], code: str, problem: str) -> None:
         """A complete file turned out wrong: fetch the wrong spans again, a bounded number of times."""
@@ -251,7 +246,6 @@ class Fetch:
         forgotten = sum(self._staging.forget(staged, offset, length) for offset, length in spans)
         with self._lock:
             self._present -= forgotten
-            self._read -= staged.file.size
         if staged.attempts >= _ATTEMPTS or not forgotten:
             raise VerificationError(
                 code, f"{path}: {problem}, {staged.attempts} times", remedy=_REMEDIES[code], files=[path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import threading
 import time
@@ -112,7 +113,7 @@ def termination_message(result: Result, error: MoverError | None, *, seconds: fl
         "bytes_resumed": result.bytes_resumed,
         "files_repaired": sorted(result.files_repaired)[:NAMED_FILES],
         "seconds": round(seconds, 3),
-        "max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "max_rss_bytes": peak_memory(),
         "published_at": result.published_at,
         "error": None,
     }
@@ -127,6 +128,15 @@ def termination_message(result: Result, error: MoverError | None, *, seconds: fl
     while len(encode(message)) > TERMINATION_BYTES:
         _shorten(message)
     return message
+
+
+def peak_memory() -> int:
+    """Most bytes of memory this process has had resident. ``ru_maxrss`` would count those of whoever started it."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    except OSError:
+        found = None
+    return int(found.group(1)) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _shorten(message: dict[str, Any]) -> None:

@@ -24,6 +24,8 @@ from .transport import NETWORK_ERRORS, Lane, Stalled
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
+_UNKNOWN_KEY = {"InvalidAccessKeyId", "XAdminUserNotFound"}
+"""The second is versitygw's, which answers 404 with it."""
 _CHANGED = "the source is being written to: wait until it is complete, then plan and apply again (the set gets a new fingerprint)"
 _ERROR_BYTES = 1 << 16
 
@@ -284,6 +286,8 @@ class S3Source:
                 if response.status == http.client.PRECONDITION_FAILED
                 else "it has become shorter",
             )
+        if code in _UNKNOWN_KEY:
+            raise self._denied(response, code, text, file)
         if response.status == http.client.NOT_FOUND:
             thing = (
                 f"bucket {self._location.bucket}"

@@ -161,7 +161,8 @@ class Volume:
 
     def remove_tree(self, path: str) -> None:
         """Remove ``path`` and everything below it; nothing there is fine."""
-        while True:
+        found = self.lstat(path)
+        while found is not None and stat.S_ISDIR(found.st_mode):
             entries = self.tree(path)
             for entry in entries:
                 self.remove(f"{path}/{entry.path}")

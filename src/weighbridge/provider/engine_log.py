@@ -30,7 +30,8 @@ class EngineLog:
             return
         with contextlib.suppress(grpc.RpcError):
             self.engine.Log(
-                engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn), timeout=_PATIENCE_SECONDS
+                engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn),
+                timeout=_PATIENCE_SECONDS,
             )
 
 

@@ -41,7 +41,9 @@ def code_of(error: WeighbridgeError) -> grpc.StatusCode:
             return grpc.StatusCode.ABORTED
 
 
-def abort(context: grpc.ServicerContext, error: WeighbridgeError, details: "Message | None" = None) -> NoReturn:
+def abort(
+    context: grpc.ServicerContext, error: WeighbridgeError, details: "Message | None" = None
+) -> NoReturn:
     """End the call with ``error``, ``details`` packed beside it as the engine expects them."""
     code, text = code_of(error), encode(error)
     if details is not None:

@@ -65,7 +65,9 @@ class Inputs:
         adopt = values.get("adopt")
         context = values.get("context")
         return cls(
-            connection=Connection(context if isinstance(context, str) else None, values.get("inCluster") is True),
+            connection=Connection(
+                context if isinstance(context, str) else None, values.get("inCluster") is True
+            ),
             namespace=str(values.get("namespace", "")),
             custom_resource=str(values.get("customResource", "")),
             environment=str(values.get("environment", "")),
@@ -104,9 +106,10 @@ def parse_id(text: str) -> tuple[str, str, str]:
 
 
 def entries_of(value: Json) -> tuple[Entry, ...]:
-    """Entries of a list or of a mapping by model_id, in their order."""
-    items = list(value.values()) if isinstance(value, dict) else value
-    return tuple(copies[0][1] for copies in entries_by_id(items).values())
+    """Entries of a list, or of a mapping by model_id, sorted by it: the wire keeps no order of keys."""
+    items: Json = list(value.values()) if isinstance(value, dict) else value
+    found = [copies[0][1] for copies in entries_by_id(items).values()]
+    return tuple(sorted(found, key=lambda entry: entry.model_id))
 
 
 def keyed(entries: Iterable[Entry]) -> Json:
@@ -122,7 +125,8 @@ def path_of(model_id: str) -> str:
 def check(given: Properties) -> tuple[Problem, ...]:
     """Every problem of the inputs themselves, without looking at any cluster. Unknown values are not judged yet."""
     problems = [
-        Problem(key, f"is no input; there are: {', '.join(sorted(INPUT_KEYS))}") for key in given.values.keys() - INPUT_KEYS
+        Problem(key, f"is no input; there are: {', '.join(sorted(INPUT_KEYS))}")
+        for key in given.values.keys() - INPUT_KEYS
     ]
     for key in _TEXTS:
         if key in given.unknown:
@@ -131,7 +135,9 @@ def check(given: Properties) -> tuple[Problem, ...]:
         if not isinstance(value, str) or not value:
             problems.append(Problem(key, f"is required: {_DESCRIBED[key]}"))
         elif key != "clusterUid" and not _NAME.fullmatch(value):
-            problems.append(Problem(key, f"{value!r} is no Kubernetes name (lower-case letters, digits, '-' and '.')"))
+            problems.append(
+                Problem(key, f"{value!r} is no Kubernetes name (lower-case letters, digits, '-' and '.')")
+            )
     context = given.values.get("context")
     if context is not None and not isinstance(context, str):
         problems.append(Problem("context", f"is a text: {_DESCRIBED['context']}"))
@@ -161,7 +167,9 @@ def _check_entries(value: Json, *, known: bool) -> list[Problem]:
         if entry.model_id in seen:
             problems.append(Problem(f"{path}.model_id", f"{entry.model_id!r} stands there twice"))
         seen.add(entry.model_id)
-        problems += [Problem(f"{path}.location{tail}", reason) for tail, reason in _check_location(entry.value())]
+        problems += [
+            Problem(f"{path}.location{tail}", reason) for tail, reason in _check_location(entry.value())
+        ]
     return problems
 
 

@@ -84,16 +84,16 @@ def _plain_object(message: struct_pb2.Struct, marks: set[str]) -> Json:
     return {key: _plain(item, marks) for key, item in fields.items()}
 
 
-def marshal(values: Mapping[str, Json], *, secret: Iterable[str] = (), unknown: Iterable[str] = ()) -> struct_pb2.Struct:
+def marshal(
+    values: Mapping[str, Json], *, secret: Iterable[str] = (), unknown: Iterable[str] = ()
+) -> struct_pb2.Struct:
     """``values`` for the engine; what is under a ``secret`` key is marked, ``unknown`` keys are marked instead."""
     message = struct_pb2.Struct()
     secret_keys = set(secret)
     for key, value in values.items():
         if value is None:
             continue
-        wrapped: Json = (
-            {SIGNATURE_KEY: SECRET_SIGNATURE, "value": value} if key in secret_keys else value
-        )
+        wrapped: Json = {SIGNATURE_KEY: SECRET_SIGNATURE, "value": value} if key in secret_keys else value
         message.fields[key].CopyFrom(_value(wrapped))
     for key in unknown:
         message.fields[key].string_value = UNKNOWN_TEXT
@@ -109,7 +109,9 @@ def _value(value: Json) -> struct_pb2.Value:
         case str():
             message = struct_pb2.Value(string_value=value)
         case list():
-            message = struct_pb2.Value(list_value=struct_pb2.ListValue(values=[_value(item) for item in value]))
+            message = struct_pb2.Value(
+                list_value=struct_pb2.ListValue(values=[_value(item) for item in value])
+            )
         case dict():
             fields = {key: _value(item) for key, item in value.items()}
             message = struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))

@@ -46,7 +46,11 @@ class Registry(Protocol):
     ) -> tuple[LiveCustomResource, Merge | Refused]: ...
 
     def write(
-        self, old: Iterable[Entry], new: Iterable[Entry], adopt: frozenset[str], observer: Callable[[Event], None]
+        self,
+        old: Iterable[Entry],
+        new: Iterable[Entry],
+        adopt: frozenset[str],
+        observer: Callable[[Event], None],
     ) -> Written: ...
 
 
@@ -230,7 +234,9 @@ def _known(state: State | None, wanted: Inputs) -> tuple[Entry, ...]:
     return (*state.written, *(entry for entry in state.inputs.entries if entry.model_id in staying))
 
 
-def _entry_differences(have: Iterable[Entry], want: Iterable[Entry]) -> Iterable[tuple[str, PropertyDifference]]:
+def _entry_differences(
+    have: Iterable[Entry], want: Iterable[Entry]
+) -> Iterable[tuple[str, PropertyDifference]]:
     old, new = {entry.model_id: entry for entry in have}, {entry.model_id: entry for entry in want}
     for model_id in dict.fromkeys((*new, *old)):
         path = path_of(model_id)
@@ -261,5 +267,3 @@ def _value_differences(path: str, have: Json, want: Json) -> Iterable[tuple[str,
             yield f"{path}[{index}]", PropertyDifference("add")
     elif canonical_json(have) != canonical_json(want):
         yield path, PropertyDifference("update")
-
-

@@ -12,7 +12,10 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     "adopt": {"type": "array", "items": {"type": "string"}},
 }
 _OUTPUTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "written": ("entries as we wrote them last, by model_id", {"type": "object", "additionalProperties": _ANY}),
+    "written": (
+        "entries as we wrote them last, by model_id",
+        {"type": "object", "additionalProperties": _ANY},
+    ),
     "digests": (
         "sha256 of each entry's canonical JSON, as written",
         {"type": "object", "additionalProperties": {"type": "string"}},
@@ -25,7 +28,8 @@ _OUTPUTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 def schema(version: str) -> str:
     """JSON of the schema."""
     inputs = {
-        key: {"description": text, **_TYPES.get(key, {"type": "string"})} for key, text in DESCRIPTIONS.items()
+        key: {"description": text, **_TYPES.get(key, {"type": "string"})}
+        for key, text in DESCRIPTIONS.items()
     }
     stored = {key: value for key, value in inputs.items() if key != "adopt"}
     outputs = {key: {"description": text, **kind} for key, (text, kind) in _OUTPUTS.items()}

@@ -54,7 +54,9 @@ class CancelledClock:
 
     def sleep(self, seconds: float) -> None:
         if self._cancelled.wait(seconds):
-            raise InterruptedByUserError("cancelled", remedy="run the same command again: it takes up where this ended")
+            raise InterruptedByUserError(
+                "cancelled", remedy="run the same command again: it takes up where this ended"
+            )
 
 
 Connect = Callable[[Connection, float], Cluster]
@@ -64,7 +66,9 @@ Connect = Callable[[Connection, float], Cluster]
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One provider process. ``Construct``, ``Call`` and ``Invoke`` have nothing to offer."""
 
-    def __init__(self, connect: Connect, cancelled: threading.Event, *, version: str, engine: str | None) -> None:
+    def __init__(
+        self, connect: Connect, cancelled: threading.Event, *, version: str, engine: str | None
+    ) -> None:
         self._connect = connect
         self._cancelled = cancelled
         self._version = version
@@ -123,7 +127,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         with self._guarded(context, request.urn, given) as resource:
             problems = check(given)
             if problems:
-                failures = [provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in problems]
+                failures = [
+                    provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in problems
+                ]
                 return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
             if not given.unknown & {"clusterUid", "context", "inCluster"}:
                 resource.refuse_other_cluster(Inputs.of(given.values))
@@ -134,7 +140,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         with self._guarded(context, request.urn, old, new) as resource:
             found = resource.diff(State.of(old.values), Inputs.of(new.values), unknown=new.unknown)
             ignored = tuple(request.ignoreChanges)
-            return _diff_response({path: row for path, row in found.items() if not path.startswith(ignored or ("\0",))})
+            return _diff_response(
+                {path: row for path, row in found.items() if not path.startswith(ignored or ("\0",))}
+            )
 
     def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:  # noqa: N802
         given = unmarshal(request.properties)
@@ -196,7 +204,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _preview(self, resource: Registrations, state: State | None, given: Properties) -> struct_pb2.Struct:
         if given.unknown:
-            known = {key: value for key, value in given.values.items() if key not in given.unknown and key != "adopt"}
+            known = {
+                key: value
+                for key, value in given.values.items()
+                if key not in given.unknown and key != "adopt"
+            }
             return marshal(known, secret=given.secret & known.keys(), unknown=given.unknown)
         after, writes = resource.preview(state, Inputs.of(given.values))
         return _stored(after, given, unknown=("writtenAt",) if writes or state is None else ())
@@ -231,7 +243,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         hide = any(key in one.secret for one in properties for key in _ENTRY_OUTPUTS)
         try:
             _require_type(urn)
-            yield Registrations(lambda connection: self._connect(connection, timeout), EngineLog(self._engine, urn))
+            yield Registrations(
+                lambda connection: self._connect(connection, timeout), EngineLog(self._engine, urn)
+            )
         except EntriesRefusedError as error:
             abort(context, error.without_values() if hide else error)
         except PartialFailureError as error:
@@ -248,25 +262,33 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except Exception as error:  # noqa: BLE001  the last seam before the wire: nothing may pass it untyped
             if not hide:
                 traceback.print_exc(file=sys.stderr)
-            what = f"weighbridge's provider broke down: {type(error).__name__}" + ("" if hide else f": {error}")
+            what = f"weighbridge's provider broke down: {type(error).__name__}" + (
+                "" if hide else f": {error}"
+            )
             abort(context, DefectError(what, remedy="report it with the lines above", code="provider-defect"))
 
 
 def _hidden(error: WeighbridgeError) -> WeighbridgeError:
     """The same failure in words that hold none of the values it is about."""
-    return type(error)(f"failed ({error.code}); the details are withheld because the entries are secret", code=error.code)
+    return type(error)(
+        f"failed ({error.code}); the details are withheld because the entries are secret", code=error.code
+    )
 
 
 def _require_type(urn: str) -> None:
     parts = urn.split("::")  # urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
     kind = parts[2].rpartition("$")[2] if len(parts) > 2 else urn  # noqa: PLR2004
     if kind != TYPE:
-        raise InputError(f"weighbridge has no resource type {kind}", remedy=f"there is one: {TYPE}", code="resource-type")
+        raise InputError(
+            f"weighbridge has no resource type {kind}", remedy=f"there is one: {TYPE}", code="resource-type"
+        )
 
 
 def _known_inputs(given: Properties) -> Inputs:
     if given.unknown:
-        raise DefectError(f"the engine asked to write values that are not known: {', '.join(sorted(given.unknown))}")
+        raise DefectError(
+            f"the engine asked to write values that are not known: {', '.join(sorted(given.unknown))}"
+        )
     return Inputs.of(given.values)
 
 

@@ -95,12 +95,16 @@ def test_a_child_reads_the_secrets_twice_from_memory_and_its_environment_does_no
     assert "planted" not in environment
 
 
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory files are Linux's")
 def test_the_memory_is_given_back() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     with secret_channel(SECRETS):
-        assert len(os.listdir("/proc/self/fd")) == before + 2
-    assert len(os.listdir("/proc/self/fd")) == before
+        assert open_files() == before + 2
+    assert open_files() == before
 
 
 def test_no_representation_shows_a_secret() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +132,18 @@ def test_a_second_push_downloads_and_sends_nothing(tmp_path: Path, daemon: Rsync
     result = push(tmp_path / "elsewhere", order(files), again, DirectWay(daemon.port))
     assert (again.asked, result.files_sent, result.bytes_moved) == ([], 0, 0)
     assert result.set_digest == expected_digest(files)
+
+
+def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(tmp_path: Path, daemon: RsyncDaemon) -> None:
+    files = content()
+    network = FaultyNetwork(daemon.port, rate=40 * MB)
+    with pytest.raises(StepFailedError):
+        push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), seconds=3)
+    network.close()
+    shutil.rmtree(daemon.volume / "staging")
+    result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    assert staged(daemon) == files
+    assert result.bytes_moved == sum(map(len, files.values()))
 
 
 def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(tmp_path: Path, daemon: RsyncDaemon) -> None:

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from weighbridge.domain.custom_resource import parse_custom_resource
 
-MINIMAL: dict[str, Any] = {"metadata": {"name": "cr", "namespace": "ns", "uid": "u", "resourceVersion": "1"}, "spec": {}}
+MINIMAL: dict[str, Any] = {
+    "metadata": {"name": "cr", "namespace": "ns", "uid": "u", "resourceVersion": "1"},
+    "spec": {},
+}
 
 
 def with_spec(**spec: Any) -> dict[str, Any]:
@@ -27,7 +30,9 @@ def test_what_forbids_a_change_is_named(spec: dict[str, Any], word: str) -> None
     assert word in str(parse_custom_resource(raw).obstacle())
 
 
-@pytest.mark.parametrize("spec", [{}, {"shutdown": "false"}, {"ignoreForMaintenance": False, "version": "11.0.0"}])
+@pytest.mark.parametrize(
+    "spec", [{}, {"shutdown": "false"}, {"ignoreForMaintenance": False, "version": "11.0.0"}]
+)
 def test_an_ordinary_resource_may_be_changed(spec: dict[str, Any]) -> None:
     raw = {**with_spec(**spec), "status": {"versions": {"reconciled": "11.0.0"}}}
     assert parse_custom_resource(raw).obstacle() is None
@@ -56,8 +61,17 @@ def test_writers_are_told_apart_by_what_they_own() -> None:
     fields = [
         {"manager": "a", "time": "2026-01-01T00:00:09Z", "fieldsV1": {"f:metadata": {}}},
         {"manager": "b", "time": "2026-01-01T00:00:02Z", "fieldsV1": {"f:spec": {"f:version": {}}}},
-        {"manager": "c", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {"f:custom_foundation_models": {}}}},
-        {"manager": "d", "time": "2026-01-01T00:00:08Z", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        {
+            "manager": "c",
+            "time": "2026-01-01T00:00:01Z",
+            "fieldsV1": {"f:spec": {"f:custom_foundation_models": {}}},
+        },
+        {
+            "manager": "d",
+            "time": "2026-01-01T00:00:08Z",
+            "subresource": "status",
+            "fieldsV1": {"f:status": {}},
+        },
     ]
     live = parse_custom_resource({**MINIMAL, "metadata": {**MINIMAL["metadata"], "managedFields": fields}})
     newest, ours, models = live.spec_written(), live.spec_written("c"), live.models_writer
@@ -71,7 +85,15 @@ json_values = st.recursive(
     max_leaves=8,
 )
 keys = st.sampled_from(
-    ["conditions", "watsonxaiifmStatus", "progress", "versions", "custom_foundation_models", "shutdown", "managedFields"]
+    [
+        "conditions",
+        "watsonxaiifmStatus",
+        "progress",
+        "versions",
+        "custom_foundation_models",
+        "shutdown",
+        "managedFields",
+    ]
 )
 
 

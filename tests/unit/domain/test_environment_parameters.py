@@ -9,7 +9,10 @@ from weighbridge.domain.parameter_rules import KNOWN_VERSIONS, Version, check_pa
 def said(text: str, version: Version | None = (5, 2)) -> list[tuple[str, str]]:
     """Return (``error``/``warning`` and path, message) of each finding."""
     return [
-        (f"{'warning' if finding.warning else 'error'} {'.'.join(str(part) for part in finding.path)}", finding.what)
+        (
+            f"{'warning' if finding.warning else 'error'} {'.'.join(str(part) for part in finding.path)}",
+            finding.what,
+        )
         for finding in check_parameters(parse_yaml(text), version)
     ]
 
@@ -29,7 +32,7 @@ def test_ibms_own_defaults_with_room_for_a_prompt_are_fine(version: Version | No
 @pytest.mark.parametrize(
     ("text", "where", "fragment"),
     [
-        ("{max_new_tokens: {default: 10, max: 5}}", "error max_new_tokens.default", "above max 5"),
+        ("{max_new_tokens: {default: 100, max: 50}}", "error max_new_tokens.default", "above max 50"),
         ("{foo_bar_baz: {default: 10, min: 20}}", "error foo_bar_baz.default", "below min 20"),
         ("{max_new_tokens: {default: 30, min: 40, max: 20}}", "error max_new_tokens.min", "above max 20"),
         ("{max_new_tokens: {default: 19}}", "error max_new_tokens.default", "lower bound of max_new_tokens, 20"),
@@ -74,7 +77,8 @@ def test_ibms_own_defaults_with_room_for_a_prompt_are_fine(version: Version | No
     ],
 )  # fmt: skip
 def test_a_broken_rule_is_named_where_it_is_broken(text: str, where: str, fragment: str) -> None:
-    found = said(text)
+    doubts = {"warning other_thing", "warning foo_bar_baz"} - {where}
+    found = [(place, what) for place, what in said(text) if place not in doubts]
     assert [place for place, _ in found] == [where]
     assert fragment in found[0][1]
 
@@ -90,12 +94,16 @@ def test_a_broken_rule_is_named_where_it_is_broken(text: str, where: str, fragme
         ("max_model_length", (5, 2), "max_sequence_length"),
     ],
 )
-def test_a_parameter_of_another_version_names_its_replacement(name: str, version: Version, replacement: str) -> None:
+def test_a_parameter_of_another_version_names_its_replacement(
+    name: str, version: Version, replacement: str
+) -> None:
     (finding,) = check_parameters(parse_yaml(f"{{{name}: {{default: 1024}}}}"), version)
     assert finding.warning
     assert replacement in finding.remedy
 
 
-@pytest.mark.parametrize(("name", "version"), [("max_num_seqs", (5, 3)), ("max_batch_size", (5, 0)), ("max_model_length", (5, 4))])
+@pytest.mark.parametrize(
+    ("name", "version"), [("max_num_seqs", (5, 3)), ("max_batch_size", (5, 0)), ("max_model_length", (5, 4))]
+)
 def test_a_parameter_of_its_own_version_is_taken_in_silence(name: str, version: Version) -> None:
     assert said(f"{{{name}: {{default: 64}}}}", version) == []

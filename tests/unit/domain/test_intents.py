@@ -2,7 +2,12 @@ from weighbridge.domain.intents import LAST_WRITE_KEY, Intent, Intents, intend, 
 from weighbridge.domain.reconciled import Baseline, Mark
 from weighbridge.domain.registration import Entry
 
-MARK = Mark("uid", "2026-01-01T00:00:00+00:00", Baseline("d", False, None, None, True), (("a/b", "x"), ("gone", None)))
+MARK = Mark(
+    "uid",
+    "2026-01-01T00:00:00+00:00",
+    Baseline(digest="d", running=False, completion=None, status_written_at=None, exact=True),
+    (("a/b", "x"), ("gone", None)),
+)
 
 
 def entry(model_id: str, tag: str) -> Entry:

@@ -1,5 +1,6 @@
-from hypothesis import given, strategies as st
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from weighbridge.domain.kubernetes_syntax import is_label
 from weighbridge.domain.naming import claim_name, job_name, object_labels, receipt_key, slug

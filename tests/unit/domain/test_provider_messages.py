@@ -1,13 +1,22 @@
 import pytest
 
 from weighbridge.domain.provider_messages import decode, encode
-from weighbridge.errors import DefectError, InputError, Place, PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import (
+    DefectError,
+    InputError,
+    Place,
+    PreconditionError,
+    StepFailedError,
+    WeighbridgeError,
+)
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        PreconditionError("x is registered\n  live    {}\n  wanted  {}", remedy="adopt it", code="entry-foreign"),
+        PreconditionError(
+            "x is registered\n  live    {}\n  wanted  {}", remedy="adopt it", code="entry-foreign"
+        ),
         StepFailedError("it failed", code="operator-failed"),
         InputError("bad id", remedy="write a better one", code="import-id"),
         DefectError("broke down"),
@@ -15,7 +24,8 @@ from weighbridge.errors import DefectError, InputError, Place, PreconditionError
 )
 def test_a_failure_comes_back_from_whatever_the_engine_makes_of_it(error: WeighbridgeError) -> None:
     shown = encode(error).replace("\n", "\n    ")
-    text = f"Diagnostics:\n  weighbridge:index:Registrations (x):\n    error: Preview failed: {shown}\n\nResources:\n  1 errored"
+    first_line = encode(error).split("\n")[0]
+    text = f"~ x update; error: Preview failed: {first_line}\n ~ x 1 error\nDiagnostics:\n  weighbridge:index:Registrations (x):\n    error: Preview failed: {shown}\n\nResources:\n  1 errored"
     back = decode(text)
     assert back is not None
     assert type(back) is type(error)

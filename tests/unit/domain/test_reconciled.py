@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from weighbridge.domain.reconciled import (
 from weighbridge.domain.registration import Entry
 from weighbridge.errors import PreconditionError, StepFailedError
 
-OURS = {"model_id": "ours", "location": {"pvc_name": "claim"}}
+OURS: dict[str, Any] = {"model_id": "ours", "location": {"pvc_name": "claim"}}
 PACE = Pace(settle=2, lone_end=60)
 
 
@@ -59,7 +60,9 @@ class Story:
         )
 
 
-def watched(story: Story, mark: Mark, steps: Iterable[Callable[[], None]], pace: Pace = PACE) -> list[Verdict]:
+def watched(
+    story: Story, mark: Mark, steps: Iterable[Callable[[], None]], pace: Pace = PACE
+) -> list[Verdict]:
     """Verdicts of one look after each step, a second apart."""
     watch, seen = Watch(), []
     for now, step in enumerate(steps):
@@ -252,7 +255,14 @@ def test_one_look_alone_never_confirms_a_write() -> None:
 def test_a_mark_survives_its_json() -> None:
     mark = Story().write()
     assert Mark.from_json(mark.as_json()) == mark
-    for broken in (None, [], {}, {**mark.as_json(), "baseline": {}}, {**mark.as_json(), "entries": 3}):
+    malformed: tuple[Any, ...] = (
+        None,
+        [],
+        {},
+        {**mark.as_json(), "baseline": {}},
+        {**mark.as_json(), "entries": 3},
+    )
+    for broken in malformed:
         with pytest.raises(ValueError, match="not a record"):
             Mark.from_json(broken)
 

@@ -93,7 +93,9 @@ def test_our_entry_changed_to_what_we_did_not_write_is_refused_with_all_versions
 
 
 def test_a_live_entry_that_is_what_we_want_already_is_left_alone() -> None:
-    assert merged([entry("ours")], [entry("ours", tags=["new"]).value()], [entry("ours", tags=["new"])]).is_empty
+    assert merged(
+        [entry("ours")], [entry("ours", tags=["new"]).value()], [entry("ours", tags=["new"])]
+    ).is_empty
 
 
 def test_an_entry_that_somebody_removed_is_put_back() -> None:
@@ -106,7 +108,7 @@ def test_equal_copies_of_our_entry_become_one() -> None:
 
 
 def test_a_copy_of_our_entry_that_differs_is_refused() -> None:
-    live = [entry("ours").value(), entry("ours", tags=["copy"]).value()]
+    live: list[Json] = [entry("ours").value(), entry("ours", tags=["copy"]).value()]
     assert refused([entry("ours")], live, [entry("ours")]).refusals[0].reason is Reason.CHANGED
 
 
@@ -121,7 +123,9 @@ def test_a_model_wanted_twice_is_a_mistake_of_the_caller() -> None:
         three_way([], [], [entry("ours"), entry("ours", tags=["b"])])
 
 
-@pytest.mark.parametrize("value", [None, 1, "x", [], {}, {"model_id": ""}, {"model_id": 3}, {"model_id": None}])
+@pytest.mark.parametrize(
+    "value", [None, 1, "x", [], {}, {"model_id": ""}, {"model_id": 3}, {"model_id": None}]
+)
 def test_what_is_no_entry_is_no_entry(value: Json) -> None:
     with pytest.raises(ValueError, match="model_id"):
         Entry.of(value)
@@ -136,10 +140,24 @@ def test_entries_are_equal_as_json_is() -> None:
 
 # -- for any list whatever
 
-scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
 ids = st.sampled_from(["a", "b", "c", "d/e"])
-entries = st.builds(lambda model_id, body: {**body, "model_id": model_id}, ids, st.dictionaries(st.text(max_size=3), values, max_size=2))
+entries = st.builds(
+    lambda model_id, body: {**body, "model_id": model_id},
+    ids,
+    st.dictionaries(st.text(max_size=3), values, max_size=2),
+)
 lists = st.none() | st.lists(entries | values, max_size=6)
 
 
@@ -164,7 +182,9 @@ def test_whatever_is_there_others_keep_their_elements_and_their_order(
         return
     touched = {row.model_id for row in (*old, *new)}
     assert json.dumps(of_others(result.after, touched)) == json.dumps(of_others(live, touched))
-    present = [Entry.of(row) for row in result.after if isinstance(row, dict) and row.get("model_id") in touched]
+    present = [
+        Entry.of(row) for row in result.after if isinstance(row, dict) and row.get("model_id") in touched
+    ]
     assert sorted(row.digest for row in present) == sorted(row.digest for row in new)
 
 
@@ -175,9 +195,15 @@ def test_the_patch_makes_exactly_the_merged_list_and_touches_no_other_key(
     result = three_way(old, live, new, adopt)
     if isinstance(result, Refused):
         return
-    spec = {"license": {"accept": True}, "other": [1, 2.5]} | ({} if live is None else {"custom_foundation_models": live})
+    spec = {"license": {"accept": True}, "other": [1, 2.5]} | (
+        {} if live is None else {"custom_foundation_models": live}
+    )
     body = {"metadata": {"resourceVersion": "9"}, "spec": spec}
-    after = apply_json_patch(body, list(result.patch("9" if live is None else None)))
+    after = apply_json_patch(body, list(result.patch("9")))
+    if live is not None:
+        guard, *operations = result.patch()
+        assert json.dumps(guard["value"]) == json.dumps(live)
+        assert operations == result.patch("9")[1:]
     made = after["spec"].pop("custom_foundation_models", None)
     assert (made or []) == result.after
     assert after["spec"] == {"license": {"accept": True}, "other": [1, 2.5]}
@@ -185,7 +211,9 @@ def test_the_patch_makes_exactly_the_merged_list_and_touches_no_other_key(
 
 
 @given(known_lists, lists, wanted_lists, st.frozensets(ids))
-def test_a_second_merge_is_empty(old: list[Entry], live: Json, new: list[Entry], adopt: frozenset[str]) -> None:
+def test_a_second_merge_is_empty(
+    old: list[Entry], live: Json, new: list[Entry], adopt: frozenset[str]
+) -> None:
     first = three_way(old, live, new, adopt)
     if isinstance(first, Refused):
         return
@@ -196,7 +224,9 @@ def test_a_second_merge_is_empty(old: list[Entry], live: Json, new: list[Entry],
 
 
 @given(known_lists, lists, wanted_lists)
-def test_nothing_unknown_is_ever_changed_without_being_asked(old: list[Entry], live: Json, new: list[Entry]) -> None:
+def test_nothing_unknown_is_ever_changed_without_being_asked(
+    old: list[Entry], live: Json, new: list[Entry]
+) -> None:
     result = three_way(old, live, new)
     if isinstance(result, Refused):
         assert all(refusal.remedy() for refusal in result.refusals)

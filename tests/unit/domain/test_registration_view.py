@@ -1,14 +1,27 @@
+from weighbridge.domain.digest import Json
 from weighbridge.domain.registration import Entry, Merge, three_way
 from weighbridge.domain.registration_view import differences, planned_entries, seen_by_looking
 
 
 def entry(model_id: str, sub_path: str = "a", maximum: int = 10) -> Entry:
-    parameters = [{"name": "max_new_tokens", "default": 5, "max": maximum}]
-    return Entry.of({"model_id": model_id, "location": {"pvc_name": "p", "sub_path": sub_path}, "parameters": [*parameters]})
+    parameters: Json = [{"name": "max_new_tokens", "default": 5, "max": maximum}]
+    return Entry.of(
+        {
+            "model_id": model_id,
+            "location": {"pvc_name": "p", "sub_path": sub_path},
+            "parameters": parameters,
+        }
+    )
 
 
 def test_the_list_is_shown_as_it_would_be_entry_by_entry() -> None:
-    live = [{"model_id": "theirs"}, entry("kept").value(), entry("changed").value(), "oddity", entry("gone").value()]
+    live: list[Json] = [
+        {"model_id": "theirs"},
+        entry("kept").value(),
+        entry("changed").value(),
+        "oddity",
+        entry("gone").value(),
+    ]
     old = [entry("kept"), entry("changed"), entry("gone")]
     merge = three_way(old, [*live], [entry("kept"), entry("changed", "b", 12), entry("new")])
     assert isinstance(merge, Merge)

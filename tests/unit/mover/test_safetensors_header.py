@@ -1,0 +1,91 @@
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from weighbridge.mover.safetensors_header import HeaderError, check
+
+
+def build(document: object, data: int = 0) -> bytes:
+    header = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(data)
+
+
+def tensor(begin: int, end: int, dtype: str = "U8", shape: list[int] | None = None) -> dict[str, object]:
+    return {"dtype": dtype, "shape": [end - begin] if shape is None else shape, "data_offsets": [begin, end]}
+
+
+# At least one tensor: of none with metadata, the reference implementation's NumPy writer makes malformed JSON.
+SHAPES = st.lists(st.integers(0, 3), max_size=3)
+
+
+@given(
+    st.dictionaries(st.text(max_size=5).filter(lambda name: name != "__metadata__"), st.tuples(SHAPES, st.sampled_from(["f4", "f2", "i8", "u1", "?"])), min_size=1, max_size=4),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+)
+def test_what_the_reference_implementation_writes_is_accepted(shapes: dict[str, tuple[list[int], str]], metadata: dict[str, str]) -> None:
+    content = save({name: np.zeros(shape, dtype=kind) for name, (shape, kind) in shapes.items()}, metadata=metadata)
+    header = check(content, len(content))
+    assert header.tensors == set(shapes)
+    assert header.metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "too short"),
+        (b"\x01\x00", "too short"),
+        (struct.pack("<Q", 1 << 62) + b"{}", "exceeds"),
+        (struct.pack("<Q", 50) + b"{}", "beyond the file"),
+        (build(b"[]"), "begin with"),
+        (build(b" {}"), "begin with"),
+        (build(b"{"), "not JSON"),
+        (build(b'{"a":\xff}'), "not JSON"),
+        (build(b'{"a":' + b"[" * 100_000), "nested|not JSON"),
+        (build(b'{"a":1,"a":2}'), "twice"),
+        (build(b'{"a":NaN}'), "NaN"),
+        (build({"__metadata__": {"a": 1}}), "map of strings"),
+        (build({"a": {"dtype": "U8", "shape": [1]}}, 1), "exactly dtype"),
+        (build({"a": tensor(0, 1, shape=[-1])}, 1), "malformed"),
+        (build({"a": tensor(0, 1, shape=[True])}, 1), "malformed"),
+        (build({"a": {"dtype": "U8", "shape": [1], "data_offsets": [1]}}, 1), "malformed"),
+        (build({"a": tensor(4, 2, shape=[0])}, 4), "ends before"),
+        (build({"a": tensor(0, 4), "b": tensor(2, 6)}, 6), "overlaps"),
+        (build({"a": tensor(0, 4), "b": tensor(5, 6)}, 6), "holes"),
+        (build({"a": tensor(0, 4)}, 3), "cover 4 bytes, the file holds 3"),
+        (build({"a": tensor(0, 4)}, 5), "cover 4 bytes, the file holds 5"),
+        (build({"a": tensor(0, 4, dtype="F32", shape=[2])}, 4), "does not fill"),
+        (build({"a": tensor(0, 4, dtype="F32", shape=[1 << 40] * 1000)}, 4), "does not fill"),
+    ],
+)
+def test_what_is_wrong_is_said(content: bytes, reason: str) -> None:
+    with pytest.raises(HeaderError, match=reason):
+        check(content, len(content))
+
+
+def test_a_dtype_of_tomorrow_is_judged_by_its_offsets() -> None:
+    content = build({"a": tensor(0, 3, dtype="F3_E1M1", shape=[8])}, 3)
+    assert check(content, len(content)).tensors == {"a"}
+
+
+WHOLE = build({"__metadata__": {"format": "pt"}, "a": tensor(0, 16, "F32", [4]), "b": tensor(16, 20, "BF16", [2])}, 20)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, len(WHOLE)))
+def test_any_damage_is_either_harmless_or_a_header_error(changes: list[tuple[int, int]], cut: int) -> None:
+    content = bytearray(WHOLE)
+    for position, value in changes:
+        content[position] = value
+    try:
+        header = check(bytes(content), len(content))
+    except HeaderError:
+        pass
+    else:
+        assert len(header.tensors) <= 3
+    if cut < len(WHOLE):
+        with pytest.raises(HeaderError):
+            check(WHOLE[:cut], cut)
