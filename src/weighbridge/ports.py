@@ -118,8 +118,9 @@ class Registry(Protocol):
     """The ``Watsonxaiifm`` resource: somebody else's object with entries of ours in it."""
 
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
-        """Read it. ``PreconditionError`` where it is absent, or where an entry of ours was made or changed by
-        somebody else (both shown).
+        """Read it. ``PreconditionError`` where it is absent, or where somebody else made an entry of our id (both shown).
+
+        An entry of ours that somebody edited is no refusal: it shows as an update, which an apply then makes.
         """
         ...
 

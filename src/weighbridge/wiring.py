@@ -66,6 +66,8 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.observer.close()
+        if "kube" in vars(self):
+            self.kube.close()
 
     @property
     def environment(self) -> Environment:

@@ -11,8 +11,8 @@ import pytest
 import trustme
 from boto3.s3.transfer import TransferConfig
 
-from tests.support.mover_bench import MODEL, Bench, digest_of, weight_set
-from tests.support.s3_server import BUCKET, KEYS, S3Server, s3_server
+from support.mover_bench import MODEL, Bench, digest_of, weight_set
+from support.s3_server import BUCKET, KEYS, S3Server, s3_server
 
 pytestmark = pytest.mark.sandbox
 PART = 5 << 20
@@ -63,7 +63,11 @@ def bench(tmp_path: Path, server: S3Server) -> RealBench:
 
 def test_fetch_repair_and_verify(bench: RealBench, server: S3Server) -> None:
     first = bench.run("fetch", server.endpoint)
-    assert (first.code, first.outcome, first.termination["set_digest"]) == (0, "published", digest_of(bench.files)), first
+    assert (first.code, first.outcome, first.termination["set_digest"]) == (
+        0,
+        "published",
+        digest_of(bench.files),
+    ), first
     assert bench.stored() == bench.files
     assert bench.run("fetch", server.endpoint).outcome == "unchanged"
     (bench.published / "model-00000.safetensors").write_bytes(b"")
@@ -72,7 +76,9 @@ def test_fetch_repair_and_verify(bench: RealBench, server: S3Server) -> None:
     assert bench.run("verify").code == 0
 
 
-def test_a_byte_that_rots_in_the_server_is_found_by_its_checksum(bench: RealBench, server: S3Server, tmp_path: Path) -> None:
+def test_a_byte_that_rots_in_the_server_is_found_by_its_checksum(
+    bench: RealBench, server: S3Server, tmp_path: Path
+) -> None:
     stored = tmp_path / "data" / BUCKET / MODEL / "model-00000.safetensors"
     with stored.open("r+b") as stream:
         stream.seek(6_000_000)
@@ -119,7 +125,9 @@ def test_tls_needs_the_authority_that_signed(tmp_path: Path) -> None:
     folder = tmp_path / "bench"
     folder.mkdir()
     bench = RealBench(folder, weight_set(300_000))
-    with s3_server(tmp_path, "--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")) as server:
+    with s3_server(
+        tmp_path, "--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")
+    ) as server:
         bench.upload(server, verify=str(tmp_path / "ca.pem"))
         untrusted = bench.run("fetch", server.endpoint)
         assert (untrusted.code, untrusted.error) == (3, "tls-untrusted")

@@ -44,4 +44,6 @@ def estate(
         yield made
     finally:
         made.empty()
+        made.kube.close()
+        made.s3.close()
         delete_operands(name)

@@ -40,7 +40,7 @@ class Bench:
     out: Path
 
     def play(self, playbook: str, model_id: str, *arguments: str, timeout: int = 300, **variables: Any) -> Played:
-        command = [
+        command: list[str | Path] = [
             *(BIN / "ansible-playbook", f"playbooks/{playbook}.yml"),
             *("-e", f"@{self.out}/weights/{model_id}/vars.yml", "-e", json.dumps(variables), *arguments),
         ]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_s3 import FakeS3, Fault, Stored, fake_s3
-from tests.support.mover_bench import MODEL, Bench, digest_of, weight_set
+from support.fake_s3 import FakeS3, Fault, Stored, fake_s3
+from support.mover_bench import MODEL, Bench, digest_of, weight_set
 
 SHARD = f"{MODEL}/model-00000.safetensors"
 
@@ -34,14 +34,27 @@ def assert_published(bench: Bench) -> None:
 def test_a_set_is_fetched_verified_and_published_once(bench: Bench, s3: FakeS3) -> None:
     total = sum(map(len, bench.files.values()))
     first = bench.run("fetch", s3)
-    assert (first.code, first.outcome, first.termination["set_digest"]) == (0, "published", digest_of(bench.files))
-    assert (first.termination["bytes_fetched"], first.termination["total_bytes"], s3.served) == (total, total, total)
+    assert (first.code, first.outcome, first.termination["set_digest"]) == (
+        0,
+        "published",
+        digest_of(bench.files),
+    )
+    assert (first.termination["bytes_fetched"], first.termination["total_bytes"], s3.served) == (
+        total,
+        total,
+        total,
+    )
     assert first.termination["max_rss_bytes"] < 128 << 20
     assert {event["path"] for event in first.events if event["event"] == "file"} == set(bench.files)
     assert_published(bench)
     before = {path: path.stat().st_mtime_ns for path in bench.volume.rglob("*")}
     second = bench.run("fetch", s3)
-    assert (second.code, second.outcome, second.termination["bytes_fetched"], s3.served) == (0, "unchanged", 0, total)
+    assert (second.code, second.outcome, second.termination["bytes_fetched"], s3.served) == (
+        0,
+        "unchanged",
+        0,
+        total,
+    )
     assert second.termination["published_at"] == first.termination["published_at"]
     assert {path: path.stat().st_mtime_ns for path in bench.volume.rglob("*")} == before
     verified = bench.run("verify")
@@ -62,9 +75,13 @@ def test_a_set_is_fetched_verified_and_published_once(bench: Bench, s3: FakeS3) 
         Fault("flip", after=20_000, key=SHARD),
         Fault("flip", after=0, key=f"{MODEL}/config.json"),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.after}" if isinstance(fault, Fault) else str(fault),
+    ids=lambda fault: (
+        f"{fault.kind}-{fault.status}-{fault.after}" if isinstance(fault, Fault) else str(fault)
+    ),
 )
-def test_a_source_that_falters_is_fetched_all_the_same(tmp_path: Path, fault: Fault, part_size: int | None, checksums: bool) -> None:
+def test_a_source_that_falters_is_fetched_all_the_same(
+    tmp_path: Path, fault: Fault, part_size: int | None, checksums: bool
+) -> None:
     bench = Bench(tmp_path, weight_set(300_000, 150_000), part_size=part_size, checksums=checksums)
     with fake_s3(bench.objects()) as s3:
         s3.faults.append(Fault(**vars(fault)))
@@ -93,7 +110,11 @@ def test_a_source_that_stays_down_fails_and_a_later_run_resumes(bench: Bench, s3
     bench.limits = {"patience_seconds": 2, "workers": 1}
     s3.faults = [Fault("before", times=4), Fault("error", status=503, times=999)]
     ended = bench.run("fetch", s3)
-    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (4, "source-unreachable", True)
+    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (
+        4,
+        "source-unreachable",
+        True,
+    )
     assert "503" in ended.termination["error"]["message"]
     s3.faults = []
     again = bench.run("fetch", s3)
@@ -104,7 +125,11 @@ def test_a_source_that_stays_down_fails_and_a_later_run_resumes(bench: Bench, s3
 
 def test_nobody_at_the_endpoint_is_said_soon(bench: Bench) -> None:
     ended = bench.run("fetch", "http://127.0.0.1:9")
-    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (4, "source-unreachable", True)
+    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (
+        4,
+        "source-unreachable",
+        True,
+    )
     assert ended.termination["seconds"] < 10
     assert "127.0.0.1:9" in ended.termination["error"]["message"]
 
@@ -133,9 +158,12 @@ def test_an_object_that_is_gone_is_named(bench: Bench, s3: FakeS3) -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "secret", "told"), [("AK", "wrong", "SignatureDoesNotMatch"), ("NO", "secret", "InvalidAccessKeyId")]
+    ("access", "secret", "told"),
+    [("AK", "wrong", "SignatureDoesNotMatch"), ("NO", "secret", "InvalidAccessKeyId")],
 )
-def test_wrong_keys_are_refused_without_showing_them(bench: Bench, s3: FakeS3, access: str, secret: str, told: str) -> None:
+def test_wrong_keys_are_refused_without_showing_them(
+    bench: Bench, s3: FakeS3, access: str, secret: str, told: str
+) -> None:
     bench.give_keys(access, secret)
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "credentials-refused")
@@ -170,7 +198,11 @@ def test_keys_that_stay_expired_are_said_to_be(bench: Bench, s3: FakeS3) -> None
     bench.limits = {"rotation_seconds": 1}
     s3.expired.add("AK")
     ended = bench.run("fetch", s3)
-    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (3, "credentials-expired", True)
+    assert (ended.code, ended.error, ended.termination["error"]["transient"]) == (
+        3,
+        "credentials-expired",
+        True,
+    )
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
@@ -183,7 +215,9 @@ def test_a_wrong_clock_is_worked_around_and_told(bench: Bench, s3: FakeS3, hours
 
 def test_damage_is_named_by_verify_and_only_it_is_repaired(bench: Bench, s3: FakeS3) -> None:
     assert bench.run("fetch", s3).code == 0
-    untouched = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in bench.published.rglob("*.json")}
+    untouched = {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in bench.published.rglob("*.json")
+    }
     shard = bench.published / "model-00001.safetensors"
     content = bytearray(shard.read_bytes())
     content[70_000] ^= 1
@@ -193,13 +227,23 @@ def test_damage_is_named_by_verify_and_only_it_is_repaired(bench: Bench, s3: Fak
     (bench.published / "extra/left.txt").write_text("x")
     verified = bench.run("verify")
     assert (verified.code, verified.error) == (5, "set-damaged")
-    assert sorted(verified.termination["error"]["files"]) == ["empty.txt", "extra/left.txt", "model-00001.safetensors"]
+    assert sorted(verified.termination["error"]["files"]) == [
+        "empty.txt",
+        "extra/left.txt",
+        "model-00001.safetensors",
+    ]
     served = s3.served
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.outcome) == (0, "repaired")
     assert ended.termination["files_repaired"] == ["empty.txt", "extra/left.txt", "model-00001.safetensors"]
-    assert ended.termination["bytes_fetched"] == s3.served - served == len(bench.files["model-00001.safetensors"])
-    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in bench.published.rglob("*.json")} == untouched
+    assert (
+        ended.termination["bytes_fetched"]
+        == s3.served - served
+        == len(bench.files["model-00001.safetensors"])
+    )
+    assert {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in bench.published.rglob("*.json")
+    } == untouched
     assert_published(bench)
 
 
@@ -304,7 +348,14 @@ def test_what_an_older_version_left_in_flight_goes(bench: Bench, s3: FakeS3) -> 
 @pytest.mark.sandbox
 def test_a_full_volume_is_refused_with_the_bytes_that_are_missing(bench: Bench, s3: FakeS3) -> None:
     assert os.geteuid() == 0, "a small file system can only be mounted by root"
-    small = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=1200k none "{bench.volume}" && exec "$@"', "sh"]
+    small = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size=1200k none "{bench.volume}" && exec "$@"',
+        "sh",
+    ]
     ended = bench.run("fetch", s3, prefix=small)
     assert (ended.code, ended.error) == (3, "volume-full")
     assert "missing" in ended.termination["error"]["message"]
@@ -316,7 +367,13 @@ def test_a_volume_that_may_not_be_written_is_explained_in_numbers(bench: Bench, 
     assert os.geteuid() == 0, "only root can give a volume away"
     os.chown(bench.volume, 4711, 4712)
     bench.volume.chmod(0o755)
-    lowly = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-dac_override,-dac_read_search"]
+    lowly = [
+        "setpriv",
+        "--bounding-set",
+        "-dac_override,-dac_read_search",
+        "--inh-caps",
+        "-dac_override,-dac_read_search",
+    ]
     ended = bench.run("fetch", s3, prefix=lowly)
     assert (ended.code, ended.error) == (3, "volume-not-writable")
     assert "this process is uid 0" in ended.termination["error"]["message"]

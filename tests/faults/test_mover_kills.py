@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_s3 import FakeS3, fake_s3
-from tests.support.mover_bench import Bench, digest_of, weight_set
+from support.fake_s3 import FakeS3, fake_s3
+from support.mover_bench import Bench, digest_of, weight_set
 from weighbridge.mover.commands import fetch, publish_pushed
 from weighbridge.mover.control import Control
 from weighbridge.mover.order import parse_order
@@ -25,10 +25,14 @@ CHUNK, WORKERS = 131_072, 3
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
-def test_killed_twice_at_any_byte_and_then_finished(tmp_path: Path, trial: int, record_property: Callable[[str, Any], None]) -> None:
+def test_killed_twice_at_any_byte_and_then_finished(
+    tmp_path: Path, trial: int, record_property: Callable[[str, Any], None]
+) -> None:
     dice = random.Random(SEED * 1000 + trial)
     record_property("seed", SEED)
-    bench = Bench(tmp_path, weight_set(1_500_000, 700_000, 3_000), limits={"chunk_bytes": CHUNK, "workers": WORKERS})
+    bench = Bench(
+        tmp_path, weight_set(1_500_000, 700_000, 3_000), limits={"chunk_bytes": CHUNK, "workers": WORKERS}
+    )
     total = sum(map(len, bench.files.values()))
     with fake_s3(bench.objects()) as s3:
         s3.pace = 0.002
@@ -41,7 +45,9 @@ def test_killed_twice_at_any_byte_and_then_finished(tmp_path: Path, trial: int, 
     assert ended.outcome in {"published", "unchanged"}
     assert bench.stored() == bench.files
     assert bench.leftovers() == []
-    in_flight = WORKERS * CHUNK + 2 * WORKERS * (4 << 20)  # what the kernel's socket buffers had taken counts as served
+    in_flight = WORKERS * CHUNK + 2 * WORKERS * (
+        4 << 20
+    )  # what the kernel's socket buffers had taken counts as served
     assert again <= 2 * in_flight
     assert bench.run("verify").outcome == "verified"
 
@@ -58,6 +64,31 @@ def test_no_more_than_the_chunks_in_flight_is_fetched_again(tmp_path: Path) -> N
         ended = bench.run("fetch", s3)
     assert ended.termination["bytes_resumed"] == kept >= 4 * CHUNK
     assert ended.termination["bytes_fetched"] == total - kept
+    assert bench.stored() == bench.files
+
+
+@pytest.mark.parametrize("part_size", [None, 700_000])
+def test_a_chunk_that_rots_on_the_volume_between_two_runs_is_fetched_again(
+    tmp_path: Path, part_size: int | None
+) -> None:
+    """Once with a checksum of the source to notice it by, once with nothing but what the journal remembers."""
+    limits = {"chunk_bytes": CHUNK, "workers": 1, "check_etag": "none" if part_size else "auto"}
+    bench = Bench(tmp_path, weight_set(1_500_000), part_size=part_size, limits=limits)
+    total = sum(map(len, bench.files.values()))
+    with fake_s3(bench.objects()) as s3:
+        s3.pace = 0.01
+        journal = Path(f"{bench.staging}.journal")
+        bench.start("fetch", s3).kill_when(
+            lambda: journal.exists() and journal.read_bytes().count(b"model-0") > 3
+        )
+        with (bench.staging / "model-00000.safetensors").open("r+b") as stream:
+            stream.seek(CHUNK + 1000)
+            stream.write(b"rotten")
+        s3.pace = 0
+        ended = bench.run("fetch", s3)
+    assert ended.outcome == "published"
+    assert "the volume does not return the bytes that were written to it" in ended.notes
+    assert ended.termination["bytes_fetched"] == total - ended.termination["bytes_resumed"] + CHUNK
     assert bench.stored() == bench.files
 
 
@@ -97,7 +128,15 @@ class CrashingVolume(Volume):
 
 def work(bench: Bench, s3: FakeS3, volume: Volume, verb: Callable[[Run], None], route: str) -> Run:
     order = parse_order(bench.order(s3.endpoint, route))
-    run = Run(order, volume, Control(60), Reporter(io.StringIO()), Result(), credentials=str(bench.credentials), environment={})
+    run = Run(
+        order,
+        volume,
+        Control(60),
+        Reporter(io.StringIO()),
+        Result(),
+        credentials=str(bench.credentials),
+        environment={},
+    )
     verb(run)
     return run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_s3 import fake_s3
-from tests.support.mover_bench import Bench, Ended, digest_of, weight_set
+from support.fake_s3 import fake_s3
+from support.mover_bench import Bench, Ended, digest_of, weight_set
 
 
 @pytest.fixture
@@ -22,7 +22,11 @@ def test_a_pushed_set_is_published_like_a_fetched_one(bench: Bench) -> None:
     bench.push()
     (bench.staging / ".config.json.Xa3s").write_bytes(b"rsync's leftover")
     ended = publish(bench)
-    assert (ended.code, ended.outcome, ended.termination["set_digest"]) == (0, "published", digest_of(bench.files))
+    assert (ended.code, ended.outcome, ended.termination["set_digest"]) == (
+        0,
+        "published",
+        digest_of(bench.files),
+    )
     assert bench.stored() == bench.files
     assert bench.leftovers() == []
     assert publish(bench).outcome == "unchanged"

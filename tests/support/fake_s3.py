@@ -52,7 +52,10 @@ class Stored:
             return {}
         crcs = [zlib.crc32(part).to_bytes(4, "big") for part in self.parts]
         if self.part_size is None:
-            return {"x-amz-checksum-crc32": base64.b64encode(crcs[0]).decode(), "x-amz-checksum-type": "FULL_OBJECT"}
+            return {
+                "x-amz-checksum-crc32": base64.b64encode(crcs[0]).decode(),
+                "x-amz-checksum-type": "FULL_OBJECT",
+            }
         outer = base64.b64encode(zlib.crc32(b"".join(crcs)).to_bytes(4, "big")).decode()
         return {"x-amz-checksum-crc32": f"{outer}-{len(crcs)}", "x-amz-checksum-type": "COMPOSITE"}
 
@@ -105,10 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802 - http.server's name
+    def do_HEAD(self) -> None:
         self._serve()
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self._serve()
 
     def _serve(self) -> None:
@@ -132,7 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(412, "PreconditionFailed")
         return self._object(fake, key, stored, dict(parse_qsl(url.query)), fault)
 
-    def _object(self, fake: FakeS3, key: str, stored: Stored, query: dict[str, str], fault: Fault | None) -> None:
+    def _object(
+        self, fake: FakeS3, key: str, stored: Stored, query: dict[str, str], fault: Fault | None
+    ) -> None:
         size = len(stored.content)
         start, end, status = 0, size, 200
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -183,13 +188,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def _error(self, status: int, code: str) -> None:
-        body = b"" if self.command == "HEAD" else f"<Error><Code>{code}</Code><Message>as asked</Message></Error>".encode()
+        body = (
+            b""
+            if self.command == "HEAD"
+            else f"<Error><Code>{code}</Code><Message>as asked</Message></Error>".encode()
+        )
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def date_time_string(self, timestamp: float | None = None) -> str:
+    def date_time_string(self, _timestamp: float | None = None) -> str:
         return email.utils.format_datetime(datetime.now(UTC) + self.server.fake.clock, usegmt=True)
 
 
@@ -213,9 +222,16 @@ def _refusal(fake: FakeS3, method: str, target: str, headers: dict[str, str]) ->
         return "RequestTimeTooSkewed"
     signed = names.split(";")
     must = {"host", *(name for name in lower if name.startswith("x-amz-"))}
-    if region != REGION or day != lower["x-amz-date"][:8] or not must <= set(signed) or lower.get("x-amz-security-token") != token:
+    if (
+        region != REGION
+        or day != lower["x-amz-date"][:8]
+        or not must <= set(signed)
+        or lower.get("x-amz-security-token") != token
+    ):
         return "AccessDenied"
-    request = AWSRequest(method=method, url=f"http://{lower['host']}{target}", headers={name: lower[name] for name in signed})
+    request = AWSRequest(
+        method=method, url=f"http://{lower['host']}{target}", headers={name: lower[name] for name in signed}
+    )
     request.context["timestamp"] = lower["x-amz-date"]
     signer = S3SigV4Auth(Credentials(access, secret, token), "s3", REGION)
     text = signer.string_to_sign(request, signer.canonical_request(request))

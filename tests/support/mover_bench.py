@@ -14,25 +14,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.fake_s3 import REGION, FakeS3, Stored
+from support.fake_s3 import REGION, FakeS3, Stored
 from weighbridge.domain.digest import digest
 from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.mover.weightset import set_digest
 
 MODEL = "org/tiny"
-QUICK = {"workers": 3, "chunk_bytes": 65536, "stall_seconds": 1, "patience_seconds": 20, "rotation_seconds": 20, "lock_wait_seconds": 1}
+QUICK = {
+    "workers": 3,
+    "chunk_bytes": 65536,
+    "stall_seconds": 1,
+    "patience_seconds": 20,
+    "rotation_seconds": 20,
+    "lock_wait_seconds": 1,
+}
 
 
 def safetensors(seed: int, size: int) -> bytes:
     """A file of about ``size`` bytes with one tensor, named after its seed."""
     length = max(0, size - 128)
-    header = json.dumps({f"t{seed}": {"dtype": "U8", "shape": [length], "data_offsets": [0, length]}}).encode()
+    header = json.dumps(
+        {f"t{seed}": {"dtype": "U8", "shape": [length], "data_offsets": [0, length]}}
+    ).encode()
     return struct.pack("<Q", len(header)) + header + random.Random(seed).randbytes(length)
 
 
 def weight_set(*sizes: int) -> dict[str, bytes]:
     """A set of as many shards, with what belongs to them."""
-    shards = {f"model-{number:05d}.safetensors": safetensors(number, size) for number, size in enumerate(sizes)}
+    shards = {
+        f"model-{number:05d}.safetensors": safetensors(number, size) for number, size in enumerate(sizes)
+    }
     index = {"weight_map": {f"t{number}": name for number, name in enumerate(shards)}}
     return {
         **shards,
@@ -46,7 +57,9 @@ def weight_set(*sizes: int) -> dict[str, bytes]:
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
-    return set_digest((path, len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items())
+    return set_digest(
+        (path, len(content), hashlib.sha256(content).hexdigest()) for path, content in files.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -92,20 +105,29 @@ class Bench:
         self.give_keys("AK", "secret")
 
     def give_keys(self, access: str, secret: str, token: str | None = None) -> None:
-        for name, value in {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}.items():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_SESSION_TOKEN": token,
+        }.items():
             if value is not None:
                 (self.credentials / name).write_text(value + "\n")
 
     def objects(self) -> dict[str, Stored]:
         """What the S3 holds: the large files uploaded in parts, if so wanted."""
         return {
-            f"{MODEL}/{path}": Stored(content, self.part_size if path.endswith(".safetensors") else None, self.checksums)
+            f"{MODEL}/{path}": Stored(
+                content, self.part_size if path.endswith(".safetensors") else None, self.checksums
+            )
             for path, content in self.files.items()
         }
 
     def order(self, endpoint: str, route: str = "fetch") -> dict[str, Any]:
         stored = {key.removeprefix(f"{MODEL}/"): value for key, value in self.objects().items()}
-        files = [{"path": path, "size": len(item.content), "etag": item.etag} for path, item in sorted(stored.items())]
+        files = [
+            {"path": path, "size": len(item.content), "etag": item.etag}
+            for path, item in sorted(stored.items())
+        ]
         fingerprint = digest([[file["path"], file["size"], file["etag"]] for file in files])
         return {
             "schema": 1, "model_id": MODEL, "sub_path": f"{MODEL}/{fingerprint[7:19]}", "fingerprint": fingerprint, "route": route,
@@ -135,10 +157,17 @@ class Bench:
     def start(self, verb: str, s3: FakeS3 | str, **options: Any) -> "Running":
         endpoint = s3 if isinstance(s3, str) else s3.endpoint
         (self.folder / "termination").unlink(missing_ok=True)
-        environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | options.pop("env", {})
+        environment = {
+            name: value for name, value in os.environ.items() if "proxy" not in name.lower()
+        } | options.pop("env", {})
         prefix: list[str] = options.pop("prefix", [])
         argv = [*prefix, *self.argv(verb, endpoint, options.pop("route", "fetch")), *options.pop("more", [])]
-        return Running(self, subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options))
+        return Running(
+            self,
+            subprocess.Popen(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
+            ),
+        )
 
     def run(self, verb: str, s3: FakeS3 | str = "http://127.0.0.1:9", **options: Any) -> Ended:
         return self.start(verb, s3, **options).wait()
@@ -150,7 +179,13 @@ class Bench:
             path, content = file["path"], self.files[file["path"]]
             if path == skip:
                 continue
-            rows.append({**file, "sha256": hashlib.sha256(content).hexdigest(), **({"keep": True} if path in keep else {})})
+            rows.append(
+                {
+                    **file,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    **({"keep": True} if path in keep else {}),
+                }
+            )
             if path not in keep:
                 place = self.staging / path
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -160,14 +195,20 @@ class Bench:
 
     def stored(self) -> dict[str, bytes]:
         """Every file of the published set."""
-        return {str(path.relative_to(self.published)): path.read_bytes() for path in sorted(self.published.rglob("*")) if not path.is_dir()}
+        return {
+            str(path.relative_to(self.published)): path.read_bytes()
+            for path in sorted(self.published.rglob("*"))
+            if not path.is_dir()
+        }
 
     def leftovers(self) -> list[str]:
         """What lies on the volume beside published files, receipts and (empty) locks."""
         kept = ("receipts/", "locks/")
         ours = self.volume / ".weighbridge"
         return sorted(
-            name for path in ours.rglob("*") if not path.is_dir() and not (name := str(path.relative_to(ours))).startswith(kept)
+            name
+            for path in ours.rglob("*")
+            if not path.is_dir() and not (name := str(path.relative_to(ours))).startswith(kept)
         )
 
 
@@ -181,7 +222,12 @@ class Running:
         termination = self.bench.folder / "termination"
         content = termination.read_bytes() if termination.exists() else b""
         events = [json.loads(line) for line in out.splitlines()]
-        return Ended(self.process.returncode, events, errors, json.loads(content) if content else {"outcome": "killed", "error": None})
+        return Ended(
+            self.process.returncode,
+            events,
+            errors,
+            json.loads(content) if content else {"outcome": "killed", "error": None},
+        )
 
     def kill_when(self, reached: Any, seconds: float = 30) -> None:
         """SIGKILL as soon as ``reached()`` holds, unless the mover is quicker."""

@@ -288,7 +288,7 @@ def three_way(
     removed. ``live``: the value as read; ``None`` if absent. ``adopt``: model_ids whose live entry may be taken over
     whoever made it.
 
-    - live is absent: appended (also if ours was removed from outside: nothing of anybody's is lost).
+    - live is absent: appended, by model_id (also if ours was removed from outside: nothing of anybody's is lost).
     - live is a version of ours, or what we want: updated in place, or removed; further equal copies are removed.
     - live is anything else: refused, unless adopted. An entry equal to what we want but not known to be ours is
       refused as well, because a later ``destroy`` would remove what somebody else relies on.
@@ -304,7 +304,7 @@ def three_way(
     elements: list[Json] = live or []
     found = entries_by_id(elements)
     draft = _Draft()
-    for model_id in dict.fromkeys((*wanted, *known)):
+    for model_id in dict.fromkeys((*sorted(wanted), *known)):  # by id: Pulumi's wire keeps no order of keys
         places, target = found.get(model_id, ()), wanted.get(model_id)
         refusal = _refusal(model_id, known.get(model_id, []), [entry for _, entry in places], target)
         if refusal is not None and model_id not in adopt:

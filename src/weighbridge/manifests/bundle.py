@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -236,6 +236,11 @@ class _Bundling:
         return naming.object_labels(self.environment.name, self.model.id)
 
     @property
+    def _pod(self) -> PodSettings:
+        settings = pod_settings(self.environment)
+        return replace(settings, labels={**settings.labels, **self._labels})
+
+    @property
     def _deadline(self) -> int:
         return deadline_seconds(self.extent[1])
 
@@ -284,7 +289,7 @@ class _Bundling:
                 labels=self._labels,
                 annotations=self._annotations(told),
                 verb=verb,
-                pod=pod_settings(self.environment),
+                pod=self._pod,
                 claim=claim_of(self.environment, self.model),
                 order=self._name(verb),
                 credentials=(self._own_secret or self._name("credentials")) if verb == "fetch" else None,
@@ -300,9 +305,8 @@ class _Bundling:
             RsyncPodContext(
                 name=self._name("rsync"),
                 namespace=self.environment.cluster.namespace,
-                labels=self._labels,
                 annotations=self._annotations(told),
-                pod=pod_settings(self.environment),
+                pod=self._pod,
                 claim=claim_of(self.environment, self.model),
                 order=self._name("publish"),
                 deadline_seconds=self._deadline + self.environment.pods.start_seconds,

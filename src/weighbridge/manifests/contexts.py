@@ -122,7 +122,6 @@ class RsyncPodContext:
     template: ClassVar[str] = "rsync-pod.yaml.j2"
     name: str
     namespace: str
-    labels: Labels
     annotations: dict[str, str]
     pod: PodSettings
     claim: str

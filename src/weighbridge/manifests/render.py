@@ -88,7 +88,7 @@ def render(context: Context) -> Object:
     try:
         text = jinja().get_template(context.template).render(values)
         found = yaml.load(text, _JsonNumbers)  # noqa: S506 - a SafeLoader
-    except (jinja2.TemplateError, yaml.YAMLError) as error:
+    except (jinja2.TemplateError, yaml.YAMLError, ValueError) as error:
         raise DefectError(f"template {context.template} cannot be rendered: {error}") from error
     if not isinstance(found, dict) or "kind" not in found:
         raise DefectError(f"template {context.template} does not give one Kubernetes object")
@@ -113,6 +113,7 @@ def jinja() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["tojson"] = _to_json
+    environment.globals.clear()  # one of them is called `namespace`, and would stand in for a missing value
     return environment
 
 
@@ -135,6 +136,8 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff
 
 
 def _to_json(value: Any) -> Markup:
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # raises, with the name
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return Markup(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # noqa: S704 - YAML, not HTML
 
@@ -161,7 +164,8 @@ class _Blocks(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = '"' if _UNPRINTABLE.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Blocks.add_representer(str, _text)

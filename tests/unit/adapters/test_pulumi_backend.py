@@ -14,7 +14,10 @@ HERE = ClusterIdentity(uid="uid-here", namespace="cpd-instance", context="stage-
 
 
 def checkpoint(*resources: dict[str, Any]) -> dict[str, Any]:
-    latest = {"secrets_providers": {"type": "passphrase", "state": {"salt": "v1:s"}}, "resources": list(resources)}
+    latest = {
+        "secrets_providers": {"type": "passphrase", "state": {"salt": "v1:s"}},
+        "resources": list(resources),
+    }
     return {"version": 3, "checkpoint": {"stack": "organization/p/stage", "latest": latest}}
 
 
@@ -56,7 +59,11 @@ def test_an_s3_backend_keeps_its_url_and_shows_its_parts() -> None:
 
 @pytest.mark.parametrize(
     ("options", "endpoint"),
-    [("endpoint=minio:9000", "https://minio:9000"), ("endpoint=minio:9000&disableSSL=true", "http://minio:9000"), ("", None)],
+    [
+        ("endpoint=minio:9000", "https://minio:9000"),
+        ("endpoint=minio:9000&disableSSL=true", "http://minio:9000"),
+        ("", None),
+    ],
 )
 def test_an_endpoint_without_a_scheme_is_read_as_pulumi_reads_it(options: str, endpoint: str | None) -> None:
     found = parse_backend(f"s3://state?{options}", BASE)
@@ -64,7 +71,9 @@ def test_an_endpoint_without_a_scheme_is_read_as_pulumi_reads_it(options: str, e
     assert found.endpoint == endpoint
 
 
-@pytest.mark.parametrize("url", ["file://", "s3://", "https://app.pulumi.com", "state", "gs://bucket", "file://~"])
+@pytest.mark.parametrize(
+    "url", ["file://", "s3://", "https://app.pulumi.com", "state", "gs://bucket", "file://~"]
+)
 def test_other_backends_are_refused_with_what_to_write(url: str) -> None:
     with pytest.raises(InputError) as refused:
         parse_backend(url, BASE)
@@ -79,7 +88,9 @@ def test_any_signed_resource_tells_whose_cluster_a_state_is_of(row: dict[str, An
 
 
 def test_a_state_of_another_cluster_is_refused_and_both_uids_are_named() -> None:
-    recorded = recorded_stack(checkpoint(resource("pulumi:pulumi:Stack", "p", outputs={"clusterUid": "uid-there"})))
+    recorded = recorded_stack(
+        checkpoint(resource("pulumi:pulumi:Stack", "p", outputs={"clusterUid": "uid-there"}))
+    )
     with pytest.raises(PreconditionError) as refused:
         recorded.require(HERE, StackName.STORAGE, "stage")
     assert refused.value.code == "state-of-another-cluster"

@@ -62,19 +62,27 @@ def test_the_states_own_keys_are_not_overruled_by_ambient_ones() -> None:
     assert not [name for name in found if name.startswith("AWS_")]
 
 
-@pytest.mark.parametrize("context", ["stage-admin", "cluster/api.example.com:6443/kube:admin", "it's: odd #1"])
+@pytest.mark.parametrize(
+    "context", ["stage-admin", "cluster/api.example.com:6443/kube:admin", "it's: odd #1"]
+)
 def test_the_context_is_chosen_by_a_file_in_front_of_the_users_own(tmp_path: Path, context: str) -> None:
     value = context_overlay(context, "/a/one:/b/two", tmp_path)
     front, *rest = value.split(os.pathsep)
     assert rest == ["/a/one", "/b/two"]
-    assert yaml.safe_load(Path(front).read_text()) == {"apiVersion": "v1", "kind": "Config", "current-context": context}
+    assert yaml.safe_load(Path(front).read_text()) == {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+    }
 
 
 def test_without_kubeconfig_the_usual_file_follows(tmp_path: Path) -> None:
     assert context_overlay("c", None, tmp_path).endswith(f"{os.pathsep}{Path.home()}/.kube/config")
 
 
-SECRETS = StateSecrets(passphrase="planted-passphrase", keys=S3Keys("planted-access", "planted-secret", "planted-token"))
+SECRETS = StateSecrets(
+    passphrase="planted-passphrase", keys=S3Keys("planted-access", "planted-secret", "planted-token")
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory files are Linux's")
@@ -86,11 +94,20 @@ def test_a_child_reads_the_secrets_twice_from_memory_and_its_environment_does_no
     with secret_channel(SECRETS) as (variables, descriptors):
         assert "planted" not in str(variables)
         done = subprocess.run(
-            [sys.executable, "-c", program], env=variables, pass_fds=descriptors, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program],
+            env=variables,
+            pass_fds=descriptors,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     told, _, environment = done.stdout.partition("ENV")
     assert told.count("planted-passphrase") == 2
-    for line in ("aws_access_key_id = planted-access", "aws_secret_access_key = planted-secret", "aws_session_token = planted-token"):
+    for line in (
+        "aws_access_key_id = planted-access",
+        "aws_secret_access_key = planted-secret",
+        "aws_session_token = planted-token",
+    ):
         assert line in told
     assert "planted" not in environment
 

@@ -16,7 +16,9 @@ from weighbridge.errors import (
 )
 
 SPEC = StackSpec(
-    environment="stage", cluster=ClusterIdentity(uid="u", namespace="cpd-instance"), inputs=StorageInputs(claims=())
+    environment="stage",
+    cluster=ClusterIdentity(uid="u", namespace="cpd-instance"),
+    inputs=StorageInputs(claims=()),
 )
 
 
@@ -36,8 +38,10 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
     ),
     (
         "an API server that refuses a right names the rule to ask for",
-        'Preview failed: persistentvolumeclaims "a" is forbidden: User "system:serviceaccount:x:y" cannot patch resource '
-        '"persistentvolumeclaims" in API group "" in the namespace "cpd-instance"',
+        (
+            'Preview failed: persistentvolumeclaims "a" is forbidden: User "system:serviceaccount:x:y" cannot patch resource '
+            '"persistentvolumeclaims" in API group "" in the namespace "cpd-instance"'
+        ),
         PreconditionError,
         "forbidden",
         ["system:serviceaccount:x:y", "patch", "persistentvolumeclaims", "cpd-instance"],
@@ -65,24 +69,30 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
     ),
     (
         "a field conflict names the field and its holder",
-        'Server-Side Apply field conflict detected. Apply failed with 1 conflict: conflict with "argocd-controller" using v1: '
-        ".spec.resources.requests.storage",
+        (
+            'Server-Side Apply field conflict detected. Apply failed with 1 conflict: conflict with "argocd-controller" using v1: '
+            ".spec.resources.requests.storage"
+        ),
         PreconditionError,
         "field-conflict",
         ["argocd-controller", ".spec.resources.requests.storage"],
     ),
     (
         "an invalid object is told in the API server's words",
-        'PersistentVolumeClaim "a" is invalid: spec.resources.requests.storage: Forbidden: field can not be less than '
-        "status.capacity",
+        (
+            'PersistentVolumeClaim "a" is invalid: spec.resources.requests.storage: Forbidden: field can not be less than '
+            "status.capacity"
+        ),
         PreconditionError,
         "object-invalid",
         ["`a`", "can not be less than status.capacity"],
     ),
     (
         "a replacement of a claim says what would be lost",
-        'unable to replace resource "urn:pulumi:dev::weighbridge-storage::kubernetes:core/v1:PersistentVolumeClaim::a"\n'
-        "as it is currently marked for protection. To unprotect the resource, remove the `protect` flag",
+        (
+            'unable to replace resource "urn:pulumi:dev::weighbridge-storage::kubernetes:core/v1:PersistentVolumeClaim::a"\n'
+            "as it is currently marked for protection. To unprotect the resource, remove the `protect` flag"
+        ),
         PreconditionError,
         "claim-replacement",
         ["`a`", "delete its weights", "storage class"],
@@ -110,13 +120,21 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
     ),
     (
         "a refused input names the property",
-        "weighbridge:index:Registrations resource 'cr': property entries[0].location.pvc_name value {<nil>} has a problem: "
-        "None is no name of a PersistentVolumeClaim",
+        (
+            "weighbridge:index:Registrations resource 'cr': property entries[0].location.pvc_name value {<nil>} has a problem: "
+            "None is no name of a PersistentVolumeClaim"
+        ),
         PreconditionError,
         "property-invalid",
         ["entries[0].location.pvc_name", "no name of a PersistentVolumeClaim"],
     ),
-    ("a cancelled update is an interruption", "update cancelled", InterruptedByUserError, "cancelled", ["state was saved"]),
+    (
+        "a cancelled update is an interruption",
+        "update cancelled",
+        InterruptedByUserError,
+        "cancelled",
+        ["state was saved"],
+    ),
     (
         "what is not known is told without URNs",
         "creating urn:pulumi:dev::p::kubernetes:core/v1:PersistentVolumeClaim::a: 1 error occurred:\n\t* something new",
@@ -132,7 +150,9 @@ LOCK = (
 )
 
 
-@pytest.mark.parametrize(("text", "kind", "code", "parts"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("text", "kind", "code", "parts"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_what_a_user_is_told(text: str, kind: type[WeighbridgeError], code: str, parts: list[str]) -> None:
     found = told(text, stderr="" if text else LOCK)
     assert (type(found), found.code) == (kind, code)
@@ -142,7 +162,9 @@ def test_what_a_user_is_told(text: str, kind: type[WeighbridgeError], code: str,
     assert found.remedy
 
 
-@pytest.mark.parametrize("stderr", ["error: getting stack configuration: get stack secrets manager: incorrect passphrase"])
+@pytest.mark.parametrize(
+    "stderr", ["error: getting stack configuration: get stack secrets manager: incorrect passphrase"]
+)
 def test_a_wrong_passphrase_points_at_the_key_of_the_environment_file(stderr: str) -> None:
     found = told("", stderr=stderr)
     assert (type(found), found.code) == (PreconditionError, "state-passphrase")
@@ -168,11 +190,22 @@ def test_a_missing_context_is_found_in_the_providers_warning() -> None:
     assert "`stage-admin`" in str(found)
 
 
-@pytest.mark.parametrize("kind", [PreconditionError, StepFailedError, DefectError], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [PreconditionError, StepFailedError, DefectError], ids=lambda kind: kind.__name__
+)
 def test_our_providers_own_failures_arrive_as_they_were_raised(kind: type[WeighbridgeError]) -> None:
-    raised = kind("m1 is registered already\n  live    {}\n  wanted  {}", remedy="adopt it: --adopt m1", code="entry-foreign")
+    raised = kind(
+        "m1 is registered already\n  live    {}\n  wanted  {}",
+        remedy="adopt it: --adopt m1",
+        code="entry-foreign",
+    )
     found = told(f"Preview failed: {encode(raised)}\n\n")
-    assert (type(found), found.what, found.remedy, found.code) == (kind, raised.what, raised.remedy, raised.code)
+    assert (type(found), found.what, found.remedy, found.code) == (
+        kind,
+        raised.what,
+        raised.remedy,
+        raised.code,
+    )
 
 
 def test_a_secret_that_a_message_quotes_is_not_repeated() -> None:

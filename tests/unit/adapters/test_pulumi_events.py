@@ -58,7 +58,9 @@ def test_every_operation_that_changes_something_is_shown(op: str, shown: Op) -> 
 
 
 def test_a_replacement_in_three_events_is_one_change() -> None:
-    recorder, _ = heard(*(planned(**step(op, "a")) for op in ("create-replacement", "replace", "delete-replaced")))
+    recorder, _ = heard(
+        *(planned(**step(op, "a")) for op in ("create-replacement", "replace", "delete-replaced"))
+    )
     assert [change.op for change in recorder.changes()] == [Op.REPLACE]
 
 
@@ -104,7 +106,9 @@ def test_a_property_below_a_list_is_shown() -> None:
             **step("update", "cr", "weighbridge:index:Registrations"),
             old=state(inputs={"entries": entry}),
             new=state(inputs={"entries": wanted}),
-            detailedDiff={'entries["m.1"].parameters[1].default': {"diffKind": "update-replace", "inputDiff": True}},
+            detailedDiff={
+                'entries["m.1"].parameters[1].default': {"diffKind": "update-replace", "inputDiff": True}
+            },
         )
     )
     change = recorder.changes()[0]
@@ -156,6 +160,15 @@ def test_only_outputs_that_we_name_are_kept() -> None:
 def test_diagnostics_keep_their_resource_and_debug_lines_are_dropped() -> None:
     recorder, _ = heard(
         {"diagnosticEvent": {"message": "rpc done\n", "color": "never", "severity": "debug"}},
-        {"diagnosticEvent": {"message": " it broke \n", "color": "never", "severity": "error", "urn": urn("a")}},
+        {
+            "diagnosticEvent": {
+                "message": " it broke \n",
+                "color": "never",
+                "severity": "error",
+                "urn": urn("a"),
+            }
+        },
     )
-    assert [(row.severity, row.text, row.resource) for row in recorder.diagnostics] == [("error", "it broke", "a")]
+    assert [(row.severity, row.text, row.resource) for row in recorder.diagnostics] == [
+        ("error", "it broke", "a")
+    ]

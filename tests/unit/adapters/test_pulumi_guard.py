@@ -73,11 +73,15 @@ def test_output_and_exit_code_pass_through() -> None:
         assert guard.wait(20) == 6
 
 
-def test_when_the_parent_is_killed_the_child_ends_politely_and_takes_its_plugins_along(tmp_path: Path) -> None:
+def test_when_the_parent_is_killed_the_child_ends_politely_and_takes_its_plugins_along(
+    tmp_path: Path,
+) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     command = [*GUARD, "--remove", str(scratch), "10", *child(tmp_path, "polite")]
-    with subprocess.Popen([sys.executable, "-c", PARENT, *command], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, *command], stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout
         guard = int(parent.stdout.readline())
         started = [guard, *pids(tmp_path)]
@@ -102,7 +106,9 @@ def test_a_child_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) 
 def test_a_folder_is_left_to_a_parent_that_lives(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with subprocess.Popen([*GUARD, "--remove", str(scratch), "5", "--", "true"], stdin=subprocess.PIPE) as guard:
+    with subprocess.Popen(
+        [*GUARD, "--remove", str(scratch), "5", "--", "true"], stdin=subprocess.PIPE
+    ) as guard:
         assert guard.wait(20) == 0
     assert scratch.exists()
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.support.rsync_daemon import DirectWay, FaultyNetwork, RsyncDaemon, rsync_daemon
+from support.rsync_daemon import DirectWay, FaultyNetwork, RsyncDaemon, rsync_daemon
 
 from weighbridge.adapters.push import Advance, Push, PushOrder, PushResult
 from weighbridge.adapters.push_rsync import Rsync, Target
@@ -291,7 +291,7 @@ PUSHER = textwrap.dedent("""
     import sys
     from pathlib import Path
     from tests.unit.adapters.test_push import FolderReader, content, order, push
-    from tests.support.rsync_daemon import DirectWay
+    from support.rsync_daemon import DirectWay
     files = content()
     push(Path(sys.argv[1]), order(files), FolderReader(files), DirectWay(int(sys.argv[2])))
 """)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_s3 import fake_s3
-from tests.support.mover_bench import Bench, weight_set
+from support.fake_s3 import fake_s3
+from support.mover_bench import Bench, weight_set
 from weighbridge.manifests.mover_archive import mover_archive, mover_digest
 
 
@@ -32,7 +32,14 @@ def test_it_fetches_and_verifies_as_a_zipapp(tmp_path: Path, python: str) -> Non
 def test_its_bytes_do_not_depend_on_time_or_place(tmp_path: Path) -> None:
     code = "from weighbridge.manifests.mover_archive import mover_digest; print(mover_digest())"
     environment = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
-    other = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert other.stdout.strip() == mover_digest()
     assert len(mover_archive()) * 4 / 3 < 400_000, "a ConfigMap holds 1 MiB, and others may travel with it"
 
@@ -40,7 +47,9 @@ def test_its_bytes_do_not_depend_on_time_or_place(tmp_path: Path) -> None:
 def test_it_needs_the_standard_library_alone(tmp_path: Path) -> None:
     archive = tmp_path / "mover.pyz"
     archive.write_bytes(mover_archive())
-    ran = subprocess.run([sys.executable, "-I", "-S", str(archive), "--help"], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", str(archive), "--help"], capture_output=True, text=True, check=False
+    )
     assert (ran.returncode, "--order" in ran.stdout) == (0, True), ran.stderr
 
 

@@ -6,18 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.fake_s3 import Stored
+from support.fake_s3 import Stored
 from weighbridge.mover.checksums import choose_check
 from weighbridge.mover.order import OrderFile
 from weighbridge.mover.s3 import ObjectFacts
 
 
-def facts(checksums: dict[str, str] | None = None, *, composite: bool = False, encryption: str = "", server: str = "x") -> ObjectFacts:
+def facts(
+    checksums: dict[str, str] | None = None,
+    *,
+    composite: bool = False,
+    encryption: str = "",
+    server: str = "x",
+) -> ObjectFacts:
     return ObjectFacts(checksums or {}, composite=composite, encryption=encryption, server=server)
 
 
-def holds(content: bytes, etag: str, known: ObjectFacts, *, mode: str = "auto", guarded: bool = True, part: int | None = None, step: int = 7) -> tuple[str, bool] | None:
-    make = choose_check(OrderFile("f", len(content), etag), known, mode=mode, wire_guarded=guarded, part_size=lambda _: part)
+def holds(  # noqa: PLR0913 - every circumstance that decides
+    content: bytes,
+    etag: str,
+    known: ObjectFacts,
+    *,
+    mode: str = "auto",
+    guarded: bool = True,
+    part: int | None = None,
+    step: int = 7,
+) -> tuple[str, bool] | None:
+    make = choose_check(
+        OrderFile("f", len(content), etag), known, mode=mode, wire_guarded=guarded, part_size=lambda _: part
+    )
     if make is None:
         return None
     check = make()
@@ -35,9 +52,18 @@ def test_composites_and_etags_are_those_of_the_server(content: bytes, part: int,
     stored = Stored(content, part, checksums=True)
     crc = {"crc32": stored.checksum_headers()["x-amz-checksum-crc32"]}
     if content:
-        assert holds(content, stored.etag, facts(crc, composite=True), part=part, step=step) == ("crc32 of parts", True)
-        assert holds(content, stored.etag, facts(), mode="all", part=part, step=step) == ("multipart ETag", True)
-        assert holds(content + b"x", stored.etag, facts(), mode="all", part=part, step=step) == ("multipart ETag", False)
+        assert holds(content, stored.etag, facts(crc, composite=True), part=part, step=step) == (
+            "crc32 of parts",
+            True,
+        )
+        assert holds(content, stored.etag, facts(), mode="all", part=part, step=step) == (
+            "multipart ETag",
+            True,
+        )
+        assert holds(content + b"x", stored.etag, facts(), mode="all", part=part, step=step) == (
+            "multipart ETag",
+            False,
+        )
     assert holds(content, Stored(content).etag, facts(), step=step) == ("ETag", True)
     assert holds(content + b"x", Stored(content).etag, facts(), step=step) == ("ETag", False)
 
@@ -65,7 +91,7 @@ def test_the_best_checksum_is_taken() -> None:
         (facts(), "none", False),
     ],
 )
-def test_etags_that_are_no_md5_are_not_compared(known: ObjectFacts, mode: str, guarded: bool) -> None:  # noqa: FBT001
+def test_etags_that_are_no_md5_are_not_compared(known: ObjectFacts, mode: str, guarded: bool) -> None:
     assert holds(b"x", "f" * 32, known, mode=mode, guarded=guarded) is None
 
 

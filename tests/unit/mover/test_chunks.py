@@ -1,7 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.mover.chunks import Extent, forget_line, journal_header, journal_line, non_overlapping, plan_ranges, read_journal
+from weighbridge.mover.chunks import (
+    Extent,
+    forget_line,
+    journal_header,
+    journal_line,
+    non_overlapping,
+    plan_ranges,
+    read_journal,
+)
 
 SIZE = 1000
 FINGERPRINT = "sha256:" + "a" * 64
@@ -23,7 +31,9 @@ def test_an_empty_file_needs_no_range() -> None:
 
 
 PATHS = ["a", "b/ü", 'c"\\']
-ENTRIES = st.lists(st.tuples(st.sampled_from(PATHS), st.integers(0, 9), st.integers(0, 2**32 - 1)), max_size=12)
+ENTRIES = st.lists(
+    st.tuples(st.sampled_from(PATHS), st.integers(0, 9), st.integers(0, 2**32 - 1)), max_size=12
+)
 SIZES = dict.fromkeys(PATHS, SIZE)
 
 
@@ -37,11 +47,17 @@ def said(entries: list[tuple[str, int, int]]) -> set[tuple[str, Extent]]:
 
 
 def read(content: bytes) -> set[tuple[str, Extent]]:
-    return {(path, extent) for path, extents in read_journal(content, FINGERPRINT, SIZES).items() for extent in extents}
+    return {
+        (path, extent)
+        for path, extents in read_journal(content, FINGERPRINT, SIZES).items()
+        for extent in extents
+    }
 
 
 @given(ENTRIES, st.data())
-def test_a_torn_journal_tells_only_what_was_written_whole(entries: list[tuple[str, int, int]], data: st.DataObject) -> None:
+def test_a_torn_journal_tells_only_what_was_written_whole(
+    entries: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
     whole = journal(entries)
     cut = data.draw(st.integers(0, len(whole)))
     complete = whole[:cut].count(b"\n")
@@ -72,7 +88,12 @@ def test_rubbish_says_nothing(content: bytes) -> None:
 
 def test_what_was_taken_back_is_missing_until_it_comes_again() -> None:
     first, second = Extent(0, 100, 1), Extent(100, 100, 2)
-    lines = journal_header(FINGERPRINT) + journal_line("a", first) + journal_line("a", second) + forget_line("a", 0, 50)
+    lines = (
+        journal_header(FINGERPRINT)
+        + journal_line("a", first)
+        + journal_line("a", second)
+        + forget_line("a", 0, 50)
+    )
     assert read(lines) == {("a", second)}
     again = Extent(0, 100, 9)
     assert read(lines + journal_line("a", again)) == {("a", again), ("a", second)}

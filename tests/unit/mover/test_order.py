@@ -14,7 +14,13 @@ ORDER: dict[str, Any] = {
     "sub_path": "org/tiny/0123456789ab",
     "fingerprint": FINGERPRINT,
     "route": "fetch",
-    "source": {"kind": "s3", "endpoint": "https://s3.example.com", "region": "eu-de", "bucket": "models", "prefix": "tiny/"},
+    "source": {
+        "kind": "s3",
+        "endpoint": "https://s3.example.com",
+        "region": "eu-de",
+        "bucket": "models",
+        "prefix": "tiny/",
+    },
     "files": [
         {"path": "tokenizer.json", "size": 2, "etag": "a"},
         {"path": "config.json", "size": 2, "etag": '"b"'},
@@ -31,11 +37,17 @@ def test_an_order_is_read_whole() -> None:
     assert [file.path for file in order.files] == ["config.json", "model.safetensors", "tokenizer.json"]
     assert (order.files[0].etag, order.files[1].sha256, order.total_bytes) == ("b", "0" * 64, 14)
     assert (order.limits.workers, order.limits.stall_seconds, order.limits.chunk_bytes) == (4, 2.5, 64 << 20)
-    assert (order.proxy.https, order.proxy.http, order.proxy.no_proxy) == ("http://proxy:3128", None, (".svc",))
+    assert (order.proxy.https, order.proxy.http, order.proxy.no_proxy) == (
+        "http://proxy:3128",
+        None,
+        (".svc",),
+    )
 
 
 def test_what_may_be_left_out() -> None:
-    order = parse_order({key: ORDER[key] for key in ("schema", "model_id", "sub_path", "fingerprint", "route", "files")})
+    order = parse_order(
+        {key: ORDER[key] for key in ("schema", "model_id", "sub_path", "fingerprint", "route", "files")}
+    )
     assert (order.source, order.expect_set_digest, order.limits.check_etag) == (None, None, "auto")
 
 
@@ -98,13 +110,28 @@ def test_what_is_wrong_is_named(path: str, value: object, told: str) -> None:
         parse_order(changed(path, value))
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2), max_leaves=5)
-KEYS = st.sampled_from([*ORDER, "source.endpoint", "source.prefix", "files.0", "files.1.path", "limits.workers", "limits.deadline_seconds", "proxy.http"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(
+    [
+        *ORDER,
+        "source.endpoint",
+        "source.prefix",
+        "files.0",
+        "files.1.path",
+        "limits.workers",
+        "limits.deadline_seconds",
+        "proxy.http",
+    ]
+)
 
 
 @given(KEYS, JSON)
 def test_whatever_stands_there_it_is_an_order_or_an_order_error(path: str, value: object) -> None:
     try:
         assert isinstance(parse_order(changed(path, value)), Order)
-    except OrderError as error:
-        assert error.exit_code == 3
+    except OrderError:
+        assert OrderError.exit_code == 3

@@ -5,7 +5,11 @@ from weighbridge.mover.order import ProxySettings
 from weighbridge.mover.proxies import proxy_for
 
 NONE = ProxySettings()
-ENV = {"HTTPS_PROXY": "http://envproxy:3128", "http_proxy": "envproxy:8080", "NO_PROXY": ".svc,10.0.0.0/8,host.example.com,.cluster.local"}
+ENV = {
+    "HTTPS_PROXY": "http://envproxy:3128",
+    "http_proxy": "envproxy:8080",
+    "NO_PROXY": ".svc,10.0.0.0/8,host.example.com,.cluster.local",
+}
 
 
 def test_the_orders_proxy_comes_first_then_the_environment() -> None:
@@ -15,8 +19,18 @@ def test_the_orders_proxy_comes_first_then_the_environment() -> None:
     assert proxy_for("https", "s3.example.com", NONE, {}) is None
 
 
-@pytest.mark.parametrize(("host", "direct"), [("10.1.2.3", True), ("11.1.2.3", False), ("a.svc", True), ("HOST.example.com", True), ("ahost.example.com", False), ("x.host.example.com", True)])
-def test_no_proxy_knows_names_suffixes_and_ranges(host: str, direct: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("host", "direct"),
+    [
+        ("10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("a.svc", True),
+        ("HOST.example.com", True),
+        ("ahost.example.com", False),
+        ("x.host.example.com", True),
+    ],
+)
+def test_no_proxy_knows_names_suffixes_and_ranges(host: str, direct: bool) -> None:
     assert (proxy_for("https", host, NONE, ENV) is None) is direct
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,7 @@ CONTENT = os.urandom(3_000_000)
 @given(st.sets(st.integers(1, len(CONTENT) - 1), max_size=6), st.none() | st.integers(0, len(CONTENT) - 1))
 def test_every_extent_is_judged_by_its_own_bytes(tmp_path: Path, cuts: set[int], flipped: int | None) -> None:
     borders = [0, *sorted(cuts), len(CONTENT)]
-    extents = [Extent(a, b - a, zlib.crc32(CONTENT[a:b])) for a, b in zip(borders, borders[1:], strict=False)]
+    extents = [Extent(a, b - a, zlib.crc32(CONTENT[a:b])) for a, b in pairwise(borders)]
     stored = bytearray(CONTENT)
     if flipped is not None:
         stored[flipped] ^= 1
@@ -30,7 +31,9 @@ def test_every_extent_is_judged_by_its_own_bytes(tmp_path: Path, cuts: set[int],
         os.close(descriptor)
     assert back.sha256 == hashlib.sha256(stored).hexdigest()
     assert sum(counted) == back.size == len(CONTENT)
-    assert list(back.wrong) == [extent for extent in extents if flipped is not None and extent.offset <= flipped < extent.end]
+    assert list(back.wrong) == [
+        extent for extent in extents if flipped is not None and extent.offset <= flipped < extent.end
+    ]
 
 
 def test_extents_beyond_the_end_are_wrong(tmp_path: Path) -> None:

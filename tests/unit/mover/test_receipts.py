@@ -29,10 +29,14 @@ def test_damage_never_changes_what_a_receipt_says_of_bytes(data: st.DataObject) 
         parsed = parse_receipt(bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))]))
     except ReceiptError:
         return
-    assert [(row.path, row.size, row.sha256) for row in parsed.rows] == [(row.path, row.size, row.sha256) for row in RECEIPT.rows]
+    assert [(row.path, row.size, row.sha256) for row in parsed.rows] == [
+        (row.path, row.size, row.sha256) for row in RECEIPT.rows
+    ]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b'{"schema": 1, "files": [1]}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b"null", b'{"schema": 1, "files": [1]}', b"[" * 100_000, b"\xff"]
+)
 def test_rubbish_is_no_receipt(content: bytes) -> None:
     with pytest.raises(ReceiptError):
         parse_receipt(content)

@@ -9,7 +9,11 @@ from weighbridge.mover.errors import RefusedError
 from weighbridge.mover.report import Reporter, Result, encode, termination_message
 
 
-@given(st.lists(st.text(min_size=1, max_size=1000), max_size=40), st.text(max_size=9000), st.none() | st.text(max_size=9000))
+@given(
+    st.lists(st.text(min_size=1, max_size=1000), max_size=40),
+    st.text(max_size=9000),
+    st.none() | st.text(max_size=9000),
+)
 def test_a_termination_message_always_fits(paths: list[str], sentence: str, remedy: str | None) -> None:
     error = RefusedError("source-changed", sentence, remedy=remedy, files=paths)
     message = termination_message(Result(files_repaired=list(paths)), error, seconds=1.0)

@@ -24,11 +24,20 @@ SHAPES = st.lists(st.integers(0, 3), max_size=3)
 
 
 @given(
-    st.dictionaries(st.text(max_size=5).filter(lambda name: name != "__metadata__"), st.tuples(SHAPES, st.sampled_from(["f4", "f2", "i8", "u1", "?"])), min_size=1, max_size=4),
+    st.dictionaries(
+        st.text(max_size=5).filter(lambda name: name != "__metadata__"),
+        st.tuples(SHAPES, st.sampled_from(["f4", "f2", "i8", "u1", "?"])),
+        min_size=1,
+        max_size=4,
+    ),
     st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
 )
-def test_what_the_reference_implementation_writes_is_accepted(shapes: dict[str, tuple[list[int], str]], metadata: dict[str, str]) -> None:
-    content = save({name: np.zeros(shape, dtype=kind) for name, (shape, kind) in shapes.items()}, metadata=metadata)
+def test_what_the_reference_implementation_writes_is_accepted(
+    shapes: dict[str, tuple[list[int], str]], metadata: dict[str, str]
+) -> None:
+    content = save(
+        {name: np.zeros(shape, dtype=kind) for name, (shape, kind) in shapes.items()}, metadata=metadata
+    )
     header = check(content, len(content))
     assert header.tensors == set(shapes)
     assert header.metadata == metadata
@@ -72,10 +81,15 @@ def test_a_dtype_of_tomorrow_is_judged_by_its_offsets() -> None:
     assert check(content, len(content)).tensors == {"a"}
 
 
-WHOLE = build({"__metadata__": {"format": "pt"}, "a": tensor(0, 16, "F32", [4]), "b": tensor(16, 20, "BF16", [2])}, 20)
+WHOLE = build(
+    {"__metadata__": {"format": "pt"}, "a": tensor(0, 16, "F32", [4]), "b": tensor(16, 20, "BF16", [2])}, 20
+)
 
 
-@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, len(WHOLE)))
+@given(
+    st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=4),
+    st.integers(0, len(WHOLE)),
+)
 def test_any_damage_is_either_harmless_or_a_header_error(changes: list[tuple[int, int]], cut: int) -> None:
     content = bytearray(WHOLE)
     for position, value in changes:

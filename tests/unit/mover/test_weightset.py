@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from weighbridge.domain.digest import digest
 from weighbridge.mover.weightset import Row, set_digest
 
-ROW = st.tuples(st.text(min_size=1, max_size=8), st.integers(0, 1 << 60), st.from_regex(r"[0-9a-f]{64}", fullmatch=True))
+ROW = st.tuples(
+    st.text(min_size=1, max_size=8), st.integers(0, 1 << 60), st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+)
 ROWS = st.lists(ROW, max_size=6, unique_by=lambda row: row[0])
 
 

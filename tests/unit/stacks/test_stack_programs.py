@@ -101,7 +101,10 @@ def test_every_claim_goes_through_the_provider_of_the_cluster_that_is_meant() ->
 
 
 def test_registrations_are_one_resource_that_names_the_cluster_by_uid_alone() -> None:
-    entries: tuple[Manifest, ...] = ({"model_id": "m1", "location": {"pvc_name": "a"}}, {"model_id": "m2", "location": {"pvc_name": "b"}})
+    entries: tuple[Manifest, ...] = (
+        {"model_id": "m1", "location": {"pvc_name": "a"}},
+        {"model_id": "m2", "location": {"pvc_name": "b"}},
+    )
     inputs = RegistrationInputs(custom_resource="watsonxaiifm-cr", entries=entries, adopt=("m1",))
     seen = declared(registration.declare, StackSpec(environment="stage", cluster=CLUSTER, inputs=inputs))
     assert seen.requests["watsonxaiifm-cr"].type == "weighbridge:index:Registrations"
@@ -117,6 +120,10 @@ def test_registrations_are_one_resource_that_names_the_cluster_by_uid_alone() ->
 
 @pytest.mark.parametrize("program", [storage.declare, registration.declare], ids=["storage", "registration"])
 def test_a_program_refuses_the_other_stacks_inputs(program: Callable[[StackSpec], None]) -> None:
-    wrong = StorageInputs(claims=()) if program is registration.declare else RegistrationInputs(custom_resource="x", entries=())
+    wrong = (
+        StorageInputs(claims=())
+        if program is registration.declare
+        else RegistrationInputs(custom_resource="x", entries=())
+    )
     with pytest.raises(TypeError, match="is not the"):
         program(StackSpec(environment="stage", cluster=CLUSTER, inputs=wrong))

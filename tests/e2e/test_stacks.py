@@ -1,0 +1,369 @@
+"""The stacks on the real engine, the real providers and the real API server."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from support.stacks_lab import PASSPHRASE, Lab, command_line, entry, kubectl, processes_below, scratch_folders
+from weighbridge.adapters.pulumi_backend import Bucket
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.domain.events import Event, ResourceChanged
+from weighbridge.domain.stacks import Op, PropertyChange
+from weighbridge.errors import PreconditionError
+from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
+from weighbridge_sandbox.tenancy import create_operands, delete_operands
+
+pytestmark = pytest.mark.sandbox
+
+
+def nobody(event: Event) -> None:
+    del event
+
+
+def soon(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not holds():
+        time.sleep(0.05)
+    return holds()
+
+
+@pytest.fixture(scope="module")
+def namespace(sandbox: Layout) -> Iterator[str]:
+    del sandbox
+    name = f"stacks-{os.getpid() % 100000}"
+    create_operands(name)
+    yield name
+    delete_operands(name)
+
+
+@pytest.fixture
+def lab(namespace: str, tmp_path: Path) -> Iterator[Lab]:
+    before = scratch_folders()
+    yield Lab(namespace, tmp_path)
+    for name in sorted(Lab(namespace, tmp_path).claims() - {"team-a-models", "team-b-models"}):
+        kubectl("delete", "pvc", name, "-n", namespace)
+    assert not scratch_folders() - before, "nothing stays on tmpfs"
+
+
+def test_a_preview_of_a_stack_that_does_not_exist_shows_everything_and_creates_nothing(lab: Lab) -> None:
+    preview = lab.stacks().preview(lab.storage(lab.claim("a"), lab.claim("b")))
+    assert [(change.name, change.op, change.type) for change in preview.changes] == [
+        ("a", Op.CREATE, "v1/PersistentVolumeClaim"),
+        ("b", Op.CREATE, "v1/PersistentVolumeClaim"),
+    ]
+    assert not preview.exists
+    assert not lab.state.exists()
+    assert not {"a", "b"} & lab.claims()
+
+
+def test_a_second_apply_writes_nothing_from_another_checkout_either(lab: Lab) -> None:
+    told: list[Event] = []
+    wanted = lab.storage(lab.claim("a"))
+    first = lab.stacks().up(wanted, told.append)
+    assert told == [ResourceChanged("storage", "v1/PersistentVolumeClaim", "a", "create")]
+    assert [change.op for change in first.changes] == [Op.CREATE]
+    assert lab.get("pvc", "a", "{.status.phase}") == "Pending", "an update does not wait for the first consumer"
+    version = lab.get("pvc", "a", "{.metadata.resourceVersion}")
+
+    elsewhere = lab.folder / "another machine"
+    elsewhere.mkdir()
+    kubeconfig = shutil.copy(os.environ["KUBECONFIG"], elsewhere / "config")
+    others = lab.stacks(kubeconfig=str(kubeconfig), cache="other-cache")
+    assert others.preview(wanted).changes == ()
+    second = others.up(wanted, told.append)
+    assert (second.changes, second.unchanged, len(told)) == ((), 1, 1)
+    assert lab.get("pvc", "a", "{.metadata.resourceVersion}") == version
+
+
+def test_the_state_holds_neither_paths_of_this_machine_nor_the_passphrase(lab: Lab) -> None:
+    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
+    written = [path.read_text() for path in lab.state.rglob("*") if path.is_file()]
+    assert any('"clusterUid"' in text for text in written)
+    for secret in (PASSPHRASE, os.environ["KUBECONFIG"], str(Path.home() / ".kube"), "weighbridge-pulumi-", sys.prefix):
+        assert not [text for text in written if secret in text], secret
+
+
+def test_a_label_edited_from_outside_is_shown_and_mended(lab: Lab) -> None:
+    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    stacks.up(wanted, nobody)
+    kubectl("label", "pvc", "a", "-n", lab.namespace, "app.kubernetes.io/managed-by=somebody", "--overwrite")
+    change = stacks.preview(wanted).changes[0]
+    assert (change.op, change.drifted) == (Op.UPDATE, True)
+    path = 'metadata.labels["app.kubernetes.io/managed-by"]'
+    assert change.diffs == (PropertyChange(path, "update", "somebody", "weighbridge"),)
+    stacks.up(wanted, nobody)
+    assert lab.get("pvc", "a", r"{.metadata.labels.app\.kubernetes\.io/managed-by}") == "weighbridge"
+    assert stacks.preview(wanted).changes == ()
+
+
+def test_a_label_that_somebody_else_added_is_none_of_our_business(lab: Lab) -> None:
+    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    stacks.up(wanted, nobody)
+    kubectl("label", "pvc", "a", "-n", lab.namespace, "cost-center=4711")
+    assert stacks.preview(wanted).changes == ()
+    stacks.up(lab.storage(lab.claim("a", added="yes")), nobody)
+    assert lab.get("pvc", "a", "{.metadata.labels.cost-center}") == "4711"
+
+
+def test_a_claim_that_was_deleted_from_outside_is_shown_and_made_again(lab: Lab) -> None:
+    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    stacks.up(wanted, nobody)
+    kubectl("delete", "pvc", "a", "-n", lab.namespace)
+    assert [(change.op, change.drifted) for change in stacks.preview(wanted).changes] == [(Op.CREATE, True)]
+    stacks.up(wanted, nobody)
+    assert "a" in lab.claims()
+
+
+@pytest.fixture
+def growing_class(namespace: str) -> Iterator[str]:
+    name = f"growing-{namespace}"
+    shape = json.loads(kubectl("get", "storageclass", "sandbox-rwx-immediate", "-o", "json"))
+    shape["metadata"] = {"name": name}
+    shape["allowVolumeExpansion"] = True
+    kubectl("create", "-f", "-", text=json.dumps(shape))
+    yield name
+    kubectl("delete", "storageclass", name)
+
+
+def test_growing_a_claim_is_an_update(lab: Lab, growing_class: str) -> None:
+    stacks = lab.stacks()
+    stacks.up(lab.storage(lab.claim("a", size="32Mi", storage_class=growing_class)), nobody)
+    assert soon(lambda: lab.get("pvc", "a", "{.status.phase}") == "Bound", 60)
+    bigger = lab.storage(lab.claim("a", size="48Mi", storage_class=growing_class))
+    change = stacks.preview(bigger).changes[0]
+    assert (change.op, change.diffs) == (
+        Op.UPDATE,
+        (PropertyChange("spec.resources.requests.storage", "update", "32Mi", "48Mi"),),
+    )
+    stacks.up(bigger, nobody)
+    assert lab.get("pvc", "a", "{.spec.resources.requests.storage}") == "48Mi"
+
+
+def test_what_would_replace_a_claim_is_refused_by_preview_and_update_alike(lab: Lab) -> None:
+    stacks = lab.stacks()
+    stacks.up(lab.storage(lab.claim("a")), nobody)
+    uid = lab.get("pvc", "a", "{.metadata.uid}")
+    other = lab.storage(lab.claim("a", storage_class="sandbox-rwx-immediate"))
+    for refused in (lambda: stacks.preview(other), lambda: stacks.up(other, nobody)):
+        with pytest.raises(PreconditionError) as caught:
+            refused()
+        assert caught.value.code == "claim-replacement"
+    assert lab.get("pvc", "a", "{.metadata.uid}") == uid
+
+
+def test_a_claim_that_is_no_longer_declared_stays_and_is_named(lab: Lab) -> None:
+    stacks = lab.stacks()
+    stacks.up(lab.storage(lab.claim("a"), lab.claim("b")), nobody)
+    fewer = lab.storage(lab.claim("b"))
+    preview = stacks.preview(fewer)
+    assert (preview.changes, preview.kept, preview.unchanged) == ((), ("a",), 1)
+    assert stacks.up(fewer, nobody).kept == ("a",)
+    assert {"a", "b"} <= lab.claims()
+    assert stacks.preview(lab.storage(lab.claim("a"), lab.claim("b"))).changes == ()
+
+
+def test_destroy_keeps_claims_and_says_so_unless_they_are_given_up(lab: Lab) -> None:
+    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    stacks.up(wanted, nobody)
+    kept = stacks.destroy(wanted, nobody)
+    assert (kept.changes, kept.kept) == ((), ("a",))
+    assert "a" in lab.claims()
+    gone = stacks.destroy(wanted, nobody, unprotect=True)
+    assert [(change.name, change.op) for change in gone.changes] == [("a", Op.DELETE)]
+    assert "a" not in lab.claims()
+    assert stacks.destroy(wanted, nobody, unprotect=True).changes == ()
+
+
+def test_a_state_of_another_cluster_is_refused_before_anything_starts(lab: Lab) -> None:
+    stacks = lab.stacks()
+    stacks.up(lab.storage(lab.claim("a")), nobody)
+    before = {path: path.read_bytes() for path in lab.state.rglob("*") if path.is_file()}
+    elsewhere = lab.storage(lab.claim("a"), uid=str(uuid.uuid4()))
+    for refused in (
+        lambda: stacks.preview(elsewhere),
+        lambda: stacks.up(elsewhere, nobody),
+        lambda: stacks.destroy(elsewhere, nobody, unprotect=True),
+    ):
+        with pytest.raises(PreconditionError) as caught:
+            refused()
+        assert caught.value.code == "state-of-another-cluster"
+    assert before == {path: path.read_bytes() for path in lab.state.rglob("*") if path.is_file()}
+
+
+def test_a_wrong_passphrase_is_refused_and_changes_nothing(lab: Lab) -> None:
+    wanted = lab.storage(lab.claim("a"))
+    lab.stacks().up(wanted, nobody)
+    wrong = lab.stacks(passphrase="another")
+    for refused in (lambda: wrong.preview(wanted), lambda: wrong.up(wanted, nobody)):
+        with pytest.raises(PreconditionError) as caught:
+            refused()
+        assert caught.value.code == "state-passphrase"
+    assert lab.stacks().preview(wanted).changes == ()
+
+
+def test_a_preview_needs_no_more_than_get(lab: Lab) -> None:
+    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
+    kubectl("create", "serviceaccount", "reader", "-n", lab.namespace)
+    kubectl("create", "role", "reader", "-n", lab.namespace, "--verb=get", "--resource=persistentvolumeclaims")
+    kubectl(
+        "create", "rolebinding", "reader", "-n", lab.namespace, "--role=reader", f"--serviceaccount={lab.namespace}:reader"
+    )
+    token = kubectl("create", "token", "reader", "-n", lab.namespace).strip()
+    config = json.loads(kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    reader = lab.folder / "reader"
+    reader.write_text(json.dumps(config))
+    stacks = lab.stacks(kubeconfig=str(reader))
+    assert stacks.preview(lab.storage(lab.claim("a"))).changes == ()
+    more = lab.storage(lab.claim("a", added="yes"), lab.claim("b"))
+    assert [(change.name, change.op) for change in stacks.preview(more).changes] == [("a", Op.UPDATE), ("b", Op.CREATE)]
+    with pytest.raises(PreconditionError) as caught:
+        stacks.up(more, nobody)
+    assert caught.value.code == "forbidden"
+    assert f"system:serviceaccount:{lab.namespace}:reader" in str(caught.value)
+    assert "patch persistentvolumeclaims" in str(caught.value)
+
+
+def _others(lab: Lab) -> list[object]:
+    rows = json.loads(lab.get("watsonxaiifm", "watsonxaiifm-cr", "{.spec.custom_foundation_models}"))
+    return [row for row in rows if row["model_id"].startswith("team-")]
+
+
+def test_registrations_come_drift_are_mended_and_go_without_touching_others(lab: Lab) -> None:
+    stacks, others = lab.stacks(), _others(lab)
+    wanted = lab.registration(entry("m1", max_new_tokens=100), entry("m2"))
+    assert [change.op for change in stacks.preview(wanted).changes] == [Op.CREATE]
+    assert stacks.up(wanted, nobody).changed
+    version = lab.get("watsonxaiifm", "watsonxaiifm-cr", "{.metadata.generation}")
+    assert stacks.preview(wanted).changes == ()
+    assert not stacks.up(wanted, nobody).changed
+    assert lab.get("watsonxaiifm", "watsonxaiifm-cr", "{.metadata.generation}") == version
+
+    changed = stacks.preview(lab.registration(entry("m1", max_new_tokens=200), entry("m2"))).changes[0]
+    assert changed.diffs == (PropertyChange('entries["m1"].parameters[0].default', "update", 100, 200),)
+
+    ids = [row["model_id"] for row in json.loads(lab.get("watsonxaiifm", "watsonxaiifm-cr", "{.spec.custom_foundation_models}"))]
+    edit = [{"op": "replace", "path": f"/spec/custom_foundation_models/{ids.index('m1')}/tags", "value": ["edited"]}]
+    kubectl("patch", "watsonxaiifm", "watsonxaiifm-cr", "-n", lab.namespace, "--type=json", "-p", json.dumps(edit))
+    drifted = stacks.preview(wanted).changes[0]
+    assert (drifted.op, drifted.drifted, drifted.diffs[0].before) == (Op.UPDATE, True, "edited")
+    stacks.up(wanted, nobody)
+    assert stacks.preview(wanted).changes == ()
+
+    assert [change.op for change in stacks.destroy(wanted, nobody).changes] == [Op.DELETE]
+    assert _others(lab) == others
+    assert stacks.destroy(wanted, nobody).changes == ()
+
+
+def test_our_providers_refusal_arrives_in_its_own_words(lab: Lab) -> None:
+    for spec, code in (
+        (lab.registration(entry("team-a-summarizer")), "entry-foreign"),
+        (lab.registration(entry("m1"), custom_resource="nope"), "cr-absent"),
+    ):
+        for refused in (lambda spec=spec: lab.stacks().preview(spec), lambda spec=spec: lab.stacks().up(spec, nobody)):  # type: ignore[misc]
+            with pytest.raises(PreconditionError) as caught:
+                refused()
+            assert caught.value.code == code
+            assert "urn:" not in str(caught.value)
+
+
+def test_both_stacks_can_be_previewed_at_once(lab: Lab) -> None:
+    stacks = lab.stacks()
+    specs = [lab.storage(lab.claim("a")), lab.registration(entry("m1"))]
+    with ThreadPoolExecutor(2) as pool:
+        storage, registration = pool.map(stacks.preview, specs)
+    assert [change.name for change in storage.changes] == ["a"]
+    assert [change.name for change in registration.changes] == ["watsonxaiifm-cr"]
+
+
+def _start_slowly(lab: Lab) -> "subprocess.Popen[bytes]":
+    program = Path(__file__).parents[1] / "support" / "stacks_slowly.py"
+    environment = os.environ | {"PYTHONPATH": str(program.parents[1])}
+    started = subprocess.Popen([sys.executable, str(program), lab.namespace, str(lab.folder)], env=environment)
+    assert soon((lab.folder / "in-the-middle").exists, 60)
+    assert soon(lambda: bool(lab.locks()))
+    return started
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_an_ended_run_leaves_no_process_no_lock_and_a_state_to_go_on_from(lab: Lab, sign: signal.Signals) -> None:
+    with _start_slowly(lab) as running:
+        children = processes_below(running.pid)
+        assert any("pulumi" in command_line(child) for child in children)
+        running.send_signal(sign)
+        running.wait(60)
+    assert soon(lambda: not any(child.joinpath("cmdline").exists() and command_line(child) for child in children))
+    assert lab.locks() == []
+    assert [change.name for change in lab.stacks().up(lab.storage(lab.claim("slow")), nobody).changes] in ([], ["slow"])
+    assert lab.stacks().preview(lab.storage(lab.claim("slow"))).changes == ()
+
+
+def test_a_second_run_is_told_who_holds_the_stack_and_no_process_shows_the_passphrase(lab: Lab) -> None:
+    with _start_slowly(lab) as running:
+        try:
+            with pytest.raises(PreconditionError) as caught:
+                lab.stacks().up(lab.storage(lab.claim("slow")), nobody)
+            assert caught.value.code == "stack-locked"
+            assert os.uname().nodename in str(caught.value)
+            for child in processes_below(running.pid):
+                shown = command_line(child) + child.joinpath("environ").read_bytes().decode(errors="replace")
+                assert PASSPHRASE not in shown
+        finally:
+            running.send_signal(signal.SIGINT)
+            running.wait(60)
+
+
+def test_state_in_s3_is_read_only_for_a_preview_and_shared_by_two_checkouts(lab: Lab, sandbox: Layout) -> None:
+    keys = S3Keys(sandbox.s3_access_key.read_text().strip(), sandbox.s3_secret_key.read_text().strip())
+    client = boto3.client(
+        "s3",
+        endpoint_url=S3_ENDPOINT,
+        region_name="us-east-1",
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    prefix = f"tests/{lab.folder.name}-{uuid.uuid4().hex[:8]}"
+
+    def objects() -> dict[str, bytes]:
+        rows = client.list_objects_v2(Bucket="weighbridge-state", Prefix=f"{prefix}/").get("Contents", [])
+        return {row["Key"]: client.get_object(Bucket="weighbridge-state", Key=row["Key"])["Body"].read() for row in rows}
+
+    def read(bucket: Bucket, key: str) -> bytes | None:
+        try:
+            content: bytes = client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
+        except client.exceptions.NoSuchKey:
+            return None
+        return content
+
+    backend = f"s3://weighbridge-state/{prefix}?endpoint={S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true"
+    remote = Lab(lab.namespace, lab.folder, backend)
+    wanted = remote.storage(remote.claim("a"))
+    one, two = (remote.stacks(keys=keys, read_object=read, cache=name) for name in ("one", "two"))
+    try:
+        assert [change.op for change in one.preview(wanted).changes] == [Op.CREATE]
+        assert objects() == {}
+        one.up(wanted, nobody)
+        stored = objects()
+        assert two.preview(wanted).changes == ()
+        assert objects() == stored, "a preview writes nothing"
+        assert not two.up(wanted, nobody).changed
+        for content in objects().values():
+            for secret in (PASSPHRASE, keys.secret_key, os.environ["KUBECONFIG"]):
+                assert secret.encode() not in content
+        assert [run.result for run in two.history(wanted)] == ["succeeded", "succeeded"]
+    finally:
+        for key in objects():
+            client.delete_object(Bucket="weighbridge-state", Key=key)

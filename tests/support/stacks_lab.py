@@ -1,0 +1,128 @@
+"""Pulumi stacks against the sandbox, for tests: specs, an adapter as wiring makes it, and a look at what is left."""
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from weighbridge.adapters.pulumi_backend import parse_backend
+from weighbridge.adapters.pulumi_command import Limits
+from weighbridge.adapters.pulumi_environment import StateSecrets
+from weighbridge.adapters.pulumi_stacks import Program, PulumiSettings, PulumiStacks
+from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInputs, StackName, StackSpec, StorageInputs
+from weighbridge_stacks import registration, storage
+
+CONTEXT = "weighbridge-sandbox"
+PASSPHRASE = "planted-passphrase-5d1f"
+
+
+def kubectl(*arguments: str, text: str | None = None) -> str:
+    done = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One namespace and one state."""
+
+    namespace: str
+    folder: Path
+    backend: str = "file://state"
+    uid: str = field(default_factory=lambda: kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
+
+    @property
+    def cluster(self) -> ClusterIdentity:
+        return ClusterIdentity(uid=self.uid, namespace=self.namespace, context=CONTEXT)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def stacks(
+        self,
+        *,
+        passphrase: str = PASSPHRASE,
+        kubeconfig: str | None = None,
+        cache: str = "cache",
+        program: Program = storage.declare,
+        limits: Limits | None = None,
+        **more: Any,
+    ) -> PulumiStacks:
+        keys = more.pop("keys", None)
+        settings = PulumiSettings(
+            backend=parse_backend(self.backend, self.folder),
+            secrets=StateSecrets(passphrase=passphrase, keys=keys),
+            cache=self.folder / cache,
+            kubeconfig=kubeconfig or os.environ["KUBECONFIG"],
+            limits=limits or Limits(),
+        )
+        return PulumiStacks(settings, {StackName.STORAGE: program, StackName.REGISTRATION: registration.declare}, **more)
+
+    def claim(self, name: str, *, size: str = "1Gi", storage_class: str = "sandbox-rwx", **labels: str) -> Manifest:
+        return {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "labels": {"app.kubernetes.io/managed-by": "weighbridge", **labels},
+            },
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": storage_class,
+                "resources": {"requests": {"storage": size}},
+            },
+        }
+
+    def storage(self, *claims: Manifest, uid: str | None = None, context: str = CONTEXT) -> StackSpec:
+        cluster = ClusterIdentity(uid=uid or self.uid, namespace=self.namespace, context=context)
+        return StackSpec(environment="lab", cluster=cluster, inputs=StorageInputs(claims=claims))
+
+    def registration(self, *entries: Manifest, custom_resource: str = "watsonxaiifm-cr") -> StackSpec:
+        inputs = RegistrationInputs(custom_resource=custom_resource, entries=entries)
+        return StackSpec(environment="lab", cluster=self.cluster, inputs=inputs)
+
+    def get(self, kind: str, name: str, path: str) -> str:
+        return kubectl("get", kind, name, "-n", self.namespace, "-o", f"jsonpath={path}")
+
+    def claims(self) -> set[str]:
+        return set(kubectl("get", "pvc", "-n", self.namespace, "-o", "jsonpath={.items[*].metadata.name}").split())
+
+    def locks(self) -> list[Path]:
+        return [path for path in (self.state / ".pulumi" / "locks").rglob("*.json") if path.is_file()]
+
+
+def entry(model_id: str, **defaults: int) -> Manifest:
+    return {
+        "model_id": model_id,
+        "location": {"pvc_name": "team-a-models", "sub_path": "summarizer"},
+        "tags": ["lab"],
+        "parameters": [{"name": name, "default": value} for name, value in defaults.items()],
+    }
+
+
+def command_line(process: Path) -> str:
+    return process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+def processes_below(root: int) -> list[Path]:
+    """``/proc`` folders of the descendants of ``root``."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+        except (OSError, IndexError):
+            continue
+    found, waiting = [], list(parents.get(root, []))
+    while waiting:
+        pid = waiting.pop()
+        found.append(Path(f"/proc/{pid}"))
+        waiting += parents.get(pid, [])
+    return found
+
+
+def scratch_folders() -> set[str]:
+    return {path.name for path in Path("/dev/shm").glob("weighbridge-pulumi-*")}

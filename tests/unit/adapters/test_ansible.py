@@ -1,0 +1,124 @@
+"""The adapter over real ansible-playbook runs that end before any cluster is asked."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weighbridge.adapters.ansible import AnsiblePlaybooks
+from weighbridge.domain.environment import Environment, Route
+from weighbridge.domain.outcome import Failed
+from weighbridge.domain.weights import SourceFile, SourceListing
+from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.manifests.bundle import Surroundings
+
+SECRET = "planted-secret-value"  # noqa: S105 - planted
+KUBECONFIG: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "here",
+    "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+    "clusters": [{"name": "here", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "me", "user": {}}],
+}
+DOCUMENT = {
+    "name": "test",
+    "cluster": {"context": "here", "namespace": "ns"},
+    "platform": {"version": "5.2"},
+    "state": {"backend": "file://./state", "passphrase": {"env": "P"}},
+    "pods": {"image": "image"},
+    "models": [
+        {
+            "id": "m",
+            "source": {
+                "s3": {
+                    "bucket": "b",
+                    "endpoint": "http://127.0.0.1:1",
+                    "credentials": {"access_key": {"env": "PLANTED_KEY"}, "secret_key": {"env": "PLANTED_SECRET"}},
+                }
+            },
+            "storage": {},
+        }
+    ],
+}
+LISTING = SourceListing((SourceFile("config.json", 1, "e"),))
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnsiblePlaybooks:
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(KUBECONFIG))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    monkeypatch.setenv("PLANTED_SECRET", SECRET)
+    (tmp_path / "shm").mkdir()
+    return AnsiblePlaybooks(
+        environment=Environment.model_validate(DOCUMENT, strict=False),
+        around=Surroundings(folder=tmp_path, mover=b"mover"),
+        secrets=lambda model_id: {"env:PLANTED_KEY": model_id, "env:PLANTED_SECRET": SECRET},
+        spool=tmp_path / "spool",
+        tmpfs=tmp_path / "shm",
+    )
+
+
+def sync(playbooks: AnsiblePlaybooks) -> Failed:
+    report = playbooks.sync(playbooks.environment.models[0], LISTING, Route.FETCH, lambda _event: None)
+    assert isinstance(report.outcome, Failed)
+    return report.outcome
+
+
+def test_a_cluster_that_does_not_answer_is_a_precondition_in_one_sentence(playbooks: AnsiblePlaybooks) -> None:
+    failed = sync(playbooks)
+    assert isinstance(failed.error, PreconditionError)
+    assert failed.error.code == "cluster-unreachable"
+    assert "https://127.0.0.1:1" in failed.error.what
+
+
+def test_a_context_that_does_not_exist_is_named_with_those_that_do(
+    playbooks: AnsiblePlaybooks, tmp_path: Path
+) -> None:
+    (tmp_path / "kubeconfig").write_text(json.dumps(KUBECONFIG).replace('"here"', '"there"'))
+    failed = sync(playbooks)
+    assert failed.error.code == "cluster-config"
+    assert "there" in (failed.error.remedy or "")
+
+
+def test_nothing_stays_behind(playbooks: AnsiblePlaybooks, tmp_path: Path) -> None:
+    sync(playbooks)
+    assert list((tmp_path / "shm").iterdir()) == []
+
+
+def test_the_environment_of_this_process_is_not_handed_on(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ansible-playbook is a program that writes down what it was given; PATH is how it is found."""
+    seen = tmp_path / "seen"
+    spy = tmp_path / "ansible-playbook"
+    spy.write_text(f"#!/bin/sh\nenv > {seen}; echo \"$@\" >> {seen}; ls -l {tmp_path}/shm/*/secrets.json >> {seen}; exit 3\n")
+    spy.chmod(0o755)
+    monkeypatch.setattr("sys.executable", _beside(spy))
+    sync_report = playbooks.sync(playbooks.environment.models[0], LISTING, Route.FETCH, lambda _event: None)
+    assert isinstance(sync_report.outcome, Failed)
+    text = seen.read_text()
+    assert SECRET not in text
+    assert "PLANTED" not in text
+    assert "-rw-------" in text
+    assert "WEIGHBRIDGE_SECRETS_FILE=" in text
+
+
+def _beside(program: Path) -> str:
+    """An interpreter in the folder of ``program``, where the adapter looks for ansible-playbook."""
+    link = program.with_name("python")
+    link.symlink_to(os.path.realpath("/proc/self/exe"))
+    return str(link)
+
+
+def test_a_failure_to_resolve_secrets_starts_nothing(playbooks: AnsiblePlaybooks, tmp_path: Path) -> None:
+    def absent(_model_id: str) -> dict[str, str]:
+        raise StepFailedError("no")
+
+    with pytest.raises(StepFailedError):
+        sync(replace(playbooks, secrets=absent))
+    assert list((tmp_path / "shm").iterdir()) == []
