@@ -11,8 +11,7 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
 )
 
 from weighbridge.adapters.kube import SECRET, ApiRefusedError
-from weighbridge.adapters.secrets import Secrets
-from weighbridge.domain.environment import EnvReference, FileReference, S3KeyPair, SecretReference
+from weighbridge.adapters.secrets import Secrets, s3_credentials
 from weighbridge.domain.naming import object_labels
 
 _CONFLICT = 409
@@ -34,7 +33,7 @@ class ActionModule(WeighbridgeAction):
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:
             return {"changed": True}
-        keys = Secrets(Path(arguments["folder"])).s3_keys(_pair(arguments["credentials"]))
+        keys = Secrets(Path(arguments["folder"])).s3_keys(s3_credentials(arguments["credentials"]))
         values = {
             "AWS_ACCESS_KEY_ID": keys.access_key,
             "AWS_SECRET_ACCESS_KEY": keys.secret_key,
@@ -60,16 +59,3 @@ class ActionModule(WeighbridgeAction):
                 raise
             kube.merge(SECRET, name, namespace, {"data": {**dict.fromkeys(values), **data}})
         return {"changed": True}
-
-
-def _pair(raw: dict[str, Any]) -> S3KeyPair:
-    token = raw.get("session_token")
-    return S3KeyPair(
-        access_key=_reference(raw["access_key"]),
-        secret_key=_reference(raw["secret_key"]),
-        session_token=_reference(token) if token else None,
-    )
-
-
-def _reference(raw: dict[str, Any]) -> SecretReference:
-    return EnvReference(env=str(raw["env"])) if "env" in raw else FileReference(file=str(raw["file"]))

@@ -65,6 +65,9 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     wanted = eyes.manifests.entries(locations)
     state = eyes.registry.look(wanted, adopt)
     registration = registration_spec(environment, identity, wanted, adopt)
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each preview mostly waits for an engine to start
+        storage = pool.submit(eyes.stacks.preview, claims) if claims is not None else None
+        registered = pool.submit(eyes.stacks.preview, registration)
     return Facts(
         claims=claims.inputs.claims
         if claims is not None and isinstance(claims.inputs, StorageInputs)
@@ -72,8 +75,8 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
         cluster=identity,
         where=eyes.cluster.where,
         models=models,
-        storage=eyes.stacks.preview(claims) if claims is not None else None,
-        registration=eyes.stacks.preview(registration),
+        storage=storage.result() if storage is not None else None,
+        registration=registered.result(),
         entries=state.entries,
         wanted_entries=wanted,
         unreconciled=state.unreconciled,

@@ -223,9 +223,10 @@ class Opened:
         return {name: value for name, value in values.items() if value}
 
     def _object_reader(self, keys: S3Keys | None) -> ReadObject | None:
-        if keys is None:
+        credentials = self.environment.state.credentials
+        if keys is None or credentials is None:
             return None
-        reader = ObjectReader(keys, self.environment.proxy)
+        reader = ObjectReader(credentials, keys, self.environment.proxy, self.ca_bundle)
 
         def read(bucket: Bucket, key: str) -> bytes | None:
             endpoint = bucket.endpoint or f"https://s3.{bucket.region or 'us-east-1'}.amazonaws.com"

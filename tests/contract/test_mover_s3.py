@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
 import trustme
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]
 
+from support.http_proxy import PASSWORD, http_proxy
 from support.mover_bench import MODEL, Bench, digest_of, weight_set
 from support.s3_server import BUCKET, KEYS, S3Server, s3_server
 
@@ -134,4 +135,31 @@ def test_tls_needs_the_authority_that_signed(tmp_path: Path) -> None:
         assert "trust.ca_bundle" in untrusted.termination["error"]["remedy"]
         trusted = bench.run("fetch", server.endpoint, more=["--ca", str(tmp_path / "ca.pem")])
         assert trusted.outcome == "published"
+        (bench.published / "model-00000.safetensors").unlink()
+        with http_proxy() as proxy:
+            bench.extra = {"proxy": {"https": proxy.url}}
+            through = bench.run("fetch", server.endpoint, more=["--ca", str(tmp_path / "ca.pem")])
+        assert through.outcome == "repaired"
+        assert {line.split(" ")[0] for line in proxy.requests} == {"CONNECT"}
     assert bench.stored() == bench.files
+
+
+def test_a_proxy_of_the_environment_is_used_and_its_password_never_told(
+    bench: RealBench, server: S3Server
+) -> None:
+    with http_proxy() as proxy:
+        ended = bench.run("fetch", server.endpoint, env={"HTTP_PROXY": proxy.url})
+        assert (ended.code, ended.outcome) == (0, "published"), ended
+        assert any(line.startswith(f"GET {server.endpoint}/{BUCKET}/") for line in proxy.requests)
+        wrong = proxy.url.replace(PASSWORD, "mistyped")
+        (bench.published / "config.json").unlink()
+        bench.limits = {"patience_seconds": 5}
+        refused = bench.run("fetch", server.endpoint, env={"HTTP_PROXY": wrong})
+    assert (refused.code, refused.error) == (4, "source-refused")
+    assert "407" in refused.termination["error"]["message"]
+    assert PASSWORD not in str(ended)
+    assert "mistyped" not in str(refused)
+    assert (
+        bench.run("fetch", server.endpoint, env={"HTTP_PROXY": wrong, "NO_PROXY": "127.0.0.0/8"}).outcome
+        == "repaired"
+    )

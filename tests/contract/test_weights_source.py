@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.s3_server import BUCKET, KEYS, FaultyS3, S3Server, answer, cut_after, s3_server, stall
 
+from support.s3_server import BUCKET, KEYS, FaultyS3, S3Server, answer, cut_after, s3_server, stall
 from weighbridge.adapters.s3 import S3Weights, list_source
 from weighbridge.adapters.s3_client import S3Target, open_client
 from weighbridge.adapters.s3_download import download

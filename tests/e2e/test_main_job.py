@@ -38,7 +38,7 @@ def _source_files(estate: Estate) -> dict[str, str]:
 
 def _published(estate: Estate, model_id: str) -> Path:
     entry = next(entry for entry in estate.entries() if entry["model_id"] == model_id)
-    return estate.volume(model_id) / entry["location"]["sub_path"]
+    return estate.volume(model_id) / str(entry["location"]["sub_path"])
 
 
 def test_plan_shows_bytes_objects_and_the_list_entry_by_entry(estate: Estate, first: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from support.estate import BIN, Estate
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, JOB, POD
+from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, JOB, POD, SECRET
 
 pytestmark = pytest.mark.sandbox
 
@@ -39,13 +39,21 @@ class Bench:
     estate: Estate
     out: Path
 
-    def play(self, playbook: str, model_id: str, *arguments: str, timeout: int = 300, **variables: Any) -> Played:
+    def play(
+        self, playbook: str, model_id: str, *arguments: str, timeout: int = 300, **variables: Any
+    ) -> Played:
         command: list[str | Path] = [
             *(BIN / "ansible-playbook", f"playbooks/{playbook}.yml"),
             *("-e", f"@{self.out}/weights/{model_id}/vars.yml", "-e", json.dumps(variables), *arguments),
         ]
         done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ}
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env={**os.environ},
         )
         return Played(done.returncode, done.stdout + done.stderr)
 
@@ -70,7 +78,7 @@ def bench(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     out = tmp_path_factory.mktemp("rendered")
     ran = estate.run("render", "--out", str(out))
     assert ran.code == 0, ran.said
-    yield Bench(estate, out)
+    return Bench(estate, out)
 
 
 def test_check_mode_on_a_fresh_cluster_predicts_and_touches_nothing(bench: Bench) -> None:
@@ -101,14 +109,23 @@ def test_every_rendered_object_passes_the_api_server_as_it_is(synced: Bench) -> 
     files = [path for path in sorted(synced.out.rglob("*.yaml")) if path.parent.name != "registration"]
     arguments = [part for path in files for part in ("-f", str(path))]
     subprocess.run(
-        ["kubectl", "apply", "--dry-run=server", "--validate=strict", *arguments], check=True, capture_output=True
+        ["kubectl", "apply", "--dry-run=server", "--validate=strict", *arguments],
+        check=True,
+        capture_output=True,
     )
-    assert {path.name for path in files} >= {"fetch.yaml", "publish.yaml", "push.yaml", "verify.yaml", "receipts.yaml"}
+    assert {path.name for path in files} >= {
+        "fetch.yaml",
+        "publish.yaml",
+        "push.yaml",
+        "verify.yaml",
+        "receipts.yaml",
+    }
 
 
 def test_both_routes_record_the_same_set(synced: Bench) -> None:
     fetched, pushed = synced.receipt("llama-fetch"), synced.receipt("llama-push")
-    assert fetched is not None and pushed is not None
+    assert fetched is not None
+    assert pushed is not None
     assert fetched["set_digest"] == pushed["set_digest"]
     assert (fetched["route"], pushed["route"]) == ("fetch", "push")
     assert fetched["verdict"] == pushed["verdict"] == "verified"
@@ -133,7 +150,8 @@ def test_verify_renews_the_verdict(synced: Bench) -> None:
     played = synced.play("verify_weights", "llama-fetch")
     assert played.code == 0, played.said
     after = synced.receipt("llama-fetch")
-    assert before is not None and after is not None
+    assert before is not None
+    assert after is not None
     assert after["verdict"] == "verified"
     assert after["verified_at"] > before["verified_at"]
     assert {**after, "verified_at": ""} == {**before, "verified_at": ""}
@@ -145,9 +163,11 @@ def test_damage_is_recorded_and_repaired_alone(synced: Bench, model_id: str) -> 
     receipt = synced.receipt(model_id)
     assert receipt is not None
     root = synced.estate.volume(model_id) / receipt["sub_path"]
-    victim = sorted(root.glob("*.safetensors"))[0]
+    victim = min(root.glob("*.safetensors"))
     content = bytearray(victim.read_bytes())
-    untouched = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path != victim}
+    untouched = {
+        path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path != victim
+    }
     content[-1] ^= 1
     victim.write_bytes(bytes(content))
 
@@ -185,7 +205,16 @@ def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> N
     keys = {"AWS_ACCESS_KEY_ID": "SANDBOX_S3_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY": "SANDBOX_S3_SECRET_KEY"}
     literals = [f"--from-literal={key}={os.environ[name]}" for key, name in keys.items()]
     subprocess.run(
-        ["kubectl", "create", "secret", "generic", "-n", estate.name, variables["weights_credentials_secret"], *literals],
+        [
+            "kubectl",
+            "create",
+            "secret",
+            "generic",
+            "-n",
+            estate.name,
+            variables["weights_credentials_secret"],
+            *literals,
+        ],
         check=True,
         capture_output=True,
     )
@@ -214,7 +243,9 @@ def test_an_image_that_cannot_be_pulled_is_named_early(synced: Bench, tmp_path: 
     assert synced.play("sync_weights", "llama-fetch").code == 0
 
 
-def test_a_claim_that_stays_pending_is_told_with_the_provisioners_words(synced: Bench, tmp_path: Path) -> None:
+def test_a_claim_that_stays_pending_is_told_with_the_provisioners_words(
+    synced: Bench, tmp_path: Path
+) -> None:
     estate = synced.estate
     model = estate.model("llama-pending", "fetch")
     model["storage"] = {"storage_class": "sandbox-pending"}
@@ -228,7 +259,68 @@ def test_a_claim_that_stays_pending_is_told_with_the_provisioners_words(synced: 
     assert estate.leftovers() == []
 
 
-def test_missing_credentials_are_named_and_nothing_is_left(synced: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("route", ["fetch", "push"])
+def test_a_volume_that_ignores_fsgroup_is_told_with_what_would_mend_it(
+    synced: Bench, tmp_path: Path, route: str
+) -> None:
+    estate = synced.estate
+    model = estate.model(f"llama-eperm-{route}", route)
+    model["storage"] = {"storage_class": "sandbox-rwx-nofsgroup"}
+    ran = estate.run("render", "--out", str(tmp_path), models=[model])
+    assert ran.code == 0, ran.said
+    subprocess.run(["kubectl", "apply", "-f", tmp_path / "storage"], check=True, capture_output=True)
+    played = Bench(estate, tmp_path).play("sync_weights", model["id"])
+    assert played.code == 2
+    assert "ermission denied" in played.said or "not permitted" in played.said
+    assert "fsGroup" in played.said
+    assert estate.leftovers() == []
+
+
+def test_a_quota_that_is_used_up_is_told_at_once(synced: Bench) -> None:
+    estate = synced.estate
+    estate.kube.merge(
+        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
+    )
+    quota = ["kubectl", "-n", estate.name, "quota", "none"]
+    subprocess.run([*quota[:3], "create", *quota[3:], "--hard=pods=0"], check=True, capture_output=True)
+    try:
+        played = synced.play("sync_weights", "llama-fetch", timeout=60)
+    finally:
+        subprocess.run([*quota[:3], "delete", *quota[3:]], check=True, capture_output=True)
+    assert played.code == 2
+    assert "exceeded quota" in played.said
+    assert "pods.resources" in played.said
+    assert estate.leftovers() == []
+
+
+def test_keys_in_an_existing_secret_are_mounted_and_that_secret_stays_as_it_is(
+    synced: Bench, tmp_path: Path
+) -> None:
+    estate = synced.estate
+    literals = [
+        f"--from-literal={key}={os.environ[name]}"
+        for key, name in (
+            ("AWS_ACCESS_KEY_ID", "SANDBOX_S3_ACCESS_KEY"),
+            ("AWS_SECRET_ACCESS_KEY", "SANDBOX_S3_SECRET_KEY"),
+        )
+    ]
+    create = ["kubectl", "-n", estate.name, "create", "secret", "generic", "their-keys", *literals]
+    subprocess.run(create, check=True, capture_output=True)
+    before = estate.kube.get(SECRET, "their-keys", estate.name)
+    model = estate.model("llama-secret", "fetch")
+    model["source"]["s3"]["credentials"] = {"secret": "their-keys"}
+    ran = estate.run("render", "--out", str(tmp_path), models=[model])
+    assert ran.code == 0, ran.said
+    subprocess.run(["kubectl", "apply", "-f", tmp_path / "storage"], check=True, capture_output=True)
+    played = Bench(estate, tmp_path).play("sync_weights", "llama-secret")
+    assert played.code == 0, played.said
+    assert estate.kube.get(SECRET, "their-keys", estate.name) == before
+    assert estate.leftovers() == []
+
+
+def test_missing_credentials_are_named_and_nothing_is_left(
+    synced: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     estate = synced.estate
     estate.kube.merge(
         CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}

@@ -27,7 +27,7 @@ from weighbridge.wiring import opened
 
 pytestmark = pytest.mark.sandbox
 
-TMPFS = Path("/dev/shm")  # noqa: S108 - where the adapter makes its private folder
+TMPFS = Path("/dev/shm")
 DRIVER = """
 import sys
 from weighbridge.domain.environment import Route
@@ -79,16 +79,6 @@ def port(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Port:
     subprocess.run(["kubectl", "apply", "-f", folder / "out" / "storage"], check=True, capture_output=True)
     os.environ["WEIGHBRIDGE_VAR"] = str(folder / "var")
     return Port(estate, file)
-
-
-def ours() -> list[psutil.Process]:
-    """Processes of playbook runs on this machine that belong to no living orchestrator of ours but this test's."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        with contextlib.suppress(psutil.Error):
-            if any(str(TMPFS / "weighbridge-") in part for part in process.info["cmdline"] or ()):
-                found.append(process)
-    return found
 
 
 def children_of(pid: int) -> list[psutil.Process]:
@@ -148,7 +138,7 @@ def test_the_second_time_is_unchanged_and_quick(port: Port) -> None:
 
 def test_damage_is_a_verification_failure_with_its_receipt(port: Port) -> None:
     receipt = port.opened.cluster.receipts(port.estate.name)[port.model.id]
-    victim = sorted((port.estate.volume(port.model.id) / receipt.sub_path).glob("*.safetensors"))[0]
+    victim = min((port.estate.volume(port.model.id) / receipt.sub_path).glob("*.safetensors"))
     content = bytearray(victim.read_bytes())
     content[-1] ^= 1
     victim.write_bytes(bytes(content))
@@ -165,17 +155,18 @@ def test_damage_is_a_verification_failure_with_its_receipt(port: Port) -> None:
     assert report.bytes_moved == victim.stat().st_size
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_an_interrupted_run_takes_its_pods_along(port: Port, number: signal.Signals) -> None:
+def folders_of(processes: list[psutil.Process]) -> set[Path]:
+    """The private folders that these processes were given."""
+    parts = [part for process in processes for part in process.cmdline()]
+    return {Path(part) for part in parts if part.startswith(f"{TMPFS}/weighbridge-")}
+
+
+def test_an_interrupted_run_takes_its_pods_along(port: Port) -> None:
     port.forget()
     with port.driven(Route.FETCH) as process:
         wait_for(lambda: port.job() is not None, "the Job")
         playing = children_of(process.pid)
-        process.send_signal(number)
-        if number is signal.SIGTERM:  # without the command line's handler it ends at once, like a kill
-            process.wait(20)
-            wait_for(lambda: not any(child.is_running() for child in playing), "the playbook's end", 20)
-            return
+        process.send_signal(signal.SIGINT)
         process.wait(60)
         assert "KeyboardInterrupt" in (process.stderr.read() if process.stderr else "")
         assert not any(child.is_running() for child in playing)
@@ -188,12 +179,12 @@ def test_a_killed_run_leaves_no_process_and_no_secret_and_the_next_one_finishes(
     with port.driven(Route.FETCH) as process:
         wait_for(lambda: port.job() is not None, "the Job")
         playing = children_of(process.pid)
-        folders = {part for child in playing for part in child.cmdline() if part.startswith(f"{TMPFS}/weighbridge-")}
+        folders = folders_of(playing)
         assert folders
         process.kill()
         process.wait(10)
         wait_for(lambda: not any(child.is_running() for child in playing), "the playbook's end", 20)
-        wait_for(lambda: not any(Path(folder).exists() for folder in folders), "removal of the private folder", 20)
+        wait_for(lambda: not any(folder.exists() for folder in folders), "removal of the private folder", 20)
     report = port.playbooks.sync(port.model, port.listing, Route.FETCH, lambda _event: None)
     assert isinstance(report.outcome, Done), report.outcome
     assert port.estate.leftovers() == []

@@ -123,8 +123,9 @@ class Bench:
         }
 
     def order(self, endpoint: str, route: str = "fetch") -> dict[str, Any]:
+        """What the orchestrator would order for these files."""
         stored = {key.removeprefix(f"{MODEL}/"): value for key, value in self.objects().items()}
-        files = [
+        files: list[dict[str, Any]] = [
             {"path": path, "size": len(item.content), "etag": item.etag}
             for path, item in sorted(stored.items())
         ]

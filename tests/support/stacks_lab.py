@@ -10,7 +10,14 @@ from weighbridge.adapters.pulumi_backend import parse_backend
 from weighbridge.adapters.pulumi_command import Limits
 from weighbridge.adapters.pulumi_environment import StateSecrets
 from weighbridge.adapters.pulumi_stacks import Program, PulumiSettings, PulumiStacks
-from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInputs, StackName, StackSpec, StorageInputs
+from weighbridge.domain.stacks import (
+    ClusterIdentity,
+    Manifest,
+    RegistrationInputs,
+    StackName,
+    StackSpec,
+    StorageInputs,
+)
 from weighbridge_stacks import registration, storage
 
 CONTEXT = "weighbridge-sandbox"
@@ -18,7 +25,9 @@ PASSPHRASE = "planted-passphrase-5d1f"
 
 
 def kubectl(*arguments: str, text: str | None = None) -> str:
-    done = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["kubectl", *arguments], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
     if done.returncode:
         raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stderr}")
     return done.stdout
@@ -31,7 +40,9 @@ class Lab:
     namespace: str
     folder: Path
     backend: str = "file://state"
-    uid: str = field(default_factory=lambda: kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"))
+    uid: str = field(
+        default_factory=lambda: kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+    )
 
     @property
     def cluster(self) -> ClusterIdentity:
@@ -59,9 +70,13 @@ class Lab:
             kubeconfig=kubeconfig or os.environ["KUBECONFIG"],
             limits=limits or Limits(),
         )
-        return PulumiStacks(settings, {StackName.STORAGE: program, StackName.REGISTRATION: registration.declare}, **more)
+        return PulumiStacks(
+            settings, {StackName.STORAGE: program, StackName.REGISTRATION: registration.declare}, **more
+        )
 
-    def claim(self, name: str, *, size: str = "1Gi", storage_class: str = "sandbox-rwx", **labels: str) -> Manifest:
+    def claim(
+        self, name: str, *, size: str = "1Gi", storage_class: str = "sandbox-rwx", **labels: str
+    ) -> Manifest:
         return {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -89,7 +104,9 @@ class Lab:
         return kubectl("get", kind, name, "-n", self.namespace, "-o", f"jsonpath={path}")
 
     def claims(self) -> set[str]:
-        return set(kubectl("get", "pvc", "-n", self.namespace, "-o", "jsonpath={.items[*].metadata.name}").split())
+        return set(
+            kubectl("get", "pvc", "-n", self.namespace, "-o", "jsonpath={.items[*].metadata.name}").split()
+        )
 
     def locks(self) -> list[Path]:
         return [path for path in (self.state / ".pulumi" / "locks").rglob("*.json") if path.is_file()]
@@ -105,7 +122,11 @@ def entry(model_id: str, **defaults: int) -> Manifest:
 
 
 def command_line(process: Path) -> str:
-    return process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    """Of a ``/proc/PID`` folder; empty where it has ended."""
+    try:
+        return process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def processes_below(root: int) -> list[Path]:
@@ -113,7 +134,9 @@ def processes_below(root: int) -> list[Path]:
     parents: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(
+                int(stat.parent.name)
+            )
         except (OSError, IndexError):
             continue
     found, waiting = [], list(parents.get(root, []))
@@ -124,5 +147,6 @@ def processes_below(root: int) -> list[Path]:
     return found
 
 
-def scratch_folders() -> set[str]:
-    return {path.name for path in Path("/dev/shm").glob("weighbridge-pulumi-*")}
+def scratch_folders(*pids: int) -> list[str]:
+    """What runs of these processes have on tmpfs."""
+    return [path.name for pid in pids for path in Path("/dev/shm").glob(f"weighbridge-pulumi-{pid}-*")]

@@ -1,23 +1,34 @@
-"""A process that is in the middle of an update until somebody ends it: ``stacks_slowly.py NAMESPACE FOLDER``."""
+"""A process that is in the middle of an update until somebody ends it: ``stacks_slowly.py NAMESPACE FOLDER``.
+
+It declares a claim of a class that nobody serves and, other than the product, waits for it to be bound.
+"""
 
 import sys
-import time
 from pathlib import Path
 
+import pulumi
+
 from support.stacks_lab import Lab
-from weighbridge.domain.stacks import StackSpec
-from weighbridge_stacks import storage
+from weighbridge.domain.stacks import StackSpec, StorageInputs
+from weighbridge_stacks import cluster
 
 
 def _slowly(spec: StackSpec) -> None:
-    storage.declare(spec)
-    Path(sys.argv[2], "in-the-middle").touch()
-    time.sleep(120)
+    assert isinstance(spec.inputs, StorageInputs)
+    provider = cluster.provider(spec.cluster)
+    for claim in spec.inputs.claims:
+        pulumi.CustomResource(
+            "kubernetes:core/v1:PersistentVolumeClaim",
+            "slow",
+            dict(claim),
+            pulumi.ResourceOptions(provider=provider),
+        )
+    cluster.sign(spec.cluster)
 
 
 if __name__ == "__main__":
     lab = Lab(sys.argv[1], Path(sys.argv[2]))
     try:
-        lab.stacks(program=_slowly).up(lab.storage(lab.claim("slow")), print)
+        lab.stacks(program=_slowly).up(lab.storage(lab.claim("slow", storage_class="sandbox-pending")), print)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -22,7 +22,6 @@ from typing import Any, TypeAlias
 from ansible_runner import Runner, RunnerConfig  # type: ignore[import-untyped]
 
 from weighbridge.adapters.ansible_events import Collected
-from weighbridge.adapters.secrets import OVERLAY_VARIABLE
 from weighbridge.domain import naming
 from weighbridge.domain.environment import Environment, Model, Route
 from weighbridge.domain.outcome import Declined, Done, Failed, Outcome, Unchanged
@@ -43,6 +42,9 @@ from weighbridge.ports import Observer, TransferReport
 
 SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
 """Model id → what its playbook may know, keyed as ``adapters/secrets.py`` says."""
+
+SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
+"""Where ``adapters/secrets.py``, in the plugins' process, finds what was resolved here."""
 
 _GUARD = Path(__file__).with_name("pulumi_guard.py")
 _GRACE_SECONDS = 5
@@ -224,7 +226,7 @@ def _plain_environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "PYTHONUNBUFFERED": "1",
         "WEIGHBRIDGE_EVENTS": "json",
-        OVERLAY_VARIABLE: str(folder / "secrets.json"),
+        SECRETS_VARIABLE: str(folder / "secrets.json"),
     }
 
 

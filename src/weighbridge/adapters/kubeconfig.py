@@ -1,5 +1,6 @@
 """The kubeconfig as kubectl reads it: several files merged (Kubernetes, "Organizing Cluster Access Using kubeconfig
-Files", "Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins."""
+Files", "Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins.
+"""
 
 import os
 from collections.abc import Mapping
@@ -38,7 +39,11 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
     known = sorted(str(item["name"]) for item in merged["contexts"])
     wanted = context or merged["current-context"]
     if wanted not in known:
-        what = f"there is no context {wanted!r} in {where}" if wanted else f"no current context is set in {where}"
+        what = (
+            f"there is no context {wanted!r} in {where}"
+            if wanted
+            else f"no current context is set in {where}"
+        )
         nothing = 'set KUBECONFIG; for the sandbox: eval "$(weighbridge-sandbox env)"'
         remedy = f"known contexts: {', '.join(known)}" if known else nothing
         raise PreconditionError(what, remedy=remedy, code="cluster-config")
@@ -46,7 +51,8 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
         return cast("SingleConfig", KubeConfig.from_dict(merged).get(wanted))
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise PreconditionError(
-            f"context {wanted!r} of {where} names a cluster or user that is not there: {error}", code="cluster-config"
+            f"context {wanted!r} of {where} names a cluster or user that is not there: {error}",
+            code="cluster-config",
         ) from error
 
 
@@ -59,7 +65,9 @@ def _merged(files: list[Path]) -> dict[str, Any]:
             names = {item["name"] for item in merged[key]}
             for item in parsed.get(key) or []:
                 if item.get("name") not in names:
-                    merged[key].append({"name": item.get("name"), inner: _absolute(item.get(inner) or {}, file.parent)})
+                    merged[key].append(
+                        {"name": item.get("name"), inner: _absolute(item.get(inner) or {}, file.parent)}
+                    )
     return merged
 
 
@@ -67,7 +75,9 @@ def _parsed(file: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PreconditionError(f"the kubeconfig file {file} cannot be read: {error}", code="cluster-config") from error
+        raise PreconditionError(
+            f"the kubeconfig file {file} cannot be read: {error}", code="cluster-config"
+        ) from error
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(found.get(key) or [], list) for key in _LISTS):
@@ -77,5 +87,6 @@ def _parsed(file: Path) -> dict[str, Any]:
 
 def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {
-        key: str((folder / str(value)).absolute()) if key in _FILES and value else value for key, value in values.items()
+        key: str((folder / str(value)).absolute()) if key in _FILES and value else value
+        for key, value in values.items()
     }

@@ -6,6 +6,9 @@ standard library only. Its standard input is a pipe that the parent holds open: 
 means that the parent is gone, which asks for the same. What still runs after GRACE_SECONDS is killed, and so is every
 process that the child left behind. With ``--remove``, DIR is removed if the parent did not live to do so.
 
+The child's output passes through here and is read to its end in any case: a Go program that writes to a pipe which
+nobody reads dies of SIGPIPE, without releasing its lock.
+
 Why a process and not ``PR_SET_PDEATHSIG`` alone: that reaches one generation only, follows the parent's *thread*, and
 Pulumi puts each plugin in a process group of its own.
 """
@@ -75,6 +78,14 @@ def _asked() -> bytes:
         return b""
 
 
+def _relay(source: int, target: int) -> None:
+    """Copy until the end; once nobody listens, read on and drop it."""
+    while chunk := os.read(source, 65536):
+        with contextlib.suppress(OSError):
+            while chunk:
+                chunk = chunk[os.write(target, chunk) :]
+
+
 class _Ending:
     """Ends the child when the parent asks or vanishes."""
 
@@ -107,6 +118,8 @@ def main(arguments: list[str]) -> int:
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         close_fds=False,
         preexec_fn=_in_child,  # noqa: PLW1509  single-threaded here
         restore_signals=True,
@@ -114,8 +127,17 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     ending = _Ending(child, grace)
     threading.Thread(target=ending.listen, daemon=True).start()
+    relays = [
+        threading.Thread(target=_relay, args=(stream.fileno(), target), daemon=True)
+        for stream, target in ((child.stdout, 1), (child.stderr, 2))
+        if stream
+    ]
+    for relay in relays:
+        relay.start()
     code = child.wait()
     _end_orphans(2.0)
+    for relay in relays:
+        relay.join(2.0)
     if folder and ending.orphaned:
         shutil.rmtree(folder, ignore_errors=True)
     return code if code >= 0 else 128 - code

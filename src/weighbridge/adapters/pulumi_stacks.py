@@ -5,6 +5,7 @@ it. One call is one process of the CLI where that can be had (a Go start costs 0
 line instead of selected, and what the Automation API would ask for afterwards is taken from the engine's events.
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+import pulumi.runtime.resource
 from pulumi.automation import (
     CommandError,
     LocalWorkspace,
@@ -26,6 +28,7 @@ from pulumi.automation import (
     StackSettings,
     UpdateSummary,
 )
+from pulumi.runtime.proto import source_pb2
 
 from weighbridge.adapters import pulumi_backend as backends
 from weighbridge.adapters.pulumi_command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
@@ -47,6 +50,14 @@ from weighbridge.domain.stacks import (
 )
 from weighbridge.errors import PreconditionError
 from weighbridge.ports import Observer
+
+# With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and
+# a difference from checkout to checkout. It has no switch for that.
+pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace  # noqa: SLF001
+
+# After a failed preview the SDK's language server still sends log lines to the engine that has left, and gRPC would print
+# a traceback of that for the user to puzzle over. What failed is told by the engine's events.
+logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
 
 Program: TypeAlias = Callable[[StackSpec], None]
 
@@ -237,7 +248,7 @@ class PulumiStacks:
     def _workspace(
         self, spec: StackSpec, recorded: backends.RecordedStack | None, *, temporary: bool = False
     ) -> Iterator["_LeanStack"]:
-        scratch = Path(tempfile.mkdtemp(prefix="weighbridge-pulumi-", dir=_tmpfs()))
+        scratch = Path(tempfile.mkdtemp(prefix=f"weighbridge-pulumi-{os.getpid()}-", dir=_tmpfs()))
         try:
             url = self._settings.backend.url
             if temporary:

@@ -1,5 +1,6 @@
 """Children of a push: a scrubbed environment, an end that comes with ours, and no wait without a deadline."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -45,20 +46,25 @@ def start(argv: Sequence[str], env: Mapping[str, str], output: int | IO[bytes] =
         stderr=subprocess.STDOUT,
         preexec_fn=die_with_parent,  # noqa: PLW1509 - calls libc only, loaded above
         bufsize=0,
+        start_new_session=True,
     )
 
 
 def stop(child: subprocess.Popen[bytes], grace_seconds: float = 2.0) -> None:
-    """SIGTERM, a moment, SIGKILL; closes the pipes."""
+    """SIGTERM to the child and its own children, a moment, SIGKILL to what is left; closes the pipe."""
     if child.poll() is None:
-        child.terminate()
-        try:
+        _signal_all(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        _signal_all(child, signal.SIGKILL)
+        child.wait()
     if child.stdout is not None:
         child.stdout.close()
+
+
+def _signal_all(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
 
 
 def find(names: Sequence[str], why: str) -> str:

@@ -69,6 +69,14 @@ TRANSIENT = frozenset({5, 10, 12, 20, 21, 30, 35, 255})
 """Broken ways, not broken files: tried again over a fresh connection."""
 
 
+_REMEDIES = {
+    1: "Use an image with rsync 3.1 or newer (`pods.image`), and one here.",
+    2: "Use an image with rsync 3.1 or newer (`pods.image`), and one here.",
+    11: "Most often the volume is full: make the claim larger (`storage.size`) or keep fewer older sets (`storage.keep`).",
+    23: "The pod's user must be able to write the volume: does its storage class honour fsGroup?",
+}
+
+
 class RsyncFailedError(Exception):
     """One run failed; ``code`` is rsync's, negative for a signal."""
 
@@ -97,7 +105,7 @@ class RsyncFailedError(Exception):
         remedy = (
             "Run the same command again: it goes on where it stopped."
             if self.transient
-            else "The pod's user must be able to write the volume (fsGroup); rsync's own words stand above."
+            else _REMEDIES.get(self.code, "Rsync's own words stand above.")
         )
         return StepFailedError(f"{self} (rsync exit {self.code}: {last or 'no message'})", remedy=remedy, code=f"rsync-{self.code}", transient=self.transient)
 

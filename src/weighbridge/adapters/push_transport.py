@@ -164,9 +164,13 @@ class ExecStream:
     _SHELL = (
         'shift; exec "$WEIGHBRIDGE_KUBECTL" --kubeconfig="$WEIGHBRIDGE_KUBECONFIG" --context="$WEIGHBRIDGE_CONTEXT"'
         ' --namespace="$WEIGHBRIDGE_NAMESPACE" exec -i "$WEIGHBRIDGE_POD" -c "$WEIGHBRIDGE_CONTAINER"'
-        r' -- /bin/sh -c "umask 0002; exec \"\$@\"" sh "$@"'
+        r' -- /bin/sh -c "umask 0002; \"\$@\"; code=\$?; exec >&- 2>&-; cat >/dev/null; exit \$code" sh "$@"'
     )
-    """rsync hands it the host's name, which is dropped, and the command of its other half. No single quote may stand in it."""
+    """rsync hands it the host's name, which is dropped, and the command of its other half. No single quote may stand in it.
+
+    The other half's input is read to its end after it failed: kubectl 1.34's WebSocket stream hangs when a process ends with input
+    on its way, and the reason ("no space left") would never arrive.
+    """
 
     def __init__(self, pod: RsyncPod, kubectl: str | None = None) -> None:
         self._pod = pod

@@ -58,6 +58,7 @@ class S3Target:
 
 def open_client(target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS) -> S3Client:
     """A client for one source. Not to be shared between threads that close it."""
+    import boto3.session  # type: ignore[import-untyped] # noqa: PLC0415 - lazy, see the module's text
     import botocore.config  # type: ignore[import-untyped] # noqa: PLC0415 - lazy, see the module's text
     import botocore.session  # type: ignore[import-untyped] # noqa: PLC0415
 
@@ -83,7 +84,7 @@ def open_client(target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: flo
         **({} if proxies is None else {"proxies": dict(proxies)}),
     )
     with s3_errors(target, "open"):
-        client: S3Client = session.create_client(
+        client: S3Client = boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=target.source.region,
             endpoint_url=target.source.endpoint,

@@ -67,7 +67,7 @@ def from_json(text: str) -> Receipt:
     try:
         raw = json.loads(text)
         return Receipt(**{**raw, "damaged": tuple(raw.get("damaged", ()))})
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a receipt: {error}") from error
 
 

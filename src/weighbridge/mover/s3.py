@@ -270,6 +270,8 @@ class S3Source:
         }:
             return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
                                 remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
+        if response.status == http.client.BAD_REQUEST:
+            return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=[file.path])
         return RefusedError(
             "credentials-refused",
             f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from weighbridge.adapters.ansible import AnsiblePlaybooks
+from weighbridge.adapters.ansible import SECRETS_VARIABLE, AnsiblePlaybooks
+from weighbridge.adapters.secrets import OVERLAY_VARIABLE
 from weighbridge.domain.environment import Environment, Route
 from weighbridge.domain.outcome import Failed
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.manifests.bundle import Surroundings
 
-SECRET = "planted-secret-value"  # noqa: S105 - planted
+SECRET = "planted-secret-value"
 KUBECONFIG: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -37,7 +38,10 @@ DOCUMENT = {
                 "s3": {
                     "bucket": "b",
                     "endpoint": "http://127.0.0.1:1",
-                    "credentials": {"access_key": {"env": "PLANTED_KEY"}, "secret_key": {"env": "PLANTED_SECRET"}},
+                    "credentials": {
+                        "access_key": {"env": "PLANTED_KEY"},
+                        "secret_key": {"env": "PLANTED_SECRET"},
+                    },
                 }
             },
             "storage": {},
@@ -69,7 +73,9 @@ def sync(playbooks: AnsiblePlaybooks) -> Failed:
     return report.outcome
 
 
-def test_a_cluster_that_does_not_answer_is_a_precondition_in_one_sentence(playbooks: AnsiblePlaybooks) -> None:
+def test_a_cluster_that_does_not_answer_is_a_precondition_in_one_sentence(
+    playbooks: AnsiblePlaybooks,
+) -> None:
     failed = sync(playbooks)
     assert isinstance(failed.error, PreconditionError)
     assert failed.error.code == "cluster-unreachable"
@@ -96,7 +102,9 @@ def test_the_environment_of_this_process_is_not_handed_on(
     """ansible-playbook is a program that writes down what it was given; PATH is how it is found."""
     seen = tmp_path / "seen"
     spy = tmp_path / "ansible-playbook"
-    spy.write_text(f"#!/bin/sh\nenv > {seen}; echo \"$@\" >> {seen}; ls -l {tmp_path}/shm/*/secrets.json >> {seen}; exit 3\n")
+    spy.write_text(
+        f'#!/bin/sh\nenv > {seen}; echo "$@" >> {seen}; ls -l {tmp_path}/shm/*/secrets.json >> {seen}; exit 3\n'
+    )
     spy.chmod(0o755)
     monkeypatch.setattr("sys.executable", _beside(spy))
     sync_report = playbooks.sync(playbooks.environment.models[0], LISTING, Route.FETCH, lambda _event: None)
@@ -122,3 +130,7 @@ def test_a_failure_to_resolve_secrets_starts_nothing(playbooks: AnsiblePlaybooks
     with pytest.raises(StepFailedError):
         sync(replace(playbooks, secrets=absent))
     assert list((tmp_path / "shm").iterdir()) == []
+
+
+def test_both_sides_of_the_hand_over_agree_on_its_name() -> None:
+    assert SECRETS_VARIABLE == OVERLAY_VARIABLE

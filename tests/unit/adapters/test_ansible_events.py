@@ -10,7 +10,7 @@ from weighbridge.domain.events import Event, FileVerified, Note, TransferProgres
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError
 
 FORBIDDEN = (
-    "Failed to apply object: b'{\"kind\":\"Status\",\"status\":\"Failure\",\"message\":\"jobs.batch \\\\\"x\\\\\" is forbidden: "
+    'Failed to apply object: b\'{"kind":"Status","status":"Failure","message":"jobs.batch \\\\"x\\\\" is forbidden: '
     'User \\\\"u\\\\" cannot patch resource \\\\"jobs\\\\"","reason":"Forbidden","code":403}\\n\''
 )
 

@@ -31,7 +31,10 @@ class FakeTime:
 
 
 def job(*conditions: str) -> Object:
-    return {"metadata": {"name": "j"}, "status": {"conditions": [{"type": c, "status": "True"} for c in conditions]}}
+    return {
+        "metadata": {"name": "j"},
+        "status": {"conditions": [{"type": c, "status": "True"} for c in conditions]},
+    }
 
 
 def pod(name: str, phase: str, state: dict[str, Any]) -> Object:
@@ -190,7 +193,9 @@ def test_a_problem_that_the_cluster_reports_is_believed_sooner() -> None:
 
 def test_one_that_goes_away_in_time_is_forgiven() -> None:
     blocked = pod("p", "Pending", {"waiting": {"reason": "ErrImagePull", "message": "timeout"}})
-    script = Script([*[(job(), [blocked])] * 10, (job(), [running("p")]), (job("Complete"), [finished("p", DONE)])])
+    script = Script(
+        [*[(job(), [blocked])] * 10, (job(), [running("p")]), (job("Complete"), [finished("p", DONE)])]
+    )
     ended, said, _ = follow(script, Patience(deadline_seconds=100, stuck_seconds=30))
     assert ended.message == DONE
     assert any("cannot be pulled" in event.get("text", "") for event in said)
@@ -205,7 +210,8 @@ def test_a_mover_that_never_ends_meets_our_deadline() -> None:
 def test_without_permission_to_read_logs_the_work_goes_on() -> None:
     denied = PreconditionError("pods/log is forbidden", code="cluster-forbidden")
     script = Script(
-        [*[(job(), [running("p")])] * 5, (job("Complete"), [finished("p", DONE)])], {"p": [denied, denied, denied]}
+        [*[(job(), [running("p")])] * 5, (job("Complete"), [finished("p", DONE)])],
+        {"p": [denied, denied, denied]},
     )
     ended, said, _ = follow(script)
     assert ended.message == DONE

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.rsync_daemon import DirectWay, rsync_daemon
 
+from support.rsync_daemon import DirectWay, rsync_daemon
 from weighbridge.adapters.push_daemon import RSYNCD_CONF, manifest_path, receipt_path, staging_path
 from weighbridge.adapters.push_manifest import Manner
 from weighbridge.adapters.push_process import scrubbed

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from weighbridge.adapters.push_daemon import ROOT as POD_ROOT
+from weighbridge.adapters.push_manifest import Manner
+from weighbridge.adapters.push_rsync import Rsync, Target
 from weighbridge.adapters.push_transport import (
     ExecStream,
     PodGoneError,
@@ -81,17 +84,13 @@ def test_the_exec_stream_judges_what_kubectl_said_through_rsync(tmp_path: Path) 
 
 def test_the_exec_stream_carries_rsync_to_a_remote_half_without_quoting_trouble(tmp_path: Path) -> None:
     """The stand-in runs the remote half here, as the pod's shell would."""
-    from weighbridge.adapters import push_transport  # noqa: PLC0415
-    from weighbridge.adapters.push_manifest import Manner  # noqa: PLC0415
-    from weighbridge.adapters.push_rsync import Rsync, Target  # noqa: PLC0415
-
     way = ExecStream(POD, kubectl(tmp_path, 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'))
     volume, tree, name = tmp_path / "volume", tmp_path / "tree", "staging/a b/c'd [1]$HOME"
     volume.mkdir()
     (tree / name).parent.mkdir(parents=True)
     (tree / name).write_bytes(os.urandom(100_000))
     target = way.target(soon())
-    local = Target(target.options, target.root.replace(push_transport.ROOT, str(volume)), target.env)
+    local = Target(target.options, target.root.replace(POD_ROOT, str(volume)), target.env)
     Rsync(10).send(local, tree, [name], Manner.WHOLE, deadline=soon() + 20)
     assert (volume / name).read_bytes() == (tree / name).read_bytes()
     assert (volume / name).stat().st_mode & 0o777 == 0o664

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.world import environment
 
+from support.world import environment
 from weighbridge.adapters.secrets import Secrets, s3_credentials
 from weighbridge.domain.environment import EnvReference, FileReference, KubernetesSecretReference, S3KeyPair
 from weighbridge.errors import PreconditionError

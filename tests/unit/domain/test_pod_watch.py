@@ -13,7 +13,9 @@ CLAIM = {"metadata": {"name": "c"}, "spec": {"storageClassName": "slow"}, "statu
 
 
 def job(*conditions: tuple[str, str], **spec: Any) -> dict[str, Any]:
-    found = [{"type": kind, "status": "True", "reason": reason, "message": "m"} for kind, reason in conditions]
+    found = [
+        {"type": kind, "status": "True", "reason": reason, "message": "m"} for kind, reason in conditions
+    ]
     return {"metadata": {"name": NAME}, "spec": spec, "status": {"conditions": found}}
 
 
@@ -37,7 +39,15 @@ def event(reason: str, message: str, about: str = NAME, kind: str = "Warning") -
 
 
 def error(code: str, *, transient: bool = False, files: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"error": {"code": code, "message": "said", "remedy": "do", "transient": transient, "files": list(files)}}
+    return {
+        "error": {
+            "code": code,
+            "message": "said",
+            "remedy": "do",
+            "transient": transient,
+            "files": list(files),
+        }
+    }
 
 
 def waiting(seen: Seen) -> Waiting:
@@ -152,12 +162,16 @@ def test_no_node_takes_the_pod_unless_one_is_on_its_way() -> None:
 
 
 def test_an_admission_rule_that_refuses_the_pod_is_final() -> None:
-    found = waiting(Seen(job(), [], events=[event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity')]))
+    found = waiting(
+        Seen(job(), [], events=[event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity')])
+    )
     assert (found.code, found.final) == ("pod-refused", True)
 
 
 def test_a_quota_is_told_apart() -> None:
-    found = waiting(Seen(job(), [], events=[event("FailedCreate", "pods is forbidden: exceeded quota: compute")]))
+    found = waiting(
+        Seen(job(), [], events=[event("FailedCreate", "pods is forbidden: exceeded quota: compute")])
+    )
     assert found.code == "quota-exceeded"
 
 

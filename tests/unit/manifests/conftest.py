@@ -73,7 +73,9 @@ def listing() -> SourceListing:
     return SourceListing(
         (
             SourceFile("config.json", 600, "0f343b0931126a20f133d67c2b018a3b"),
-            SourceFile("model-00001-of-00001.safetensors", 26_000_000_000, "d41d8cd98f00b204e9800998ecf8427e-400"),
+            SourceFile(
+                "model-00001-of-00001.safetensors", 26_000_000_000, "d41d8cd98f00b204e9800998ecf8427e-400"
+            ),
             SourceFile("tokenizer.json", 2_000_000, "9bb58f26192e4ba00f01e2e7b136bbd8"),
         )
     )
@@ -82,4 +84,6 @@ def listing() -> SourceListing:
 @pytest.fixture(scope="session")
 def around() -> Surroundings:
     pem = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
-    return Surroundings(folder=Path("/home/user/environments"), cluster_uid="uid", ca_pem=pem, mover=b"the mover")
+    return Surroundings(
+        folder=Path("/home/user/environments"), cluster_uid="uid", ca_pem=pem, mover=b"the mover"
+    )

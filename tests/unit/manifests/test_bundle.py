@@ -31,7 +31,9 @@ from weighbridge.mover.order import parse_order
 GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
 
 
-def written(out: Path, environment: Environment, listing: SourceListing, around: Surroundings) -> dict[str, str]:
+def written(
+    out: Path, environment: Environment, listing: SourceListing, around: Surroundings
+) -> dict[str, str]:
     claims = {slug(model.id): render_claim(environment, model, listing) for model in environment.models}
     places = {
         model.id: (claim_of(environment, model), sub_path_of(model.id, listing.fingerprint))
@@ -94,7 +96,9 @@ def test_every_pod_satisfies_pod_security_restricted_without_naming_a_user(
         spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"} & spec["securityContext"].keys()
+        assert (
+            not {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"} & spec["securityContext"].keys()
+        )
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert spec["automountServiceAccountToken"] is False
         allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "projected"}
@@ -134,7 +138,11 @@ def test_only_the_fetching_pod_sees_the_keys_and_never_in_its_environment(
     environment: Environment, listing: SourceListing, around: Surroundings
 ) -> None:
     mounted = {
-        item["metadata"]["name"]: [volume["secret"]["secretName"] for volume in item["spec"]["template"]["spec"]["volumes"] if "secret" in volume]
+        item["metadata"]["name"]: [
+            volume["secret"]["secretName"]
+            for volume in item["spec"]["template"]["spec"]["volumes"]
+            if "secret" in volume
+        ]
         for item in documents(environment, listing, around)
         if item["kind"] == "Job"
     }
@@ -164,7 +172,9 @@ def test_the_mover_understands_every_order(
         assert base64.b64decode(item["binaryData"]["mover.pyz"]) == b"the mover"
 
 
-def test_a_job_is_named_by_what_it_has_to_do(environment: Environment, listing: SourceListing, around: Surroundings) -> None:
+def test_a_job_is_named_by_what_it_has_to_do(
+    environment: Environment, listing: SourceListing, around: Surroundings
+) -> None:
     other = SourceListing((*listing.files, SourceFile("extra.json", 1, "e")))
     model = environment.models[0]
 
@@ -172,7 +182,9 @@ def test_a_job_is_named_by_what_it_has_to_do(environment: Environment, listing: 
         bundle = render_weights(environment, model, which, around)
         job = cast("dict[str, Any]", bundle.files["fetch.yaml"][1])
         variables = cast("dict[str, Any]", bundle.variables)
-        return job["metadata"]["annotations"]["weighbridge.dev/order"], variables["weights_jobs"]["fetch"]["order"]
+        return job["metadata"]["annotations"]["weighbridge.dev/order"], variables["weights_jobs"]["fetch"][
+            "order"
+        ]
 
     assert told(listing)[0] == told(listing)[1]
     assert told(listing) != told(other)
@@ -182,12 +194,17 @@ def test_variables_hold_references_and_no_values(
     environment: Environment, listing: SourceListing, around: Surroundings
 ) -> None:
     variables = render_weights(environment, environment.models[0], listing, around).variables
-    assert variables["weights_credentials"] == {"access_key": {"env": "S3_KEY"}, "secret_key": {"file": "keys/secret"}}
+    assert variables["weights_credentials"] == {
+        "access_key": {"env": "S3_KEY"},
+        "secret_key": {"file": "keys/secret"},
+    }
     assert variables["weights_credentials_folder"] == "/home/user/environments"
     assert variables["weights_ca_bundle"] == "/home/user/environments/ca.pem"
 
 
-def test_verifying_needs_nothing_but_the_receipt(environment: Environment, listing: SourceListing, around: Surroundings) -> None:
+def test_verifying_needs_nothing_but_the_receipt(
+    environment: Environment, listing: SourceListing, around: Surroundings
+) -> None:
     receipt = Receipt(
         model_id="plain",
         fingerprint=listing.fingerprint,
@@ -208,8 +225,12 @@ def test_verifying_needs_nothing_but_the_receipt(environment: Environment, listi
     assert order["expect_set_digest"] == receipt.set_digest
 
 
-def test_a_list_of_files_that_no_configmap_holds_is_refused(environment: Environment, around: Surroundings) -> None:
-    many = SourceListing(tuple(SourceFile(f"shard-{number:06}.json", 1, "e" * 32) for number in range(15_000)))
+def test_a_list_of_files_that_no_configmap_holds_is_refused(
+    environment: Environment, around: Surroundings
+) -> None:
+    many = SourceListing(
+        tuple(SourceFile(f"shard-{number:06}.json", 1, "e" * 32) for number in range(15_000))
+    )
     with pytest.raises(InputError) as refused:
         render_weights(environment, environment.models[0], many, around)
     assert refused.value.code == "too-many-files"

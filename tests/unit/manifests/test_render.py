@@ -27,8 +27,12 @@ from weighbridge.manifests.resources import share_dir
 
 CRD = Path(__file__).parents[3] / "sandbox" / "weighbridge_sandbox" / "crd"
 CONTEXTS = cast("tuple[type[Context], ...]", contexts.Context.__args__)
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+DOCUMENTS = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 
 
 @pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.template)
@@ -88,9 +92,14 @@ def test_somebody_elses_claim_is_not_declared(environment: Environment, listing:
     assert render_claim(environment, environment.models[1], listing) is None
 
 
-def test_entries_come_in_the_files_order_and_only_where_the_weights_have_a_place(environment: Environment) -> None:
+def test_entries_come_in_the_files_order_and_only_where_the_weights_have_a_place(
+    environment: Environment,
+) -> None:
     places = {"plain": ("their-claim", "plain/1"), "Example/Model_13b": ("c", "s")}
-    assert [entry["model_id"] for entry in render_entries(environment, places)] == ["Example/Model_13b", "plain"]
+    assert [entry["model_id"] for entry in render_entries(environment, places)] == [
+        "Example/Model_13b",
+        "plain",
+    ]
     assert render_entries(environment, {}) == []
 
 
@@ -107,7 +116,9 @@ def test_an_entry_has_ibms_keys_and_keeps_types(environment: Environment) -> Non
 
 def test_texts_of_an_order_are_kept_to_the_byte() -> None:
     text = '{"a": "ü\\n"}\n\n  indented: [\n'
-    found = render(OrderContext(name="n", namespace="ns", labels={}, texts={"order.json": text}, archive="eA=="))
+    found = render(
+        OrderContext(name="n", namespace="ns", labels={}, texts={"order.json": text}, archive="eA==")
+    )
     assert cast("dict[str, Any]", found["data"])["order.json"] == text
 
 

@@ -23,7 +23,7 @@ def test_every_extent_is_judged_by_its_own_bytes(tmp_path: Path, cuts: set[int],
     if flipped is not None:
         stored[flipped] ^= 1
     (tmp_path / "file").write_bytes(stored)
-    counted = []
+    counted: list[int] = []
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
         back = read_back(descriptor, Control(60), extents=extents, count=counted.append)
