@@ -41,6 +41,7 @@ lint-python: $(READY)
 	@$(BIN)/ruff format --check .
 lint-types: $(READY)
 	@$(BIN)/mypy
+	@MYPYPATH=collections:src $(BIN)/mypy --namespace-packages --explicit-package-bases plugins
 lint-layers: $(READY)
 	@$(BIN)/lint-imports
 lint-ansible: $(READY)

@@ -71,8 +71,8 @@ def resident(pid: int) -> int:
 
 def fill(server: S3Server, shards: int, shard_bytes: int) -> dict[str, Any]:
     """Upload a set of random shards in parts, as managed uploads do, and return the order for it."""
-    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - slow to import, and the measured programs do not use it
-    from boto3.s3.transfer import TransferConfig  # type: ignore[import-untyped]  # noqa: PLC0415
+    import boto3  # noqa: PLC0415 - slow to import, and the measured programs do not use it
+    from boto3.s3.transfer import TransferConfig  # noqa: PLC0415
 
     client: Any = boto3.client(
         "s3",

@@ -14,8 +14,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase  # type: ignore[import-untyped]
-from ansible.utils.display import Display  # type: ignore[import-untyped]
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from weighbridge.adapters.kube import Kube, connect
 from weighbridge.domain import human

@@ -25,7 +25,9 @@ class CannotRunHereError(SandboxError):
 
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
-        super().__init__("The sandbox cannot run here:" + "".join(f"\n  {reason}" for reason in self.reasons), ELSEWHERE)
+        super().__init__(
+            "The sandbox cannot run here:" + "".join(f"\n  {reason}" for reason in self.reasons), ELSEWHERE
+        )
 
 
 class PortTakenError(SandboxError):

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
-from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from weighbridge_sandbox.commands import run
 from weighbridge_sandbox.errors import CommandError

@@ -149,6 +149,7 @@ def s3_script(layout: Layout) -> str:
             f"--port={GATEWAY}:{S3_PORT}",
             "--region=us-east-1",
             "--quiet",
+            "--keep-alive",
             "posix",
             str(layout.s3 / "data"),
         ]

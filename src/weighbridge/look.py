@@ -9,7 +9,15 @@ from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.facts import ClaimFacts, Facts, ModelFacts
 from weighbridge.domain.plan import claim_of
-from weighbridge.domain.stacks import ClusterIdentity, RegistrationInputs, StackName, StackSpec, StorageInputs
+from weighbridge.domain.stacks import (
+    ClusterIdentity,
+    Op,
+    RegistrationInputs,
+    StackName,
+    StackPreview,
+    StackSpec,
+    StorageInputs,
+)
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
 from weighbridge.errors import Place, PreconditionError
 from weighbridge.ports import Cluster, Playbooks, Registry, Stacks, Weights
@@ -68,6 +76,8 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     with ThreadPoolExecutor(max_workers=2) as pool:  # each preview mostly waits for an engine to start
         storage = pool.submit(eyes.stacks.preview, claims) if claims is not None else None
         registered = pool.submit(eyes.stacks.preview, registration)
+    if storage is not None:
+        _require_ours(environment, storage.result(), [facts.claim for facts in models.values()])
     return Facts(
         claims=claims.inputs.claims
         if claims is not None and isinstance(claims.inputs, StorageInputs)
@@ -118,6 +128,21 @@ def _require_usable(environment: Environment, model: Model, index: int, claim: C
             remedy="wait until it is gone, or restore the volume; weighbridge neither deletes nor recreates it",
             code="claim-unusable",
         )
+
+
+def _require_ours(environment: Environment, preview: StackPreview, claims: list[ClaimFacts | None]) -> None:
+    """Refuse to take over a claim that only happens to have the name of ours. One that carries our label and is not in
+    the state is ours all the same: the state was lost, and declaring it again takes it back in.
+    """
+    created = {change.name for change in preview.changes if change.op is Op.CREATE}
+    for claim in claims:
+        if claim is not None and claim.name in created and claim.owner != environment.name:
+            owner = f"of environment {claim.owner}" if claim.owner else "that somebody else made"
+            raise PreconditionError(
+                f"there is a PersistentVolumeClaim {claim.name} already, {owner}",
+                remedy="rename the environment or the model, or name the claim in storage.existing_pvc to use it as it is",
+                code="claim-foreign",
+            )
 
 
 def storage_spec(

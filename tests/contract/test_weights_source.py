@@ -54,7 +54,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def test_the_listing_is_the_set_sorted_with_sizes_and_plain_etags(server: S3Server) -> None:
     listing = S3Weights().list(server.source("tiny-llama/"), keys=KEYS)
     assert [file.path for file in listing.files] == sorted(MODEL)
-    assert {file.path: file.size for file in listing.files} == {path: len(content) for path, content in MODEL.items()}
+    assert {file.path: file.size for file in listing.files} == {
+        path: len(content) for path, content in MODEL.items()
+    }
     etags = {file.path: file.etag for file in listing.files}
     assert etags["config.json"] == hashlib.md5(b"{}", usedforsecurity=False).hexdigest()
 
@@ -67,7 +69,11 @@ def test_a_prefix_is_a_folder_with_or_without_its_slash(server: S3Server) -> Non
 def test_exclude_leaves_files_behind_and_changes_the_fingerprint(server: S3Server) -> None:
     whole = S3Weights().list(server.source("tiny-llama/"), keys=KEYS)
     less = S3Weights().list(server.source("tiny-llama/"), keys=KEYS, exclude=("1_Pooling/*", "*.txt"))
-    assert {file.path for file in whole.files} - {file.path for file in less.files} == {"1_Pooling/config.json", "empty.txt", "naïve name [1].txt"}
+    assert {file.path for file in whole.files} - {file.path for file in less.files} == {
+        "1_Pooling/config.json",
+        "empty.txt",
+        "naïve name [1].txt",
+    }
     assert whole.fingerprint != less.fingerprint
 
 
@@ -80,7 +86,9 @@ def test_more_than_one_page_is_listed_whole(server: S3Server) -> None:
     assert len(S3Weights().list(server.source("many/"), keys=KEYS).files) == 1103
 
 
-def refusal(server: S3Server, prefix: str = "tiny-llama/", keys: S3Keys = KEYS, **of_source: str) -> PreconditionError:
+def refusal(
+    server: S3Server, prefix: str = "tiny-llama/", keys: S3Keys = KEYS, **of_source: str
+) -> PreconditionError:
     with pytest.raises(PreconditionError) as refused:
         S3Weights().list(server.source(prefix, **of_source), keys=keys)
     return refused.value
@@ -131,11 +139,15 @@ def test_pickles_are_refused_with_the_pattern_to_write(server: S3Server) -> None
 def test_a_git_lfs_pointer_in_place_of_weights_is_found_before_a_byte_moves(server: S3Server) -> None:
     for path in ("config.json", "tokenizer.json"):
         server.put(f"pointer/{path}", b"{}")
-    server.put("pointer/model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    server.put(
+        "pointer/model.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    )
     assert refusal(server, "pointer/").code == "source-bad-safetensors"
 
 
-def test_a_closed_port_a_name_nobody_knows_and_a_web_page_are_told_apart(server: S3Server, tmp_path: Path) -> None:
+def test_a_closed_port_a_name_nobody_knows_and_a_web_page_are_told_apart(
+    server: S3Server, tmp_path: Path
+) -> None:
     closed = refusal(server, endpoint="http://127.0.0.1:9")
     assert (closed.code, "refused" in closed.what.lower()) == ("s3-unreachable", True)
     unknown = refusal(server, endpoint="http://s3.invalid")
@@ -143,8 +155,12 @@ def test_a_closed_port_a_name_nobody_knows_and_a_web_page_are_told_apart(server:
     del tmp_path
 
 
-def test_a_skewed_clock_is_named_with_the_difference(server: S3Server, big: SourceFile, tmp_path: Path) -> None:
-    relay = FaultyS3(server, answer("403 Forbidden", "RequestTimeTooSkewed", "Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n"))
+def test_a_skewed_clock_is_named_with_the_difference(
+    server: S3Server, big: SourceFile, tmp_path: Path
+) -> None:
+    relay = FaultyS3(
+        server, answer("403 Forbidden", "RequestTimeTooSkewed", "Date: Sat, 01 Jan 2000 00:00:00 GMT\r\n")
+    )
     with pytest.raises(PreconditionError, match=r"clock differs .* minutes \(ahead\)"):
         fetch(server, big, tmp_path / "file", Gains(), endpoint=relay.endpoint)
     relay.close()
@@ -158,7 +174,9 @@ def test_a_server_without_a_trusted_certificate_is_refused_with_the_key_to_write
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
-    with s3_server(tmp_path, "--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")) as running:
+    with s3_server(
+        tmp_path, "--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")
+    ) as running:
         error = refusal(running)
         assert error.code == "s3-tls"
         assert "trust: {ca_bundle" in str(error.remedy)
@@ -202,7 +220,13 @@ class Gains:
 
 
 def fetch(  # noqa: PLR0913
-    server: S3Server, file: SourceFile, into: Path, gains: Gains, *, endpoint: str | None = None, read_seconds: float = 5
+    server: S3Server,
+    file: SourceFile,
+    into: Path,
+    gains: Gains,
+    *,
+    endpoint: str | None = None,
+    read_seconds: float = 5,
 ) -> str:
     target = S3Target(server.source("big/", endpoint=endpoint), KEYS)
     client = open_client(target, attempts=1, read_seconds=read_seconds)
@@ -219,10 +243,22 @@ def test_a_download_is_the_source_and_its_sha256(server: S3Server, big: SourceFi
     assert (gains.fetched, gains.resumed) == (len(BIG), 0)
 
 
-def test_cuts_stalls_and_overload_cost_no_byte_twice(server: S3Server, big: SourceFile, tmp_path: Path) -> None:
-    relay = FaultyS3(server, cut_after(2_000_000), answer("503 Slow Down"), stall(3), answer("500 Internal Server Error", "InternalError"), cut_after(3_000_000))
+def test_cuts_stalls_and_overload_cost_no_byte_twice(
+    server: S3Server, big: SourceFile, tmp_path: Path
+) -> None:
+    relay = FaultyS3(
+        server,
+        cut_after(2_000_000),
+        answer("503 Slow Down"),
+        stall(3),
+        answer("500 Internal Server Error", "InternalError"),
+        cut_after(3_000_000),
+    )
     gains = Gains()
-    assert fetch(server, big, tmp_path / "file", gains, endpoint=relay.endpoint, read_seconds=1) == hashlib.sha256(BIG).hexdigest()
+    assert (
+        fetch(server, big, tmp_path / "file", gains, endpoint=relay.endpoint, read_seconds=1)
+        == hashlib.sha256(BIG).hexdigest()
+    )
     relay.close()
     assert relay.faults == []
     assert gains.fetched == len(BIG)
@@ -236,13 +272,17 @@ def test_a_restart_continues_inside_the_file(server: S3Server, big: SourceFile, 
     assert (gains.fetched, gains.resumed) == (5_000_000, 4_000_000)
 
 
-def test_an_object_that_was_replaced_is_refused_not_mixed(server: S3Server, big: SourceFile, tmp_path: Path) -> None:
+def test_an_object_that_was_replaced_is_refused_not_mixed(
+    server: S3Server, big: SourceFile, tmp_path: Path
+) -> None:
     stale = SourceFile(big.path, big.size, "0" * 32)
     with pytest.raises(PreconditionError, match="replaced"):
         fetch(server, stale, tmp_path / "file", Gains())
 
 
-def test_a_server_that_stays_away_ends_in_a_failure_that_may_pass(server: S3Server, big: SourceFile, tmp_path: Path) -> None:
+def test_a_server_that_stays_away_ends_in_a_failure_that_may_pass(
+    server: S3Server, big: SourceFile, tmp_path: Path
+) -> None:
     relay = FaultyS3(server, *(cut_after(10) for _ in range(30)))
     target = S3Target(server.source("big/", endpoint=relay.endpoint), KEYS)
     client = open_client(target, attempts=1)
@@ -261,4 +301,6 @@ def test_a_full_spool_disk_is_said_plainly(server: S3Server, big: SourceFile) ->
 
 
 def test_the_bucket_of_the_listing_tests_exists(server: S3Server) -> None:
-    assert list_source(S3Target(server.source("tiny-llama/", bucket=BUCKET), KEYS)).total_bytes == sum(map(len, MODEL.values()))
+    assert list_source(S3Target(server.source("tiny-llama/", bucket=BUCKET), KEYS)).total_bytes == sum(
+        map(len, MODEL.values())
+    )

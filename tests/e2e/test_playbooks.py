@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     out = tmp_path_factory.mktemp("rendered")
     ran = estate.run("render", "--out", str(out))
     assert ran.code == 0, ran.said

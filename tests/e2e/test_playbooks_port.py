@@ -71,14 +71,17 @@ class Port:
 
 
 @pytest.fixture(scope="module")
-def port(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Port:
+def port(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
     folder = tmp_path_factory.mktemp("port")
     file = folder / f"{estate.name}.yaml"
     file.write_text(yaml.safe_dump(estate.environment, sort_keys=False))
     assert estate.run("render", "--out", str(folder / "out")).code == 0
     subprocess.run(["kubectl", "apply", "-f", folder / "out" / "storage"], check=True, capture_output=True)
-    os.environ["WEIGHBRIDGE_VAR"] = str(folder / "var")
-    return Port(estate, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WEIGHBRIDGE_VAR", str(folder / "var"))
+        made = Port(estate, file)
+        yield made
+        made.opened.kube.close()
 
 
 def children_of(pid: int) -> list[psutil.Process]:

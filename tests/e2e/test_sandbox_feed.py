@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.config import Config
 
 from weighbridge_sandbox.feed import BUCKET, Feeder, pieces_of_folder, pieces_of_synthetic
 from weighbridge_sandbox.layout import S3_ENDPOINT, Layout

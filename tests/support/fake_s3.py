@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
-from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-from botocore.credentials import Credentials  # type: ignore[import-untyped]
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 BUCKET = "models"
 REGION = "us-east-1"
@@ -239,8 +239,29 @@ def _refusal(fake: FakeS3, method: str, target: str, headers: dict[str, str]) ->
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+    daemon_threads = (
+        False  # server_close() waits for every handler, so that no socket is left to the garbage collector
+    )
     fake: FakeS3
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self._open: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        request, address = super().get_request()
+        self._open.add(request)
+        return request, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Break what is still open, so that its handlers end."""
+        for request in list(self._open):
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
         pass  # a client that was killed breaks its connections
@@ -248,7 +269,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def fake_s3(objects: dict[str, Stored] | None = None) -> Iterator[FakeS3]:
-    server = _Server(("127.0.0.1", 0), _Handler)
+    server = _Server()
     server.fake = FakeS3(objects or {}, endpoint=f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -256,5 +277,6 @@ def fake_s3(objects: dict[str, Stored] | None = None) -> Iterator[FakeS3]:
         yield server.fake
     finally:
         server.shutdown()
+        server.hang_up()
         server.server_close()
         thread.join()

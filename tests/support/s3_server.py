@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import botocore.session  # type: ignore[import-untyped]
+import botocore.session
 
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import EnvReference, S3KeyPair, S3Source
@@ -82,7 +82,11 @@ class S3Server:
         """Through the API, so that the object has an ETag as any other."""
         if self._client is None:
             self._client = botocore.session.Session().create_client(
-                "s3", endpoint_url=self.endpoint, region_name="us-east-1", aws_access_key_id=KEYS.access_key, aws_secret_access_key=KEYS.secret_key
+                "s3",
+                endpoint_url=self.endpoint,
+                region_name="us-east-1",
+                aws_access_key_id=KEYS.access_key,
+                aws_secret_access_key=KEYS.secret_key,
             )
         self._client.put_object(Bucket=bucket, Key=key, Body=content)
 

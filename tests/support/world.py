@@ -194,7 +194,17 @@ class FakeStacks:
         same = self._live(spec) == self._digest(spec)
         exists = spec.name in self.world.declared
         op = Op.UPDATE if exists else Op.CREATE
-        changes = () if same else (ResourceChange(type="t", name=spec.name.value, op=op, drifted=exists),)
+        inputs = spec.inputs
+        names = (
+            [str(claim["name"]) for claim in inputs.claims]
+            if isinstance(inputs, StorageInputs)
+            else [spec.name.value]
+        )
+        changes = (
+            ()
+            if same
+            else tuple(ResourceChange(type="t", name=name, op=op, drifted=exists) for name in names)
+        )
         return StackPreview(stack=spec.name, exists=exists, changes=changes, unchanged=0 if changes else 1)
 
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
@@ -213,6 +223,7 @@ class FakeStacks:
                         phase="Bound",
                         requested_bytes=int(str(claim["size"])),
                         storage_class="fast",
+                        owner=spec.environment,
                     ),
                 )
         else:

@@ -6,6 +6,7 @@ import pytest
 
 from support.world import World, environment, listing
 from weighbridge.domain.environment import Route
+from weighbridge.domain.facts import ClaimFacts
 from weighbridge.errors import InputError, PreconditionError
 
 
@@ -173,3 +174,28 @@ def test_the_same_plan_has_the_same_digest_and_a_changed_source_another() -> Non
     two.sources["one"] = listing("2")
 
     assert one.session().plan().digest != two.session().plan().digest
+
+
+def test_a_claim_of_our_name_that_somebody_else_made_is_not_taken_over() -> None:
+    world = World(environment("one"))
+    world.claims["test-one-weights"] = ClaimFacts(
+        name="test-one-weights",
+        uid="theirs",
+        phase="Bound",
+        requested_bytes=1,
+        storage_class="fast",
+        owner=None,
+    )
+
+    with pytest.raises(PreconditionError, match="that somebody else made"):
+        world.session().apply()
+
+    assert world.calls == []
+
+
+def test_a_claim_of_ours_that_the_state_has_lost_is_taken_back() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.declared.clear()
+
+    assert world.session().apply().complete

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ansible_runner import Runner, RunnerConfig  # type: ignore[import-untyped]
+from ansible_runner import Runner, RunnerConfig
 
 from weighbridge.adapters.ansible_events import Collected
 from weighbridge.domain import naming
@@ -46,7 +46,7 @@ SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
 SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 """Where ``adapters/secrets.py``, in the plugins' process, finds what was resolved here."""
 
-_GUARD = Path(__file__).with_name("pulumi_guard.py")
+_GUARD = Path(__file__).with_name("process_guard.py")
 _GRACE_SECONDS = 5
 _CLEANUP_SECONDS = 90
 _SLACK_SECONDS = 300

@@ -15,7 +15,7 @@ from weighbridge.adapters.kube import (
     Kube,
 )
 from weighbridge.domain.facts import ClaimFacts
-from weighbridge.domain.naming import receipts_name
+from weighbridge.domain.naming import ENVIRONMENT_LABEL, receipts_name
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import Place, PreconditionError
@@ -83,6 +83,7 @@ class ClusterFacts:
             phase=found.get("status", {}).get("phase", "Pending"),
             requested_bytes=parse_bytes(requested),
             storage_class=found["spec"].get("storageClassName"),
+            owner=(found["metadata"].get("labels") or {}).get(ENVIRONMENT_LABEL),
             terminating=bool(found["metadata"].get("deletionTimestamp")),
         )
 

@@ -16,7 +16,7 @@ from typing import IO
 from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from semver import VersionInfo
 
-from weighbridge.adapters import pulumi_guard
+from weighbridge.adapters import process_guard
 from weighbridge.adapters.pulumi_environment import StateSecrets, secret_channel
 from weighbridge.adapters.pulumi_errors import CommandFailedError
 from weighbridge.errors import PreconditionError, StepFailedError
@@ -43,7 +43,7 @@ class Limits:
 
 
 class GuardedCommand(PulumiCommand):
-    """Runs ``pulumi`` below ``pulumi_guard``. Not thread-safe in construction, safe to ``run`` from several threads."""
+    """Runs ``pulumi`` below ``process_guard``. Not thread-safe in construction, safe to ``run`` from several threads."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class GuardedCommand(PulumiCommand):
             _ask(process)
 
     def _guarded(self, args: list[str], cwd: str) -> list[str]:
-        guard = [sys.executable, "-I", "-S", str(Path(pulumi_guard.__file__)), "--remove", cwd]
+        guard = [sys.executable, "-I", "-S", str(Path(process_guard.__file__)), "--remove", cwd]
         return [*guard, str(self._limits.grace), "--", self.command, "--non-interactive", *args]
 
     def _attend(

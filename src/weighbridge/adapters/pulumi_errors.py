@@ -77,6 +77,14 @@ def translate(
         found = rule(failure)
         if found is not None:
             return found
+    code = error.result.code if isinstance(error, CommandFailedError) else 0
+    if code > _SIGNALLED:
+        return StepFailedError(
+            f"Pulumi's command line was killed (signal {code - _SIGNALLED}) while {failure.where} was worked on",
+            remedy="run the same command again; should it find the stack locked, that lock is of the killed process",
+            code="pulumi-killed",
+            transient=True,
+        )
     return StepFailedError(
         f"{failure.where} failed: {sentence(text)}",
         remedy="nothing is known of this failure; the command may simply be run again",
@@ -94,11 +102,14 @@ def sentence(text: str) -> str:
 
 
 _LONGEST = 1200
+_SIGNALLED = 128
+"""The guard's exit code of a child that a signal ended is this plus the signal's number, as shells have it."""
 
 
 def _locked(failure: Failure) -> WeighbridgeError | None:
     if "the stack is currently locked by" not in failure.text:
         return None
+    file = re.search(r"(\S+\.json): created by", failure.text)
     held = re.search(r"created by (\S+?)@(\S+) \(pid (\d+)\) at (\S+)", failure.text)
     whose = (
         f"since {held[4]} by {held[1]} on host {held[2]} (process {held[3]})"
@@ -107,7 +118,8 @@ def _locked(failure: Failure) -> WeighbridgeError | None:
     )
     return PreconditionError(
         f"{failure.where} is being changed {whose}",
-        remedy="wait for that run to end; if that process is certainly gone, its lock file under `.pulumi/locks` of `state.backend` may be removed",
+        remedy="wait for that run to end; if that process is certainly gone, remove its lock: "
+        + (file[1] if file else "the file under `.pulumi/locks` of `state.backend`"),
         code="stack-locked",
     )
 

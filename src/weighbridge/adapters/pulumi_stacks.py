@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace  # noqa: SLF001
 # After a failed preview the SDK's language server still sends log lines to the engine that has left, and gRPC would print
 # a traceback of that for the user to puzzle over. What failed is told by the engine's events.
 logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", message="Error in event stream")  # likewise, when the CLI was killed
 
 Program: TypeAlias = Callable[[StackSpec], None]
 

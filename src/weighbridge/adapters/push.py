@@ -69,7 +69,9 @@ class PushOrder:
     def from_mapping(cls, order: Mapping[str, Any], damaged: Collection[str] = ()) -> "PushOrder":
         """From ``order.json``. ``DefectError`` when it is not one: rendered orders always are."""
         try:
-            files = tuple(SourceFile(str(row["path"]), int(row["size"]), str(row["etag"])) for row in order["files"])
+            files = tuple(
+                SourceFile(str(row["path"]), int(row["size"]), str(row["etag"])) for row in order["files"]
+            )
             return cls(str(order["model_id"]), str(order["sub_path"]), files, frozenset(damaged))
         except (KeyError, TypeError, ValueError) as error:
             raise DefectError(f"not an order: {error!r}", remedy="Render the manifests again.") from error
@@ -165,7 +167,9 @@ class Push:
             self._done = sum(row.size for row in todo.rows)
             names = [self._name(file) for parcel in todo.parcels for file in parcel.files]
             self._spool.prepare(names, [file.size for parcel in todo.parcels for file in parcel.files])
-            downloader = threading.Thread(target=self._download_all, args=(todo,), name="download", daemon=True)
+            downloader = threading.Thread(
+                target=self._download_all, args=(todo,), name="download", daemon=True
+            )
             downloader.start()
             for _parcel in todo.parcels:
                 ready = self._next()
@@ -194,7 +198,8 @@ class Push:
             set_digest=digest_of(rows.values()),
             rows=tuple(sorted(rows.values(), key=lambda row: row.path)),
             most_spooled=self._spool.most_used,
-            max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            * (1 if sys.platform == "darwin" else 1024),
         )
 
     def _look(self) -> tuple[PushPlan, bytes]:
@@ -202,12 +207,22 @@ class Push:
         order, memory = self._order, self._spool.tree / ".memory"
         shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
         names = (receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path))
-        self._through(lambda target, _retry: self._rsync.fetch_small(target, memory, names, deadline=self._deadline))
+        self._through(
+            lambda target, _retry: self._rsync.fetch_small(target, memory, names, deadline=self._deadline)
+        )
         sizes = self._through(
-            lambda target, _retry: self._rsync.sizes(target, memory, staging_path(order.sub_path), deadline=self._deadline)
+            lambda target, _retry: self._rsync.sizes(
+                target, memory, staging_path(order.sub_path), deadline=self._deadline
+            )
         )
         receipt, before = (_content(memory / name) for name in names)
-        todo = plan(order.files, published=read_rows(receipt), staged=read_rows(before), staged_sizes=sizes, damaged=order.damaged)
+        todo = plan(
+            order.files,
+            published=read_rows(receipt),
+            staged=read_rows(before),
+            staged_sizes=sizes,
+            damaged=order.damaged,
+        )
         return todo, before or b""
 
     def _name(self, file: SourceFile) -> str:
@@ -222,7 +237,10 @@ class Push:
                 rows = []
                 for file in parcel.files:
                     sha256 = self._reader.download(
-                        file, self._spool.tree / self._name(file), deadline=self._deadline, advance=self._gained
+                        file,
+                        self._spool.tree / self._name(file),
+                        deadline=self._deadline,
+                        advance=self._gained,
                     )
                     rows.append(Row(file.path, file.size, sha256, file.etag))
                 self._ready.put(_Ready(parcel, tuple(rows)))
@@ -256,7 +274,11 @@ class Push:
             path = self._spool.tree / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            self._through(lambda target, _retry: self._rsync.send_small(target, self._spool.tree, name, deadline=self._deadline))
+            self._through(
+                lambda target, _retry: self._rsync.send_small(
+                    target, self._spool.tree, name, deadline=self._deadline
+                )
+            )
         return content
 
     def _send(self, parcel: Parcel) -> None:
@@ -267,11 +289,15 @@ class Push:
 
         def run(target: Target, retry: bool) -> Moved:
             manner = Manner.APPEND if retry and parcel.manner is Manner.WHOLE else parcel.manner
-            return self._rsync.send(target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced)
+            return self._rsync.send(
+                target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced
+            )
 
         last = self._through(run)
         # tries that broke off report nothing, so what moved is counted from what had to move
-        moved = last.literal if parcel.manner is Manner.DELTA else max(parcel.size - parcel.present, last.literal)
+        moved = (
+            last.literal if parcel.manner is Manner.DELTA else max(parcel.size - parcel.present, last.literal)
+        )
         self._moved += moved
         if parcel.manner is not Manner.WHOLE:
             self._resumed_files += 1

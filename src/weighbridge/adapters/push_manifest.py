@@ -128,7 +128,13 @@ def read_rows(content: bytes | None) -> dict[str, Row]:
     try:
         parsed = json.loads(content or b"{}")
         rows = [
-            Row(str(item["path"]), int(item["size"]), str(item["sha256"]), str(item.get("etag") or ""), item.get("keep") is True)
+            Row(
+                str(item["path"]),
+                int(item["size"]),
+                str(item["sha256"]),
+                str(item.get("etag") or ""),
+                item.get("keep") is True,
+            )
             for item in parsed.get("files", ())
         ]
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -12,7 +12,16 @@ from typing import IO
 
 from weighbridge.errors import PreconditionError
 
-KEPT_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
+KEPT_VARIABLES = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "TMPDIR",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+)
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 """What kubectl needs; credentials of the source are never among them. rsync gets no proxy."""
 
@@ -26,7 +35,9 @@ def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | {"LC_ALL": "C"} | dict(extra or {})
 
 
-def start(argv: Sequence[str], env: Mapping[str, str], output: int | IO[bytes] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+def start(
+    argv: Sequence[str], env: Mapping[str, str], output: int | IO[bytes] = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """Starts a child that gets SIGTERM when the starting thread ends (Linux). Standard input is empty; standard output and
     error are one stream.
     """

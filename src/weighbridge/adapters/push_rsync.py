@@ -107,7 +107,12 @@ class RsyncFailedError(Exception):
             if self.transient
             else _REMEDIES.get(self.code, "Rsync's own words stand above.")
         )
-        return StepFailedError(f"{self} (rsync exit {self.code}: {last or 'no message'})", remedy=remedy, code=f"rsync-{self.code}", transient=self.transient)
+        return StepFailedError(
+            f"{self} (rsync exit {self.code}: {last or 'no message'})",
+            remedy=remedy,
+            code=f"rsync-{self.code}",
+            transient=self.transient,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,13 @@ class Rsync:
         listed = tree / ".names"
         listed.write_text(f"{name}\n", encoding="utf-8")
         options = [option for option in _COMMON if option not in {"--inplace", "--partial"}]
-        self._run([*options, "--whole-file", "--ignore-times", f"--files-from={listed}"], target, f"{tree}/", target.root, deadline=deadline)
+        self._run(
+            [*options, "--whole-file", "--ignore-times", f"--files-from={listed}"],
+            target,
+            f"{tree}/",
+            target.root,
+            deadline=deadline,
+        )
 
     def fetch_small(self, target: Target, into: Path, names: Sequence[str], *, deadline: float) -> None:
         """Brings the files ``names`` from the target's root to ``into``; those that do not exist are left out in silence."""
@@ -281,7 +292,9 @@ def _number(match: "re.Match[str] | re.Match[bytes] | None") -> int:
 
 def _check_version(program: str) -> None:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
         found = re.match(r"rsync\s+version\s+v?(\d+)\.(\d+)\.(\d+)", said)
         if found and tuple(int(part) for part in found.groups()) >= OLDEST:
             return
@@ -290,4 +303,6 @@ def _check_version(program: str) -> None:
             remedy="Install rsync 3 (Homebrew, or your distribution's package) and put it on PATH, or use the route `fetch`.",
             code="rsync-too-old",
         )
-    raise PreconditionError(f"{program} cannot be run", remedy="Install rsync 3 and put it on PATH.", code="rsync-too-old")
+    raise PreconditionError(
+        f"{program} cannot be run", remedy="Install rsync 3 and put it on PATH.", code="rsync-too-old"
+    )

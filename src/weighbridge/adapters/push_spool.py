@@ -59,11 +59,15 @@ class Spool:
             ) from error
         except OSError as error:
             raise PreconditionError(
-                f"the spool {self._home} cannot be used: {error.strerror}", remedy="Name a folder that you can write.", code="spool-unusable"
+                f"the spool {self._home} cannot be used: {error.strerror}",
+                remedy="Name a folder that you can write.",
+                code="spool-unusable",
             ) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             shutil.rmtree(self.tree, ignore_errors=True)
         self.log.unlink(missing_ok=True)

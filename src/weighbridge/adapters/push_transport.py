@@ -20,8 +20,13 @@ OPEN_SECONDS = 20
 """Until kubectl says that it forwards."""
 
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> \d+")
-_FORBIDDEN = re.compile(r"forbidden|cannot create resource|unable to upgrade connection|error upgrading connection|denied the request", re.IGNORECASE)
-_GONE = re.compile(r"NotFound|not found|pod is not running|current status=|container .* is not valid|deleted", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r"forbidden|cannot create resource|unable to upgrade connection|error upgrading connection|denied the request",
+    re.IGNORECASE,
+)
+_GONE = re.compile(
+    r"NotFound|not found|pod is not running|current status=|container .* is not valid|deleted", re.IGNORECASE
+)
 
 
 class WayRefusedError(Exception):
@@ -91,7 +96,9 @@ def classify(said: str, pod: RsyncPod, permission: str) -> None:
             transient=True,
         )
     if _FORBIDDEN.search(said):
-        raise WayRefusedError(f"the cluster does not allow `create` on {permission} in {pod.namespace}: {about(_FORBIDDEN)}")
+        raise WayRefusedError(
+            f"the cluster does not allow `create` on {permission} in {pod.namespace}: {about(_FORBIDDEN)}"
+        )
 
 
 class PortForward:
@@ -110,7 +117,11 @@ class PortForward:
         if self._child is None or self._child.poll() is not None:
             self.reset()
             self._open(min(deadline, time.monotonic() + OPEN_SECONDS))
-        return Target(options=("--contimeout=15",), root=f"rsync://127.0.0.1:{self._port}/{MODULE}/", env=_without_proxies(scrubbed()))
+        return Target(
+            options=("--contimeout=15",),
+            root=f"rsync://127.0.0.1:{self._port}/{MODULE}/",
+            env=_without_proxies(scrubbed()),
+        )
 
     def judge(self, said: str) -> None:
         """What rsync said tells nothing about the way; what kubectl said is in its log."""
@@ -126,7 +137,14 @@ class PortForward:
     close = reset
 
     def _open(self, until: float) -> None:
-        argv = [self._kubectl, *self._pod.arguments(), "port-forward", "--address=127.0.0.1", f"pod/{self._pod.name}", f":{PORT}"]
+        argv = [
+            self._kubectl,
+            *self._pod.arguments(),
+            "port-forward",
+            "--address=127.0.0.1",
+            f"pod/{self._pod.name}",
+            f":{PORT}",
+        ]
         with self._log.open("wb") as log:
             self._child = start(argv, self._pod.environment(), output=log)
         while time.monotonic() < until:

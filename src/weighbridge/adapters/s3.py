@@ -60,11 +60,15 @@ class S3Weights:
         return listing
 
 
-def list_source(target: S3Target, exclude: Sequence[str] = (), deadline_seconds: float = LIST_DEADLINE_SECONDS) -> SourceListing:
+def list_source(
+    target: S3Target, exclude: Sequence[str] = (), deadline_seconds: float = LIST_DEADLINE_SECONDS
+) -> SourceListing:
     """Names, sizes and ETags, after ``exclude``. Zero-byte files count; folder markers do not."""
     client = open_client(target)
     try:
-        listing = to_listing(_rows(client, target, time.monotonic() + deadline_seconds), exclude, target.where)
+        listing = to_listing(
+            _rows(client, target, time.monotonic() + deadline_seconds), exclude, target.where
+        )
         if not listing.files:
             raise _nothing_there(client, target)
         check_required(listing, target.where)
@@ -75,7 +79,9 @@ def list_source(target: S3Target, exclude: Sequence[str] = (), deadline_seconds:
         client.close()
 
 
-def check_headers(target: S3Target, listing: SourceListing, deadline_seconds: float = LIST_DEADLINE_SECONDS) -> int:
+def check_headers(
+    target: S3Target, listing: SourceListing, deadline_seconds: float = LIST_DEADLINE_SECONDS
+) -> int:
     """Reads the header of each safetensors file and returns how many were read: at most ``MAX_HEADERS_CHECKED``, and as many
     as the deadline allows. ``PreconditionError`` names a bad one.
     """
@@ -121,7 +127,9 @@ def _rows(client: S3Client, target: S3Target, deadline: float) -> Iterator[Sourc
             )
         for row in page.get("Contents", ()):
             seen += 1
-            yield SourceFile(path=row["Key"].removeprefix(prefix), size=int(row["Size"]), etag=row["ETag"].strip('"'))
+            yield SourceFile(
+                path=row["Key"].removeprefix(prefix), size=int(row["Size"]), etag=row["ETag"].strip('"')
+            )
         token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
         if token is None:
             return
@@ -145,10 +153,16 @@ def _nothing_there(client: S3Client, target: S3Target) -> PreconditionError:
     near = _near_prefixes(client, target, prefix)
     if not near and not prefix:
         return PreconditionError(
-            f"bucket {bucket!r} at {target.source.endpoint} is empty", remedy="Upload the model first.", code="source-empty"
+            f"bucket {bucket!r} at {target.source.endpoint} is empty",
+            remedy="Upload the model first.",
+            code="source-empty",
         )
     what = f"no object lies under s3://{bucket}/{prefix} at {target.source.endpoint}"
-    remedy = f"There is {named(near)}: is that what you mean?" if near else "Upload the model there, or correct `prefix`."
+    remedy = (
+        f"There is {named(near)}: is that what you mean?"
+        if near
+        else "Upload the model there, or correct `prefix`."
+    )
     return PreconditionError(what, remedy=remedy, code="source-empty")
 
 
@@ -157,7 +171,9 @@ def _near_prefixes(client: S3Client, target: S3Target, prefix: str) -> list[str]
     for depth in range(len(parts) - 1, -1, -1):
         parent = "".join(f"{part}/" for part in parts[:depth])
         with s3_errors(target, "list"):
-            page = client.list_objects_v2(Bucket=target.source.bucket, Prefix=parent, Delimiter="/", MaxKeys=1000)
+            page = client.list_objects_v2(
+                Bucket=target.source.bucket, Prefix=parent, Delimiter="/", MaxKeys=1000
+            )
         folders = [row["Prefix"] for row in page.get("CommonPrefixes", ())]
         if folders:
             by_lower = {folder.lower(): folder for folder in folders}

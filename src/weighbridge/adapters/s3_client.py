@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -56,21 +57,31 @@ class S3Target:
         return f"s3://{self.source.bucket}/{self.source.prefix} at {self.source.endpoint}"
 
 
-def open_client(target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS) -> S3Client:
+def open_client(
+    target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+) -> S3Client:
     """A client for one source. Not to be shared between threads that close it."""
-    import boto3.session  # type: ignore[import-untyped] # noqa: PLC0415 - lazy, see the module's text
-    import botocore.config  # type: ignore[import-untyped] # noqa: PLC0415 - lazy, see the module's text
-    import botocore.session  # type: ignore[import-untyped] # noqa: PLC0415
+    import boto3.session  # noqa: PLC0415 - lazy, see the module's text
+    import botocore.config  # noqa: PLC0415 - lazy, see the module's text
+    import botocore.session  # noqa: PLC0415
 
     if target.ca_bundle is not None and not target.ca_bundle.is_file():
         raise PreconditionError(
-            f"the CA bundle {target.ca_bundle} does not exist", remedy="Correct `trust.ca_bundle`.", code="trust-missing"
+            f"the CA bundle {target.ca_bundle} does not exist",
+            remedy="Correct `trust.ca_bundle`.",
+            code="trust-missing",
         )
     nothing: tuple[object, ...] = (None, None, None, None)
     session = botocore.session.Session(
-        session_vars={"profile": nothing, "config_file": (None, None, os.devnull, None), "credentials_file": (None, None, os.devnull, None)}
+        session_vars={
+            "profile": nothing,
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
     )
-    amazon = (urlsplit(target.source.endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    amazon = (urlsplit(target.source.endpoint).hostname or "").endswith(
+        (".amazonaws.com", ".amazonaws.com.cn")
+    )
     proxies = proxies_for(target.source.endpoint, target.proxy)
     config = botocore.config.Config(
         signature_version="s3v4",
@@ -104,7 +115,9 @@ def proxies_for(endpoint: str, proxy: Proxy | None) -> Mapping[str, str] | None:
     host = urlsplit(endpoint).hostname or ""
     names = [entry for entry in proxy.no_proxy if "/" not in entry]
     networks = [entry for entry in proxy.no_proxy if "/" in entry]
-    if proxy_bypass_environment(host, {"no": ",".join(names)}) or any(_within(host, network) for network in networks):
+    if proxy_bypass_environment(host, {"no": ",".join(names)}) or any(
+        _within(host, network) for network in networks
+    ):
         return {}
     return {scheme: url for scheme, url in (("http", proxy.http), ("https", proxy.https)) if url}
 
@@ -127,7 +140,7 @@ def s3_errors(target: S3Target, doing: str) -> Iterator[None]:
 
 def _known() -> Any:
     """Botocore's exceptions, imported when first needed."""
-    import botocore.exceptions  # type: ignore[import-untyped] # noqa: PLC0415
+    import botocore.exceptions  # noqa: PLC0415
 
     return botocore.exceptions
 
@@ -137,7 +150,14 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     known = _known()
     import urllib3.exceptions  # noqa: PLC0415 - botocore lets its errors through while a body is read
 
-    return (known.BotoCoreError, known.ClientError, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError, ValueError)
+    return (
+        known.BotoCoreError,
+        known.ClientError,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+        TimeoutError,
+        ValueError,
+    )
 
 
 def is_damage(error: BaseException) -> bool:
@@ -153,7 +173,8 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, known.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= 500 or status == 429 or _code(error) in {"SlowDown", "RequestTimeout", "InternalError"}  # noqa: PLR2004
+        overloaded = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        return overloaded or _code(error) in {"SlowDown", "RequestTimeout", "InternalError"}
     if isinstance(error, known.SSLError | known.ProxyConnectionError):
         return False
     return isinstance(
@@ -187,7 +208,9 @@ def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeErro
     if isinstance(error, known.ClientError):
         return _refusal(error, target, doing)
     if isinstance(error, known.SSLError):
-        trusts = f"{target.ca_bundle} was trusted" if target.ca_bundle else "the public authorities were trusted"
+        trusts = (
+            f"{target.ca_bundle} was trusted" if target.ca_bundle else "the public authorities were trusted"
+        )
         return PreconditionError(
             f"TLS to {target.source.endpoint} failed ({trusts}): {_innermost(error)}",
             remedy="Name a PEM file that holds the certificate of the endpoint's issuer: `trust: {ca_bundle: ca.pem}`.",
@@ -227,7 +250,10 @@ _REGION = ("bucket {bucket!r} is not in region {region!r}", "Write {meant}.")
 _TIME = ("this machine's clock differs from {endpoint}'s{skew}", "Set the clock (NTP); S3 allows 15 minutes.")
 _TOKEN = ("the session token of the {user} has expired", "Get fresh session keys and run again.")
 _GONE = ("an object of {where} has gone", "Somebody changes the source; plan again when it is quiet.")
-_CHANGED = ("an object of {where} was replaced since it was listed", "Plan again: the new content is a new set.")
+_CHANGED = (
+    "an object of {where} was replaced since it was listed",
+    "Plan again: the new content is a new set.",
+)
 
 _REFUSALS = {
     "InvalidAccessKeyId": (
@@ -240,7 +266,10 @@ _REFUSALS = {
     ),
     "ExpiredToken": _TOKEN,
     "TokenRefreshRequired": _TOKEN,
-    "InvalidToken": ("the session token does not belong to the {user}", "Correct or remove `credentials.session_token`."),
+    "InvalidToken": (
+        "the session token does not belong to the {user}",
+        "Correct or remove `credentials.session_token`.",
+    ),
     "RequestTimeTooSkewed": _TIME,
     "RequestExpired": _TIME,
     "NoSuchBucket": ("bucket {bucket!r} does not exist at {endpoint}", "Correct `bucket`, or create it."),
@@ -272,8 +301,13 @@ def _refusal(error: Exception, target: S3Target, doing: str) -> WeighbridgeError
             transient=True,
         )
     said = str(response.get("Error", {}).get("Message", ""))[:200]
-    region = response.get("Error", {}).get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
-    what, remedy = _REFUSALS.get(code, ("cannot {doing} {where}: {status} {code} {said}", "See the server's documentation of this code."))
+    region = response.get("Error", {}).get("Region") or metadata.get("HTTPHeaders", {}).get(
+        "x-amz-bucket-region"
+    )
+    what, remedy = _REFUSALS.get(
+        code,
+        ("cannot {doing} {where}: {status} {code} {said}", "See the server's documentation of this code."),
+    )
     facts = {
         "bucket": source.bucket, "prefix": source.prefix, "endpoint": source.endpoint, "region": source.region,
         "where": target.where, "doing": doing, "status": status, "code": code, "said": said,
@@ -281,7 +315,9 @@ def _refusal(error: Exception, target: S3Target, doing: str) -> WeighbridgeError
         "skew": _skew(metadata.get("HTTPHeaders", {}).get("date")),
         "meant": f"`region: {region}`" if region else "the bucket's `region`, and the endpoint of that region",
     }  # fmt: skip
-    return PreconditionError(what.format_map(facts), remedy=remedy.format_map(facts), code=f"s3-{_kebab(code or str(status))}")
+    return PreconditionError(
+        what.format_map(facts), remedy=remedy.format_map(facts), code=f"s3-{_kebab(code or str(status))}"
+    )
 
 
 def _hint(access_key: str) -> str:
@@ -308,5 +344,12 @@ def _innermost(error: BaseException) -> str:
     inner = getattr(error, "kwargs", {}).get("error")
     while inner is not None:
         text = str(inner)
-        inner = getattr(inner, "reason", None) if isinstance(getattr(inner, "reason", None), BaseException) else None
-    return " ".join(text.rpartition(">: ")[2].rpartition("object at 0x")[2].split())[:300] or type(error).__name__
+        inner = (
+            getattr(inner, "reason", None)
+            if isinstance(getattr(inner, "reason", None), BaseException)
+            else None
+        )
+    return (
+        " ".join(text.rpartition(">: ")[2].rpartition("object at 0x")[2].split())[:300]
+        or type(error).__name__
+    )

@@ -32,7 +32,13 @@ class Advance(Protocol):
 
 
 def download(  # noqa: PLR0913 - one call, all of it needed
-    client: s3.S3Client, target: s3.S3Target, file: SourceFile, into: Path, *, deadline: float, advance: Advance
+    client: s3.S3Client,
+    target: s3.S3Target,
+    file: SourceFile,
+    into: Path,
+    *,
+    deadline: float,
+    advance: Advance,
 ) -> str:
     """Makes ``into`` the whole of ``file`` and returns its sha256 as 64 hex digits.
 
@@ -74,7 +80,9 @@ class _Part:
             self._handle = self._path.open("a+b")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         with _disk(self._path):
             self._handle.close()
 

@@ -104,7 +104,9 @@ class Secrets:
             )
         if not value:
             raise PreconditionError(
-                f"environment variable {name} is empty", remedy=f"Export {name} with its value.", code="secret-empty"
+                f"environment variable {name} is empty",
+                remedy=f"Export {name} with its value.",
+                code="secret-empty",
             )
         return value
 
@@ -114,7 +116,9 @@ class Secrets:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
                 raise PreconditionError(
-                    f"secret file {path} is not a file", remedy="Name the file that holds the value.", code="secret-unreadable"
+                    f"secret file {path} is not a file",
+                    remedy="Name the file that holds the value.",
+                    code="secret-unreadable",
                 )
             with path.open("rb") as handle:
                 content = handle.read(_LARGEST + 1)
@@ -127,7 +131,9 @@ class Secrets:
             ) from error
         if len(content) > _LARGEST:
             raise PreconditionError(
-                f"secret file {path} is larger than {_LARGEST} bytes", remedy="Is this the right file?", code="secret-unreadable"
+                f"secret file {path} is larger than {_LARGEST} bytes",
+                remedy="Is this the right file?",
+                code="secret-unreadable",
             )
         if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
             self._warn(f"secret file {path} can be read by everybody on this machine: chmod 600 {path}")
@@ -135,10 +141,14 @@ class Secrets:
             value = content.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise PreconditionError(
-                f"secret file {path} is not UTF-8 text", remedy="Is this the right file?", code="secret-unreadable"
+                f"secret file {path} is not UTF-8 text",
+                remedy="Is this the right file?",
+                code="secret-unreadable",
             ) from error
         if not value:
-            raise PreconditionError(f"secret file {path} is empty", remedy="Write the value into it.", code="secret-empty")
+            raise PreconditionError(
+                f"secret file {path} is empty", remedy="Write the value into it.", code="secret-empty"
+            )
         return value
 
     def _kubernetes(self, name: str) -> S3Keys:

@@ -19,6 +19,8 @@ class ClaimFacts:
     """``Pending``, ``Bound`` or ``Lost``."""
     requested_bytes: int
     storage_class: str | None
+    owner: str | None = None
+    """The environment whose label the claim carries; ``None`` where it is not one of Weighbridge's."""
     terminating: bool = False
 
 

@@ -34,7 +34,13 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
         "",
         PreconditionError,
         "stack-locked",
-        ["root", "ci-runner-7", "4711", "2026-11-21T10:00:00Z", ".pulumi/locks"],
+        [
+            "root",
+            "ci-runner-7",
+            "4711",
+            "2026-11-21T10:00:00Z",
+            "file:///s/.pulumi/locks/organization/weighbridge-storage/stage/5d.json",
+        ],
     ),
     (
         "an API server that refuses a right names the rule to ask for",
@@ -212,6 +218,13 @@ def test_a_secret_that_a_message_quotes_is_not_repeated() -> None:
     found = told("cannot sign with planted-secret", stderr="planted-secret again", hidden=("planted-secret",))
     assert "planted" not in str(found)
     assert "[secret]" in str(found)
+
+
+def test_a_killed_cli_is_called_killed() -> None:
+    found = translate(CommandFailedError(CommandResult(stdout="", stderr="", code=137)), [], SPEC)
+    assert isinstance(found, StepFailedError)
+    assert (found.code, found.transient) == ("pulumi-killed", True)
+    assert "signal 9" in str(found)
 
 
 def test_a_long_message_is_cut() -> None:

@@ -65,7 +65,10 @@ def content(seed: int = 0) -> dict[str, bytes]:
 
 
 def order(files: Mapping[str, bytes], damaged: Collection[str] = ()) -> PushOrder:
-    rows = tuple(SourceFile(path, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest()) for path, data in files.items())
+    rows = tuple(
+        SourceFile(path, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+        for path, data in files.items()
+    )
     return PushOrder("team/model", SUB_PATH, rows, frozenset(damaged))
 
 
@@ -100,16 +103,28 @@ def push(  # noqa: PLR0913
     seconds: float = 120,
 ) -> PushResult:
     with Spool(tmp_path / "spool", "pod", SUB_PATH.rpartition("/")[2], limit) as spool:
-        run = Push(what, reader, Rsync(stall), ways, spool, deadline=time.monotonic() + seconds, emit=(events if events is not None else []).append)
+        run = Push(
+            what,
+            reader,
+            Rsync(stall),
+            ways,
+            spool,
+            deadline=time.monotonic() + seconds,
+            emit=(events if events is not None else []).append,
+        )
         return run.run()
 
 
-def test_the_volume_holds_exactly_the_source_and_the_manifest_says_so(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_the_volume_holds_exactly_the_source_and_the_manifest_says_so(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     events: list[Event] = []
     result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port), events=events)
     assert staged(daemon) == files
-    assert {path: row["sha256"] for path, row in recorded(daemon).items()} == {p: hashlib.sha256(d).hexdigest() for p, d in files.items()}
+    assert {path: row["sha256"] for path, row in recorded(daemon).items()} == {
+        p: hashlib.sha256(d).hexdigest() for p, d in files.items()
+    }
     assert result.set_digest == expected_digest(files)
     assert (result.files_sent, result.files_kept, result.bytes_resumed) == (5, 0, 0)
     assert result.bytes_moved == result.bytes_downloaded == sum(map(len, files.values()))
@@ -135,7 +150,9 @@ def test_a_second_push_downloads_and_sends_nothing(tmp_path: Path, daemon: Rsync
     assert result.set_digest == expected_digest(files)
 
 
-def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     network = FaultyNetwork(daemon.port, rate=40 * MB)
     with pytest.raises(StepFailedError):
@@ -147,11 +164,21 @@ def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(tmp_path: Pa
     assert result.bytes_moved == sum(map(len, files.values()))
 
 
-def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     receipt = daemon.volume / "receipts" / "team__model" / "0123456789ab.json"
     receipt.parent.mkdir(parents=True)
-    rows = [{"path": row.path, "size": row.size, "etag": row.etag, "sha256": hashlib.sha256(files[row.path]).hexdigest()} for row in order(files).files]
+    rows = [
+        {
+            "path": row.path,
+            "size": row.size,
+            "etag": row.etag,
+            "sha256": hashlib.sha256(files[row.path]).hexdigest(),
+        }
+        for row in order(files).files
+    ]
     receipt.write_text(json.dumps({"schema": 1, "files": rows}))
     reader = FolderReader(files)
     damaged = "model-00001-of-00002.safetensors"
@@ -193,7 +220,9 @@ def test_a_killed_daemon_that_comes_back_is_gone_on_with(tmp_path: Path, daemon:
     assert staged(daemon) == files
 
 
-def test_a_network_that_never_heals_ends_with_a_transient_failure(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_a_network_that_never_heals_ends_with_a_transient_failure(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     network = FaultyNetwork(daemon.port, cuts=(10,) * 50)
     with pytest.raises(StepFailedError) as failure:
@@ -267,7 +296,9 @@ class ClosedWay(DirectWay):
         raise WayRefusedError("the cluster does not allow `create` on pods/portforward")
 
 
-def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     result = push(tmp_path, order(files), FolderReader(files), ClosedWay(0), DirectWay(daemon.port))
     assert result.transport == "direct"
@@ -302,11 +333,17 @@ def children_of(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_pusher_killed_twice_leaves_no_child_and_the_third_run_finishes(tmp_path: Path, daemon: RsyncDaemon) -> None:
+def test_a_pusher_killed_twice_leaves_no_child_and_the_third_run_finishes(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
     files = content()
     network = FaultyNetwork(daemon.port, rate=40 * MB)
     for seconds in (1.8, 1.6):
-        pusher = subprocess.Popen([sys.executable, "-c", PUSHER, str(tmp_path), str(network.port)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")})
+        pusher = subprocess.Popen(
+            [sys.executable, "-c", PUSHER, str(tmp_path), str(network.port)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+        )
         until = time.monotonic() + 20
         while not (children := children_of(pusher.pid)) and time.monotonic() < until:
             time.sleep(0.05)
@@ -315,7 +352,9 @@ def test_a_pusher_killed_twice_leaves_no_child_and_the_third_run_finishes(tmp_pa
         pusher.send_signal(signal.SIGKILL)
         pusher.wait()
         until = time.monotonic() + 5
-        while (left := [child for child in children if Path(f"/proc/{child}").exists()]) and time.monotonic() < until:
+        while (
+            left := [child for child in children if Path(f"/proc/{child}").exists()]
+        ) and time.monotonic() < until:
             time.sleep(0.05)
         assert children
         assert left == []

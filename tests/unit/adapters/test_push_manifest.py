@@ -48,7 +48,12 @@ def test_one_damaged_file_of_a_published_set_is_sent_alone() -> None:
 
 
 def test_a_whole_staged_file_with_a_matching_row_is_not_sent_again_and_a_partial_one_is_continued() -> None:
-    todo = plan(FILES, published={}, staged={CONFIG.path: row(CONFIG), SHARD.path: row(SHARD)}, staged_sizes={CONFIG.path: 700, SHARD.path: 1000})
+    todo = plan(
+        FILES,
+        published={},
+        staged={CONFIG.path: row(CONFIG), SHARD.path: row(SHARD)},
+        staged_sizes={CONFIG.path: 700, SHARD.path: 1000},
+    )
     assert [kept.path for kept in todo.rows] == [CONFIG.path]
     assert Manner.APPEND in {parcel.manner for parcel in todo.parcels if parcel.files == (SHARD,)}
     assert todo.staged_bytes == 1700
@@ -56,7 +61,12 @@ def test_a_whole_staged_file_with_a_matching_row_is_not_sent_again_and_a_partial
 
 def test_rows_of_another_content_are_not_trusted() -> None:
     other_etag = Row(SHARD.path, SHARD.size, "cd" * 32, "old")
-    todo = plan((SHARD,), published={SHARD.path: other_etag}, staged={SHARD.path: other_etag}, staged_sizes={SHARD.path: SHARD.size})
+    todo = plan(
+        (SHARD,),
+        published={SHARD.path: other_etag},
+        staged={SHARD.path: other_etag},
+        staged_sizes={SHARD.path: SHARD.size},
+    )
     assert todo.rows == ()
     assert todo.parcels[0].manner is Manner.DELTA
 
@@ -68,17 +78,35 @@ def test_a_row_without_its_file_is_not_trusted() -> None:
 
 
 def test_a_whole_staged_file_that_is_known_to_be_damaged_is_sent_again_by_difference() -> None:
-    todo = plan((SHARD,), published={}, staged={SHARD.path: row(SHARD)}, staged_sizes={SHARD.path: SHARD.size}, damaged=[SHARD.path])
+    todo = plan(
+        (SHARD,),
+        published={},
+        staged={SHARD.path: row(SHARD)},
+        staged_sizes={SHARD.path: SHARD.size},
+        damaged=[SHARD.path],
+    )
     assert [(parcel.manner, parcel.files) for parcel in todo.parcels] == [(Manner.DELTA, (SHARD,))]
 
 
 names = st.text(alphabet="abcdef-_.", min_size=1, max_size=8)
-files = st.lists(st.builds(SourceFile, names, st.integers(0, 3 * PARCEL_BYTES), names), max_size=600, unique_by=lambda file: file.path)
+files = st.lists(
+    st.builds(SourceFile, names, st.integers(0, 3 * PARCEL_BYTES), names),
+    max_size=600,
+    unique_by=lambda file: file.path,
+)
 
 
 @given(files=files, data=st.data())
-def test_every_file_is_either_there_or_sent_exactly_once(files: list[SourceFile], data: st.DataObject) -> None:
-    memory = data.draw(st.dictionaries(st.sampled_from([file.path for file in files]), st.integers(0, 3), max_size=20)) if files else {}
+def test_every_file_is_either_there_or_sent_exactly_once(
+    files: list[SourceFile], data: st.DataObject
+) -> None:
+    memory = (
+        data.draw(
+            st.dictionaries(st.sampled_from([file.path for file in files]), st.integers(0, 3), max_size=20)
+        )
+        if files
+        else {}
+    )
     by_path = {file.path: file for file in files}
     todo = plan(
         files,
@@ -101,5 +129,14 @@ def test_a_manifest_reads_back_as_it_was_written_whatever_the_order_of_rows(file
 
 
 def test_a_broken_manifest_is_as_good_as_none() -> None:
-    for content in (None, b"", b"{", b"[]", b'{"files": 3}', b'{"files": [{"path": "a"}]}', b'{"files": [null]}', b"\xff"):
+    for content in (
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b'{"files": 3}',
+        b'{"files": [{"path": "a"}]}',
+        b'{"files": [null]}',
+        b"\xff",
+    ):
         assert read_rows(content) == {}

@@ -67,9 +67,15 @@ def test_sizes_and_small_files_are_found_and_absent_ones_are_no_error(tmp_path: 
         (daemon.volume / "staging/team/m/abcd").mkdir()
         (daemon.volume / "staging/team/m/abcd/other").write_bytes(b"1")
         (daemon.volume / "staging/team/m/abc.manifest.json").write_bytes(b"{}")
-        assert rsync.sizes(target, into, "staging/team/m/abc", deadline=soon()) == {"we ird [1]*/model.safetensors": 5}
-        rsync.fetch_small(target, into, ["receipts/a/b.json", "staging/team/m/abc.manifest.json"], deadline=soon())
-        assert [str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()] == ["staging/team/m/abc.manifest.json"]
+        assert rsync.sizes(target, into, "staging/team/m/abc", deadline=soon()) == {
+            "we ird [1]*/model.safetensors": 5
+        }
+        rsync.fetch_small(
+            target, into, ["receipts/a/b.json", "staging/team/m/abc.manifest.json"], deadline=soon()
+        )
+        assert [str(path.relative_to(into)) for path in into.rglob("*") if path.is_file()] == [
+            "staging/team/m/abc.manifest.json"
+        ]
 
 
 def test_the_daemon_deletes_nothing_and_takes_no_links(tmp_path: Path) -> None:
@@ -82,20 +88,33 @@ def test_the_daemon_deletes_nothing_and_takes_no_links(tmp_path: Path) -> None:
         (daemon.volume / "precious").write_text("x")
         root = DirectWay(daemon.port).target(0).root
         for options in (["-r", "--delete"], ["-rl"], ["-rp"]):
-            assert subprocess.run(["rsync", *options, f"{tree}/", root], capture_output=True, check=False).returncode != 0
+            assert (
+                subprocess.run(
+                    ["rsync", *options, f"{tree}/", root], capture_output=True, check=False
+                ).returncode
+                != 0
+            )
         assert [path.name for path in daemon.volume.iterdir()] == ["precious"]
 
 
 def test_nobody_there_is_a_transient_failure(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     with pytest.raises(RsyncFailedError) as failed:
-        Rsync(5).send(Target(("--contimeout=2",), "rsync://127.0.0.1:9/weights/", scrubbed()), tmp_path, ["a"], Manner.WHOLE, deadline=soon())
+        Rsync(5).send(
+            Target(("--contimeout=2",), "rsync://127.0.0.1:9/weights/", scrubbed()),
+            tmp_path,
+            ["a"],
+            Manner.WHOLE,
+            deadline=soon(),
+        )
     assert failed.value.transient
     assert "rsync exit 10" in failed.value.explained().what
 
 
 def test_a_full_volume_is_said_plainly_and_not_tried_again() -> None:
-    failure = RsyncFailedError(11, 'rsync: [receiver] write failed on "x": No space left on device (28)').explained()
+    failure = RsyncFailedError(
+        11, 'rsync: [receiver] write failed on "x": No space left on device (28)'
+    ).explained()
     assert (failure.code, failure.transient) == ("volume-full", False)
     assert "storage.size" in str(failure.remedy)
 
@@ -106,7 +125,9 @@ def test_every_exit_code_of_the_manual_is_explained_and_partial_transfers_are_fa
     assert {10, 12, 30, 35} <= TRANSIENT
 
 
-@pytest.mark.parametrize("said", ["openrsync: protocol version 29", "rsync  version 3.0.9  protocol version 30", ""])
+@pytest.mark.parametrize(
+    "said", ["openrsync: protocol version 29", "rsync  version 3.0.9  protocol version 30", ""]
+)
 def test_an_rsync_that_is_too_old_is_refused(tmp_path: Path, said: str) -> None:
     program = tmp_path / "rsync"
     program.write_text(f"#!/bin/sh\necho '{said}'\n")

@@ -40,15 +40,25 @@ def soon() -> float:
     return time.monotonic() + 5
 
 
-def test_the_local_port_is_read_from_what_kubectl_says_and_a_dead_one_is_started_again(tmp_path: Path) -> None:
-    way = forward(tmp_path, 'echo "Forwarding from 127.0.0.1:$((40000 + $(wc -l < ' + str(tmp_path) + '/asked))) -> 8730"; exec sleep 60')
+def test_the_local_port_is_read_from_what_kubectl_says_and_a_dead_one_is_started_again(
+    tmp_path: Path,
+) -> None:
+    way = forward(
+        tmp_path,
+        'echo "Forwarding from 127.0.0.1:$((40000 + $(wc -l < '
+        + str(tmp_path)
+        + '/asked))) -> 8730"; exec sleep 60',
+    )
     assert way.target(soon()).root == "rsync://127.0.0.1:40001/weights/"
     assert way.target(soon()).root == "rsync://127.0.0.1:40001/weights/"
     way.reset()
     assert way.target(soon()).root == "rsync://127.0.0.1:40002/weights/"
     way.close()
     asked = (tmp_path / "asked").read_text().splitlines()
-    assert asked[0] == "--namespace=models --context=here port-forward --address=127.0.0.1 pod/wb-test-m-rsync :8730"
+    assert (
+        asked[0]
+        == "--namespace=models --context=here port-forward --address=127.0.0.1 pod/wb-test-m-rsync :8730"
+    )
 
 
 def test_a_forbidden_port_forward_is_a_refusal_that_names_the_permission(tmp_path: Path) -> None:
@@ -58,12 +68,16 @@ def test_a_forbidden_port_forward_is_a_refusal_that_names_the_permission(tmp_pat
 
 def test_a_pod_that_is_gone_ends_the_push(tmp_path: Path) -> None:
     with pytest.raises(PodGoneError, match="NotFound"):
-        forward(tmp_path, "echo 'Error from server (NotFound): pods \"x\" not found' >&2; exit 1").target(soon())
+        forward(tmp_path, "echo 'Error from server (NotFound): pods \"x\" not found' >&2; exit 1").target(
+            soon()
+        )
 
 
 def test_an_api_server_that_is_away_may_come_back(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError) as failed:
-        forward(tmp_path, "echo 'The connection to the server 127.0.0.1:6443 was refused' >&2; exit 1").target(soon())
+        forward(
+            tmp_path, "echo 'The connection to the server 127.0.0.1:6443 was refused' >&2; exit 1"
+        ).target(soon())
     assert failed.value.transient
     assert not isinstance(failed.value, PodGoneError)
 
@@ -79,7 +93,9 @@ def test_the_exec_stream_judges_what_kubectl_said_through_rsync(tmp_path: Path) 
     way = ExecStream(POD, kubectl(tmp_path, "exit 0"))
     way.judge("rsync: connection unexpectedly closed")
     with pytest.raises(WayRefusedError, match="pods/exec"):
-        way.judge('Error from server (Forbidden): pods "x" is forbidden: User "u" cannot create resource "pods/exec"\nrsync error: code 12')
+        way.judge(
+            'Error from server (Forbidden): pods "x" is forbidden: User "u" cannot create resource "pods/exec"\nrsync error: code 12'
+        )
 
 
 def test_the_exec_stream_carries_rsync_to_a_remote_half_without_quoting_trouble(tmp_path: Path) -> None:

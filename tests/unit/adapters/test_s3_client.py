@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError
 
 from weighbridge.adapters.s3_client import S3Target, is_transient, proxies_for, translate
 from weighbridge.domain.credentials import S3Keys
@@ -17,7 +17,10 @@ TARGET = S3Target(SOURCE, S3Keys("AKIAPLANTEDKEY", "PLANTEDSECRET", "PLANTEDTOKE
 
 
 def client_error(status: int, code: str, **error: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, **error}, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}}}, "ListObjectsV2")
+    return ClientError(
+        {"Error": {"Code": code, **error}, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}}},
+        "ListObjectsV2",
+    )
 
 
 def test_the_library_is_not_imported_before_it_is_needed() -> None:
@@ -27,7 +30,14 @@ def test_the_library_is_not_imported_before_it_is_needed() -> None:
 
 @pytest.mark.parametrize(
     ("no_proxy", "expected"),
-    [((), True), (("example.com",), False), ((".example.com",), False), (("other.com", "10.0.0.0/8"), True), (("s3.example.com",), False), (("*",), False)],
+    [
+        ((), True),
+        (("example.com",), False),
+        ((".example.com",), False),
+        (("other.com", "10.0.0.0/8"), True),
+        (("s3.example.com",), False),
+        (("*",), False),
+    ],
 )
 def test_no_proxy_covers_names_and_suffixes(no_proxy: tuple[str, ...], expected: bool) -> None:
     found = proxies_for(SOURCE.endpoint, Proxy(http="http://p:1", https="http://p:1", no_proxy=no_proxy))
@@ -67,7 +77,10 @@ def test_a_bucket_of_another_region_names_the_region_to_write() -> None:
     assert "`region: eu-de`" in str(error.remedy)
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (400, "RequestTimeout")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (400, "RequestTimeout")],
+)
 def test_overload_may_pass(status: int, code: str) -> None:
     error = translate(client_error(status, code), TARGET, "list")
     assert is_transient(client_error(status, code))

@@ -69,8 +69,13 @@ def test_values_handed_over_in_a_file_come_first(tmp_path: Path) -> None:
     assert secrets.resolve(EnvReference(env="KEY")) == "from-overlay"
 
 
-@pytest.mark.parametrize(("content", "mode"), [(b"{}", 0o644), (b"not json PLANTED", 0o600), (b'["PLANTED"]', 0o600), (b'{"a": 1}', 0o600)])
-def test_a_handed_over_file_that_is_open_or_broken_is_refused_without_quoting_it(tmp_path: Path, content: bytes, mode: int) -> None:
+@pytest.mark.parametrize(
+    ("content", "mode"),
+    [(b"{}", 0o644), (b"not json PLANTED", 0o600), (b'["PLANTED"]', 0o600), (b'{"a": 1}', 0o600)],
+)
+def test_a_handed_over_file_that_is_open_or_broken_is_refused_without_quoting_it(
+    tmp_path: Path, content: bytes, mode: int
+) -> None:
     overlay = secret_file(tmp_path, content, mode, name="overlay")
     with pytest.raises(PreconditionError) as refused:
         Secrets(tmp_path, overlay_file=overlay, environ={})
@@ -78,10 +83,15 @@ def test_a_handed_over_file_that_is_open_or_broken_is_refused_without_quoting_it
     assert str(overlay) in str(refused.value)
 
 
-def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_ones_named(tmp_path: Path) -> None:
+def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_ones_named(
+    tmp_path: Path,
+) -> None:
     found = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"}
     reference = KubernetesSecretReference(secret="s3")
-    assert Secrets(tmp_path, kube_reader={"s3": found}.__getitem__, environ={}).s3_keys(reference).secret_key == "B"
+    assert (
+        Secrets(tmp_path, kube_reader={"s3": found}.__getitem__, environ={}).s3_keys(reference).secret_key
+        == "B"
+    )
     with pytest.raises(PreconditionError, match="AWS_SECRET_ACCESS_KEY"):
         Secrets(tmp_path, kube_reader=lambda _name: {"AWS_ACCESS_KEY_ID": "A"}, environ={}).s3_keys(reference)
     with pytest.raises(PreconditionError, match="cannot be read from here"):
@@ -89,7 +99,9 @@ def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_on
 
 
 def test_everything_an_environment_refers_to_is_collected_once(tmp_path: Path) -> None:
-    collected = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "p"}).collect(environment("a", "b"))
+    collected = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "p"}).collect(
+        environment("a", "b")
+    )
     assert collected == {"env:KEY": "k", "env:SECRET": "s", "env:PASS": "p"}
 
 

@@ -18,7 +18,9 @@ def rows(*paths: str, size: int = 1) -> list[SourceFile]:
     return [SourceFile(path, size, "e") for path in paths]
 
 
-segment = st.text(alphabet="abcXYZ019-_. []éß", min_size=1, max_size=12).filter(lambda text: text not in {".", ".."})
+segment = st.text(alphabet="abcXYZ019-_. []éß", min_size=1, max_size=12).filter(
+    lambda text: text not in {".", ".."}
+)
 safe_paths = st.lists(st.lists(segment, min_size=1, max_size=3).map("/".join), max_size=30, unique=True)
 
 
@@ -38,10 +40,18 @@ def test_whatever_is_listed_is_whole_and_sorted_or_refused_for_a_named_reason(pa
 @given(paths=safe_paths, pattern=st.sampled_from(["*", "*.bin", "a*", "*/b", "[ab]*", "?"]))
 def test_exclude_is_fnmatch_on_the_path_and_nothing_else(paths: list[str], pattern: str) -> None:
     left = sorted(path for path in paths if not fnmatch.fnmatchcase(path, pattern))
-    assert judged(paths, (pattern,)) in (left, "source-file-and-folder", "source-refused-kind", "source-all-excluded")
+    assert judged(paths, (pattern,)) in (
+        left,
+        "source-file-and-folder",
+        "source-refused-kind",
+        "source-all-excluded",
+    )
 
 
-@pytest.mark.parametrize("path", ["../up", "/absolute", "a/../b", "a//b", "a/./b", "back\\slash", "new\nline", "x" * 300, "a/", "/"])
+@pytest.mark.parametrize(
+    "path",
+    ["../up", "/absolute", "a/../b", "a//b", "a/./b", "back\\slash", "new\nline", "x" * 300, "a/", "/"],
+)
 def test_a_key_that_is_no_safe_path_is_refused_and_shown(path: str) -> None:
     with pytest.raises(PreconditionError) as refused:
         to_listing([*rows("config.json"), SourceFile(path, 5, "e")], (), WHERE)
@@ -50,7 +60,9 @@ def test_a_key_that_is_no_safe_path_is_refused_and_shown(path: str) -> None:
 
 
 def test_folder_markers_are_left_out_and_empty_files_are_kept() -> None:
-    listing = to_listing([SourceFile("", 0, "e"), SourceFile("folder/", 0, "e"), SourceFile("empty.txt", 0, "e")], (), WHERE)
+    listing = to_listing(
+        [SourceFile("", 0, "e"), SourceFile("folder/", 0, "e"), SourceFile("empty.txt", 0, "e")], (), WHERE
+    )
     assert [file.path for file in listing.files] == ["empty.txt"]
 
 
@@ -79,7 +91,19 @@ def test_required_files_deeper_down_are_pointed_at() -> None:
     assert "v2 holds a config.json" in str(refused.value.remedy)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"weight_map": 3}', b'{"weight_map": {"a": 3}}', b'{"weight_map": {"a": []}}', b"\xff", b"{}"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"weight_map": 3}',
+        b'{"weight_map": {"a": 3}}',
+        b'{"weight_map": {"a": []}}',
+        b"\xff",
+        b"{}",
+    ],
+)
 def test_an_index_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(PreconditionError):
         check_index("model.safetensors.index.json", content, SourceListing(()), WHERE)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from weighbridge.adapters import pulumi_guard
+from weighbridge.adapters import process_guard
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guard's guarantees are Linux's")
 
-GUARD = [sys.executable, "-I", "-S", str(Path(pulumi_guard.__file__))]
+GUARD = [sys.executable, "-I", "-S", str(Path(process_guard.__file__))]
 
 CHILD = """
 import os, signal, subprocess, sys, time

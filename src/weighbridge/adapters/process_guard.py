@@ -1,6 +1,6 @@
 """Stands between us and one child process, so that the child never outlives us, not even our ``kill -9``.
 
-Run as a script by a bare interpreter (``python -I -S pulumi_guard.py [--remove DIR] GRACE_SECONDS -- COMMAND…``),
+Run as a script by a bare interpreter (``python -I -S process_guard.py [--remove DIR] GRACE_SECONDS -- COMMAND…``),
 standard library only. Its standard input is a pipe that the parent holds open: a byte on it asks for a polite end
 (SIGTERM to the child, which for Pulumi means: finish what is in flight, save the state, release the lock), and its end
 means that the parent is gone, which asks for the same. What still runs after GRACE_SECONDS is killed, and so is every
