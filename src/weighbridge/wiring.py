@@ -222,11 +222,8 @@ class Opened:
             values["AWS_CA_BUNDLE"] = str(self.ca_bundle.resolve())
         return {name: value for name, value in values.items() if value}
 
-    def _object_reader(self, keys: S3Keys | None) -> ReadObject | None:
-        credentials = self.environment.state.credentials
-        if keys is None or credentials is None:
-            return None
-        reader = ObjectReader(credentials, keys, self.environment.proxy, self.ca_bundle)
+    def _object_reader(self, keys: S3Keys | None) -> ReadObject:
+        reader = ObjectReader(keys, self.environment.proxy, self.ca_bundle)
 
         def read(bucket: Bucket, key: str) -> bytes | None:
             endpoint = bucket.endpoint or f"https://s3.{bucket.region or 'us-east-1'}.amazonaws.com"

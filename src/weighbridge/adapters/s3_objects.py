@@ -5,18 +5,24 @@ from pathlib import Path
 
 from weighbridge.adapters.s3_client import S3Target, foreign_errors, open_client, s3_errors
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.environment import Proxy, S3KeyPair, S3Source
+from weighbridge.domain.environment import EnvReference, Proxy, S3KeyPair, S3Source
+from weighbridge.errors import PreconditionError
 
 _ABSENT = frozenset({"NoSuchKey", "404"})
+
+
+_AMBIENT = S3KeyPair(
+    access_key=EnvReference(env="AWS_ACCESS_KEY_ID"), secret_key=EnvReference(env="AWS_SECRET_ACCESS_KEY")
+)
+"""What stands in messages where AWS's own chain found the keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReader:
     """Reads objects with the state's own keys."""
 
-    credentials: S3KeyPair
-    """Where the keys come from, for messages."""
-    keys: S3Keys
+    keys: S3Keys | None
+    """``None``: what AWS's usual chain finds (variables, profile, web identity, instance role)."""
     proxy: Proxy | None = None
     ca_bundle: Path | None = None
 
@@ -24,9 +30,9 @@ class ObjectReader:
         """The object's bytes, or ``None`` where there is none. ``PreconditionError`` where the server refuses."""
         folder = key.rpartition("/")[0] + "/"
         source = S3Source(
-            bucket=bucket, prefix=folder, endpoint=endpoint, region=region, credentials=self.credentials
+            bucket=bucket, prefix=folder, endpoint=endpoint, region=region, credentials=_AMBIENT
         )
-        target = S3Target(source, self.keys, self.ca_bundle, self.proxy)
+        target = S3Target(source, self.keys or _ambient_keys(), self.ca_bundle, self.proxy)
         client = open_client(target)
         try:
             with s3_errors(target, "read"):
@@ -41,3 +47,25 @@ class ObjectReader:
                 return content
         finally:
             client.close()
+
+
+def _ambient_keys() -> S3Keys:
+    import boto3.session  # noqa: PLC0415 - slow to import, and rarely needed
+    import botocore.exceptions  # noqa: PLC0415
+
+    try:
+        found = boto3.session.Session().get_credentials()
+    except botocore.exceptions.BotoCoreError as error:
+        raise PreconditionError(
+            f"AWS's chain of credentials failed: {error}",
+            remedy="write state.credentials, or mend the profile",
+            code="state-login",
+        ) from error
+    if found is None:
+        raise PreconditionError(
+            "the state is in S3 and AWS's usual chain finds no credentials (variables, profile, web identity, instance role)",
+            remedy="provide them, or write state.credentials: {access_key: {env: STATE_KEY}, secret_key: {env: STATE_SECRET}}",
+            code="state-login",
+        )
+    keys = found.get_frozen_credentials()
+    return S3Keys(access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.token)

@@ -249,7 +249,7 @@ class State(_Strict):
             examples=[{"access_key": {"env": "STATE_ACCESS_KEY"}, "secret_key": {"env": "STATE_SECRET_KEY"}}]
         ),
     ] = None
-    """Needed for an ``s3://`` backend; no ambient AWS settings are used."""
+    """For an ``s3://`` backend; by default AWS's usual chain decides (variables, profile, instance role)."""
     secrets_provider: Annotated[Literal["passphrase"], Field(examples=["passphrase"])] = "passphrase"
     """What encrypts secrets in the state."""
     passphrase: Annotated[SecretReference, Field(examples=[{"file": "/run/secrets/passphrase"}])]

@@ -93,13 +93,6 @@ def _state(state: Node | None) -> Iterator[Finding]:
     backend, credentials = (
         state.get(key) if state is not None else None for key in ("backend", "credentials")
     )
-    if backend is not None and credentials is None and (backend.string or "").startswith("s3://"):
-        yield at_value(
-            backend,
-            "missing-credentials",
-            "an s3:// backend needs credentials in this file; nothing ambient is used",
-            "write state.credentials: {access_key: {env: STATE_KEY}, secret_key: {env: STATE_SECRET}}",
-        )
     if backend is not None and credentials is not None and (backend.string or "").startswith("file://"):
         yield at_key(
             credentials,
