@@ -1,7 +1,7 @@
 """Look before planning: sources, volumes, receipts, the custom resource and what Pulumi would do. Reads only."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,11 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     with ThreadPoolExecutor(max_workers=2) as pool:  # each preview mostly waits for an engine to start
         storage = pool.submit(eyes.stacks.preview, claims) if claims is not None else None
         registered = pool.submit(eyes.stacks.preview, registration)
+        try:
+            wait([found for found in (storage, registered) if found is not None])
+        except BaseException:  # an interruption, which the pool's threads do not hear of
+            eyes.stacks.cancel()
+            raise
     if storage is not None:
         _require_ours(environment, storage.result(), [facts.claim for facts in models.values()])
     return Facts(

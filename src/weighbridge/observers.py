@@ -133,6 +133,7 @@ class Bars:
                 self._console.print(
                     f"    {event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…",
                     highlight=False,
+                    markup=False,
                 )
         else:
             if isinstance(event, StepEnded):

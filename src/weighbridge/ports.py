@@ -99,6 +99,10 @@ class Stacks(Protocol):
         """Take down what the stack declares; protected objects only with ``unprotect``."""
         ...
 
+    def cancel(self) -> None:
+        """From another thread: whatever is under way ends soon, by an error in the thread that asked for it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationState:

@@ -9,7 +9,7 @@ from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.events import StepEnded, StepStarted
 from weighbridge.domain.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.domain.plan import Plan, PlannedStep
-from weighbridge.domain.stacks import StackName, StackSpec
+from weighbridge.domain.stacks import RegistrationInputs, StackName, StackSpec
 from weighbridge.domain.steps import AwaitReconciled, DeclareStack, SyncWeights
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import StepFailedError, WeighbridgeError
@@ -84,7 +84,11 @@ def _declare(run: _Run, planned: PlannedStep, step: DeclareStack) -> Outcome:
     registering = step.stack is StackName.REGISTRATION
     if not planned.pending and not (registering and _set_back(run)):
         return Unchanged(planned.reason)
-    result = run.ports.stacks.up(run.spec_of(step.stack, run.receipts), run.ports.observer)
+    spec = run.spec_of(step.stack, run.receipts)
+    nothing = isinstance(spec.inputs, RegistrationInputs) and not spec.inputs.entries
+    if nothing and not run.plan.facts.registration.exists:
+        return Unchanged("no model is verified yet: there is nothing to register")
+    result = run.ports.stacks.up(spec, run.ports.observer)
     run.wrote_registration |= registering and result.changed
     if not result.changed:
         return Unchanged("nothing differed any more")
@@ -123,8 +127,8 @@ def _no_route(model: Model, declined: list[str]) -> StepFailedError:
 
 
 def _await(run: _Run, planned: PlannedStep, step: AwaitReconciled) -> Outcome:
-    if not planned.pending and not run.wrote_registration:
-        return Unchanged(planned.reason)
+    if not run.wrote_registration and run.plan.facts.unreconciled is None:
+        return Unchanged("the registration was not changed" if planned.pending else planned.reason)
     seen = run.ports.registry.await_reconciled(run.ports.observer)
     return Done(seen) if run.wrote_registration else Unchanged(f"{step.custom_resource}: {seen}")
 

@@ -48,13 +48,13 @@ class Applied:
     @property
     def exit_code(self) -> int:
         """0; 4 where a step failed; 3 where everything that was to be brought in was refused for reasons found on the
-        way (a claim that stays Pending, an image that cannot be pulled), so that no model got anywhere.
+        way (a claim that stays Pending, an image that cannot be pulled), so that no model got anywhere. One model of
+        several that fails is always 4, whether the others arrived now or earlier.
         """
         codes = {failure.error.exit_code for failure in self.failures}
-        arrived = any(
-            isinstance(result.outcome, Done) and isinstance(result.planned.step, SyncWeights)
-            for result in self.results
-        )
+        syncs = [result.outcome for result in self.results if isinstance(result.planned.step, SyncWeights)]
+        failed = sum(isinstance(outcome, Failed) for outcome in syncs)
+        arrived = any(isinstance(outcome, Done) for outcome in syncs) or 0 < failed < len(syncs)
         if not codes:
             return 0
         return codes.pop() if len(codes) == 1 and not arrived else StepFailedError.exit_code
@@ -225,12 +225,8 @@ class Session:
             for model in self.environment.models
             if model.storage.existing_pvc is None
         )
-        if typed_claims and typed_claims != ours:
-            raise InputError(
-                f"--weights names {', '.join(sorted(typed_claims))}; the claims of this environment are {', '.join(sorted(ours))}",
-                remedy="name every one of them, each with its own --weights, or none",
-                code="claims-not-named",
-            )
+        if typed_claims:
+            self._require_named(typed_claims, ours, identity)
         journal = self.open_journal("destroy")
         journal.record("destroying", weights=[*sorted(typed_claims)])
         registration = self.eyes.stacks.destroy(
@@ -241,16 +237,67 @@ class Session:
             if registration.changed
             else "nothing was registered"
         )
-        storage = self._destroy_storage(identity) if typed_claims else None
-        kept = tuple(sorted(name for name in ours if storage is None and cluster.claim(name) is not None))
+        self._require_unregistered()
+        storage = self._destroy_storage(identity, typed_claims) if typed_claims else None
+        kept = self._standing(ours) if storage is None else ()
         journal.record("run-ended", kept=list(kept))
         return Destroyed(registration=registration, storage=storage, kept=kept, operator=operator)
 
-    def _destroy_storage(self, identity: ClusterIdentity) -> StackResult | None:
+    def _require_named(self, typed: frozenset[str], ours: frozenset[str], identity: ClusterIdentity) -> None:
+        """Every claim that would go has been typed: also those of models that the file no longer declares, which the
+        state still holds.
+        """
+        if not ours <= typed:
+            raise InputError(
+                f"--weights names {', '.join(sorted(typed))}; the claims of this environment are {', '.join(sorted(ours))}",
+                remedy="name every one of them, each with its own --weights, or none",
+                code="claims-not-named",
+            )
+        empty = StackSpec(
+            environment=self.environment.name, cluster=identity, inputs=StorageInputs(claims=())
+        )
+        held = ours | frozenset(self.eyes.stacks.preview(empty).kept)
+        if typed != held:
+            raise PreconditionError(
+                f"--weights names {', '.join(sorted(typed))}; what would be deleted is {', '.join(sorted(held))}",
+                remedy="name exactly these (some may be of models that the file no longer declares), or none",
+                code="claims-not-named",
+            )
+
+    def _require_unregistered(self) -> None:
+        """A state that was lost knows of nothing to take out: what the cluster shows decides."""
+        try:
+            standing = self.eyes.registry.look((), frozenset()).ours
+        except PreconditionError as error:
+            if error.code == "cr-absent":
+                return
+            raise
+        if standing:
+            raise PreconditionError(
+                f"{', '.join(standing)} is still registered in {self.environment.cluster.custom_resource}: "
+                f"the state in {self.environment.state.backend} does not know of it",
+                remedy=f"correct state.backend, or take the entries back into the state (weighbridge apply {self.environment.name})"
+                " and destroy again",
+                code="not-in-state",
+            )
+
+    def _destroy_storage(self, identity: ClusterIdentity, claims: frozenset[str]) -> StackResult:
         spec = StackSpec(environment=self.environment.name, cluster=identity, inputs=StorageInputs(claims=()))
         result = self.eyes.stacks.destroy(spec, self.observer, unprotect=True)
+        if standing := self._standing(claims):
+            raise StepFailedError(
+                f"{', '.join(standing)} still stands with its weights: "
+                f"the state in {self.environment.state.backend} does not know of it",
+                remedy="correct state.backend, or delete the claim yourself (kubectl delete pvc)",
+                code="not-in-state",
+            )
         self.eyes.cluster.forget(self.environment.name)
         return result
+
+    def _standing(self, names: frozenset[str]) -> tuple[str, ...]:
+        """Those claims that exist and are not on their way out."""
+        found = {name: self.eyes.cluster.claim(name) for name in names}
+        return tuple(sorted(name for name, claim in found.items() if claim and not claim.terminating))
 
     def _verify_one(self, model: Model, receipt: Receipt, journal: Journal) -> TransferReport:
         title = f"verify {model.id}"
@@ -259,7 +306,7 @@ class Session:
         try:
             report = self.eyes.playbooks.verify(model, receipt, self.observer)
         except WeighbridgeError as error:
-            report = TransferReport(outcome=Failed(error), receipt=receipt)
+            report = TransferReport(outcome=Failed(error))  # an earlier verdict is not this run's
         outcome = report.outcome
         journal.record("verified", model=model.id, outcome=outcome.word, detail=outcome.detail)
         self.observer(StepEnded(title, title, outcome.word, outcome.detail, time.monotonic() - started))

@@ -1,6 +1,7 @@
 """A small world of the ports in memory: sources, a cluster with receipts, two stacks, a custom resource."""
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +22,12 @@ from weighbridge.domain.stacks import (
     StorageInputs,
 )
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
-from weighbridge.errors import PreconditionError, StepFailedError, VerificationError
+from weighbridge.errors import (
+    InterruptedByUserError,
+    PreconditionError,
+    StepFailedError,
+    VerificationError,
+)
 from weighbridge.look import Location, Manifests
 from weighbridge.ports import (
     Cluster,
@@ -95,6 +101,13 @@ class World:
     reconciled: bool = True
     broken: dict[str, PreconditionError] = field(default_factory=dict)
     """What a sync of this model raises or reports as failed."""
+    refused: dict[str, PreconditionError] = field(default_factory=dict)
+    """What keeps a sync of this model from starting."""
+    unreadable: dict[str, StepFailedError] = field(default_factory=dict)
+    """What a verification of this model raises."""
+    slow_seconds: float = 0.0
+    """How long a preview takes, unless it is cancelled."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
     declining: dict[Route, str] = field(default_factory=dict)
     flipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Files of a model whose bytes differ on the volume."""
@@ -190,7 +203,17 @@ class FakeWeights:
 class FakeStacks:
     world: World
 
+    def cancel(self) -> None:
+        self.world.cancelled.set()
+
     def preview(self, spec: StackSpec) -> StackPreview:
+        if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
+            raise InterruptedByUserError("cancelled")
+        if isinstance(spec.inputs, StorageInputs) and spec.name in self.world.declared:
+            declared = {str(claim["name"]) for claim in spec.inputs.claims}
+            kept = tuple(sorted(self.world.claims.keys() - declared))
+        else:
+            kept = ()
         same = self._live(spec) == self._digest(spec)
         exists = spec.name in self.world.declared
         op = Op.UPDATE if exists else Op.CREATE
@@ -205,7 +228,8 @@ class FakeStacks:
             if same
             else tuple(ResourceChange(type="t", name=name, op=op, drifted=exists) for name in names)
         )
-        return StackPreview(stack=spec.name, exists=exists, changes=changes, unchanged=0 if changes else 1)
+        unchanged = 0 if changes else 1
+        return StackPreview(stack=spec.name, exists=exists, changes=changes, unchanged=unchanged, kept=kept)
 
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
         del observer
@@ -234,9 +258,9 @@ class FakeStacks:
         del observer
         self.world.calls.append(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
         had = self.world.declared.pop(spec.name, None) is not None
-        if spec.name is StackName.STORAGE:
+        if had and spec.name is StackName.STORAGE:
             self.world.claims.clear()
-        else:
+        elif had:
             self._register(())
         changes = (ResourceChange(type="t", name=spec.name.value, op=Op.DELETE),) if had else ()
         return StackResult(stack=spec.name, changes=changes, unchanged=0)
@@ -294,6 +318,8 @@ class FakePlaybooks:
         if route in self.world.declining:
             return TransferReport(outcome=Declined(self.world.declining[route]))
         self.world.calls.append(f"sync {model.id} {route.value}")
+        if model.id in self.world.refused:
+            raise self.world.refused[model.id]
         if model.id in self.world.broken:
             return TransferReport(outcome=Failed(StepFailedError(self.world.broken[model.id].what)))
         receipt = self.receipt(model, listing, route)
@@ -303,6 +329,8 @@ class FakePlaybooks:
 
     def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
         del observer
+        if model.id in self.world.unreadable:
+            raise self.world.unreadable[model.id]
         damaged = self.world.flipped.get(model.id, ())
         found = replace(receipt, verdict="damaged" if damaged else "verified", damaged=damaged)
         self.world.receipts[model.id] = found

@@ -1,5 +1,9 @@
 """The orchestrator on fakes of its ports: order, idempotence, what one model's failure does to the others."""
 
+import os
+import signal
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -7,7 +11,8 @@ import pytest
 from support.world import World, environment, listing
 from weighbridge.domain.environment import Route
 from weighbridge.domain.facts import ClaimFacts
-from weighbridge.errors import InputError, PreconditionError
+from weighbridge.domain.stacks import StackName
+from weighbridge.errors import InputError, PreconditionError, StepFailedError
 
 
 def test_first_apply_declares_brings_in_registers_and_waits_in_this_order() -> None:
@@ -109,6 +114,16 @@ def test_a_model_that_never_arrived_is_not_registered() -> None:
     assert list(world.ours) == ["two"]
 
 
+def test_where_no_model_arrived_nothing_is_registered_and_nobody_is_waited_for() -> None:
+    world = World(environment("one"))
+    world.broken["one"] = PreconditionError("no")
+
+    applied = world.session().apply()
+
+    assert world.calls == ["up storage", "sync one fetch"]
+    assert len(applied.failures) == 1
+
+
 def test_the_next_route_is_tried_where_one_declines() -> None:
     world = World(environment("one", routes=("fetch", "push")))
     world.declining[Route.FETCH] = "the cluster cannot reach the source"
@@ -153,6 +168,68 @@ def test_destroy_of_weights_needs_every_claim_by_name() -> None:
     assert world.calls == ["destroy registration", "await", "destroy storage unprotected", "forget test"]
 
 
+def test_destroy_of_weights_deletes_no_claim_whose_name_was_not_typed() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    world.calls.clear()
+    world.environment = environment("one")  # the file no longer declares two: its claim was promised to stay
+
+    with pytest.raises(PreconditionError, match="test-two-weights"):
+        world.session().destroy(frozenset({"test-one-weights"}))
+    assert world.calls == []
+
+    world.session().destroy(frozenset({"test-one-weights", "test-two-weights"}))
+    assert world.claims == {}
+
+
+def test_destroy_with_a_lost_state_does_not_claim_that_the_entries_are_gone() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.declared.clear()
+    world.calls.clear()
+
+    with pytest.raises(PreconditionError, match="one is still registered"):
+        world.session().destroy(frozenset({"test-one-weights"}))
+
+    assert world.calls == ["destroy registration"]
+    assert "test-one-weights" in world.claims
+
+
+def test_destroy_of_weights_that_the_state_has_lost_is_no_success_and_forgets_no_receipt() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    del world.declared[StackName.STORAGE]
+
+    with pytest.raises(StepFailedError, match="test-one-weights still stands"):
+        world.session().destroy(frozenset({"test-one-weights"}))
+
+    assert "one" in world.receipts
+
+
+def test_an_old_verdict_is_not_given_for_a_model_that_could_not_be_read() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.flipped["one"] = ("config.json",)
+    assert world.session().verify().exit_code == 5
+    world.unreadable["one"] = StepFailedError("the API server is away")
+
+    again = world.session().verify()
+
+    assert (again.exit_code, again.damaged) == (4, {})
+
+
+def test_one_refused_model_beside_one_that_holds_already_is_a_failed_step_not_a_refusal() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    world.sources["one"] = listing("2")
+    world.refused["one"] = PreconditionError("the image cannot be pulled")
+    assert world.session().apply().exit_code == 4
+
+    world.sources["two"] = listing("2")
+    world.refused["two"] = PreconditionError("the image cannot be pulled")
+    assert world.session().apply().exit_code == 3
+
+
 def test_verify_refuses_where_nothing_was_ever_published() -> None:
     world = World(environment("one"))
 
@@ -165,6 +242,18 @@ def test_verify_refuses_where_nothing_was_ever_published() -> None:
 def test_adopting_a_model_that_the_file_does_not_declare_is_wrong_input() -> None:
     with pytest.raises(InputError, match="does not declare"):
         World(environment("one")).session().plan(frozenset({"other"}))
+
+
+def test_an_interruption_while_previews_run_ends_them() -> None:
+    world = World(environment("one"), slow_seconds=10)
+    began = time.monotonic()
+    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        world.session().plan()
+
+    assert time.monotonic() - began < 5
+    assert world.cancelled.is_set()
 
 
 def test_the_same_plan_has_the_same_digest_and_a_changed_source_another() -> None:

@@ -19,7 +19,7 @@ from semver import VersionInfo
 from weighbridge.adapters import process_guard
 from weighbridge.adapters.pulumi_environment import StateSecrets, secret_channel
 from weighbridge.adapters.pulumi_errors import CommandFailedError
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import InterruptedByUserError, PreconditionError, StepFailedError
 
 OLDEST = VersionInfo.parse("3.255.0")
 """The version of the SDK in use; an older CLI may lack what it asks for."""
@@ -61,6 +61,7 @@ class GuardedCommand(PulumiCommand):
         self._secrets = secrets
         self._limits = limits
         self._running: set[subprocess.Popen[str]] = set()
+        self._cancelled = False
 
     def run(
         self,
@@ -70,7 +71,11 @@ class GuardedCommand(PulumiCommand):
         on_output: OnOutput | None = None,
         on_error: OnOutput | None = None,
     ) -> CommandResult:
-        """Run one command. ``CommandFailedError`` when it fails; ``StepFailedError`` when its deadline passed."""
+        """Run one command. ``CommandFailedError`` when it fails; ``StepFailedError`` when its deadline passed;
+        ``InterruptedByUserError`` once cancelled.
+        """
+        if self._cancelled:
+            raise InterruptedByUserError("cancelled before Pulumi was asked")
         seconds = self._limits.write if args and args[0] in _WRITING else self._limits.read
         with secret_channel(self._secrets) as (variables, descriptors):
             process = subprocess.Popen(
@@ -85,6 +90,8 @@ class GuardedCommand(PulumiCommand):
                 errors="replace",
             )
             self._running.add(process)
+            if self._cancelled:
+                _ask(process)
             try:
                 result = self._attend(process, seconds, args, on_output, on_error)
             finally:
@@ -94,7 +101,8 @@ class GuardedCommand(PulumiCommand):
         return result
 
     def cancel(self) -> None:
-        """Ask every running command to end politely; for signal handlers and other threads."""
+        """Ask every running command to end politely, and start no other; for other threads."""
+        self._cancelled = True
         for process in tuple(self._running):
             _ask(process)
 

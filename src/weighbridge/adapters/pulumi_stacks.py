@@ -100,6 +100,7 @@ class PulumiStacks:
         self._programs = programs
         self._read_object = read_object
         self._ambient = os.environ if ambient is None else ambient
+        self._commands: set[GuardedCommand] = set()
 
     def exists(self, spec: StackSpec) -> bool:
         """Whether the state holds this stack. Reads one file; starts nothing."""
@@ -188,6 +189,11 @@ class PulumiStacks:
             )
         return self._result(spec, recorder, began, ())
 
+    def cancel(self) -> None:
+        """See ``ports.Stacks.cancel``."""
+        for command in tuple(self._commands):
+            command.cancel()
+
     def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
         """The newest operations on the stack, newest first; empty where it does not exist."""
         recorded = self._recorded(spec)
@@ -251,19 +257,29 @@ class PulumiStacks:
         self, spec: StackSpec, recorded: backends.RecordedStack | None, *, temporary: bool = False
     ) -> Iterator["_LeanStack"]:
         scratch = Path(tempfile.mkdtemp(prefix=f"weighbridge-pulumi-{os.getpid()}-", dir=_tmpfs()))
+        command: GuardedCommand | None = None
         try:
             url = self._settings.backend.url
             if temporary:
                 (scratch / "state").mkdir()
                 url = backends.Folder(scratch / "state").url
-            workspace = self._workspace_in(scratch, spec, url)
+            command = self._command(scratch, spec, url)
+            self._commands.add(command)
+            workspace = _LeanWorkspace(
+                work_dir=str(scratch),
+                program=lambda: self._programs[spec.name](spec),
+                project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
+                pulumi_command=command,
+            )
             if recorded and recorded.salt:
                 workspace.save_stack_settings(spec.environment, StackSettings(encryption_salt=recorded.salt))
             yield _LeanStack(spec.environment, workspace)
         finally:
+            if command is not None:
+                self._commands.discard(command)
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _workspace_in(self, scratch: Path, spec: StackSpec, url: str) -> "_LeanWorkspace":
+    def _command(self, scratch: Path, spec: StackSpec, url: str) -> GuardedCommand:
         settings = self._settings
         search = (Path(sys.executable).parent, *settings.search)
         ambient_path = self._ambient.get("PATH", os.defpath)
@@ -283,17 +299,12 @@ class PulumiStacks:
             backend=url,
             own_identity=settings.secrets.keys is not None,
         )
-        return _LeanWorkspace(
-            work_dir=str(scratch),
-            program=lambda: self._programs[spec.name](spec),
-            project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
-            pulumi_command=GuardedCommand(
-                executable,
-                cli_version(executable, settings.cache / "pulumi-cli.json"),
-                environment=environment,
-                secrets=settings.secrets,
-                limits=settings.limits,
-            ),
+        return GuardedCommand(
+            executable,
+            cli_version(executable, settings.cache / "pulumi-cli.json"),
+            environment=environment,
+            secrets=settings.secrets,
+            limits=settings.limits,
         )
 
     @contextmanager
