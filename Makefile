@@ -53,8 +53,8 @@ generate: $(READY) ## write the documents and schemas that are made from the cod
 	@$(BIN)/python docs/generate.py
 lock: ## resolve requirements/*.lock again (needs uv)
 	@tools/lock
-bench: $(READY) ## ratios against the tools one would use instead, side by side
-	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python -m benchmarks $(ARGS)
+bench: $(READY) ## the mover beside rclone, in turns, as ratios; ARGS="--size-mib 2048 --rounds 5"
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python benchmarks/fetch.py --rclone $(BIN)/rclone $(ARGS)
 clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbox down, reset)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 

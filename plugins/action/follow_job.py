@@ -31,6 +31,7 @@ class ActionModule(WeighbridgeAction):
         "stuck_seconds": {"type": "float", "default": 30.0},
         "adopt": {"type": "list", "elements": "dict", "default": []},
         "accept": {"type": "list", "elements": "int", "default": []},
+        "accept_named": {"type": "bool", "default": False},
     }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class ActionModule(WeighbridgeAction):
             "exit_code": ended.exit_code,
             "files": list(ended.files),
         }
-        if ended.error is None or ended.error.exit_code in arguments["accept"]:
+        if ended.error is None or ended.accepted(arguments["accept"], named=arguments["accept_named"]):
             return result
         return {**result, **failure(ended.error), "last_lines": list(follower.last_lines)}
 

@@ -1,6 +1,5 @@
 """``s3_credentials``: puts the source's keys into a short-lived Secret, from references that are resolved here."""
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,10 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     CLUSTER_SPEC,
     WeighbridgeAction,
     kube_of,
+    put_secret,
 )
 
-from weighbridge.adapters.kube import SECRET, ApiRefusedError
 from weighbridge.adapters.secrets import Secrets, s3_credentials
-from weighbridge.domain.naming import object_labels
-
-_CONFLICT = 409
 
 
 class ActionModule(WeighbridgeAction):
@@ -39,23 +35,5 @@ class ActionModule(WeighbridgeAction):
             "AWS_SECRET_ACCESS_KEY": keys.secret_key,
             "AWS_SESSION_TOKEN": keys.session_token,
         }
-        name, namespace = arguments["name"], arguments["namespace"]
-        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": object_labels(arguments["environment"], arguments["model_id"]),
-            },
-            "data": data,
-        }
-        kube = kube_of(arguments["cluster"])
-        try:
-            kube.create(SECRET, body)
-        except ApiRefusedError as error:
-            if error.status != _CONFLICT:
-                raise
-            kube.merge(SECRET, name, namespace, {"data": {**dict.fromkeys(values), **data}})
+        put_secret(kube_of(arguments["cluster"]), arguments, values)
         return {"changed": True}

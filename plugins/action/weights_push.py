@@ -1,5 +1,6 @@
 """``weights_push``: downloads a set file by file and sends it into the rsync pod, with live progress."""
 
+import contextlib
 import time
 from base64 import b64decode
 from collections.abc import Mapping
@@ -13,11 +14,12 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.adapters.kube import SECRET, Kube
+from weighbridge.adapters.kube import POD, SECRET, ForbiddenError, Kube
 from weighbridge.adapters.push import Push, PushOrder, PushResult
+from weighbridge.adapters.push_daemon import PASSWORD_KEY, password_in
 from weighbridge.adapters.push_rsync import Rsync
 from weighbridge.adapters.push_spool import DEFAULT_BYTES, Spool
-from weighbridge.adapters.push_transport import ExecStream, PortForward, RsyncPod, Way
+from weighbridge.adapters.push_transport import ExecStream, PodGoneError, PortForward, RsyncPod, Way
 from weighbridge.adapters.s3 import S3Reader
 from weighbridge.adapters.s3_client import S3Target
 from weighbridge.adapters.secrets import Secrets, s3_credentials
@@ -85,7 +87,11 @@ class ActionModule(WeighbridgeAction):
         )
         version = order.sub_path.rpartition("/")[2]
         with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
-            ways: dict[str, Way] = {"port-forward": PortForward(pod, spool.log), "exec": ExecStream(pod)}
+            password = _password(kube, pod)
+            ways: dict[str, Way] = {
+                "port-forward": PortForward(pod, password, spool.log),
+                "exec": ExecStream(pod),
+            }
             reader = S3Reader(target)
             try:
                 push = Push(
@@ -95,6 +101,23 @@ class ActionModule(WeighbridgeAction):
                 return _result(push.run())
             finally:
                 reader.close()
+
+
+def _password(kube: Kube, pod: RsyncPod) -> str:
+    """What the pod's daemon asks for. The pod becomes the owner of its Secret, so that its end takes it along."""
+    secret = kube.get(SECRET, pod.name, pod.namespace)
+    found = kube.get(POD, pod.name, pod.namespace)
+    if found is None or secret is None:
+        raise PodGoneError(
+            f"rsync pod {pod.namespace}/{pod.name} or its Secret has been removed by somebody else",
+            remedy="Run the same command again, once no other run is at this model.",
+            code="pod-gone",
+            transient=True,
+        )
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": found["metadata"]["uid"]}
+    with contextlib.suppress(ForbiddenError):  # it is removed by name at the end of this run
+        kube.merge(SECRET, pod.name, pod.namespace, {"metadata": {"ownerReferences": [owner]}})
+    return password_in(b64decode(secret["data"][PASSWORD_KEY]).decode())
 
 
 def _secret(kube: Kube, name: str, namespace: str) -> Mapping[str, str]:

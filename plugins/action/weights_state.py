@@ -15,6 +15,7 @@ from weighbridge.domain.receipts import to_json
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import PreconditionError
 from weighbridge.manifests.bundle import ORDER_ANNOTATION
+from weighbridge.manifests.publication import same_work
 
 
 class ActionModule(WeighbridgeAction):
@@ -99,23 +100,28 @@ def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, 
     running = False
     leftovers: list[dict[str, Any]] = []
     for kind, job in arguments["jobs"].items():
-        found = kube.get(JOB, job["name"], namespace)
-        if found and kind == verb and _at_work(found, job["order"]):
+        found, order = (kube.get(what, job["name"], namespace) for what in (JOB, CONFIG_MAP))
+        if found and kind == verb and _at_work(found, kind, order, job["order"]):
             running = True
             continue
         if found:
             leftovers.append(_named(JOB, job["name"], namespace))
-        if kube.get(CONFIG_MAP, job["name"], namespace):
+        if order:
             leftovers.append(_named(CONFIG_MAP, job["name"], namespace))
     if kube.get(POD, arguments["rsync_pod"], namespace):
         leftovers.append(_named(POD, arguments["rsync_pod"], namespace))
     return running, leftovers
 
 
-def _at_work(job: dict[str, Any], order: str) -> bool:
+def _at_work(job: dict[str, Any], verb: str, order_map: dict[str, Any] | None, order: str) -> bool:
     metadata, conditions = job["metadata"], job.get("status", {}).get("conditions") or []
     ended = any(item["status"] == "True" and item["type"] != "Suspended" for item in conditions)
-    same = (metadata.get("annotations") or {}).get(ORDER_ANNOTATION) == order
+    annotation = (metadata.get("annotations") or {}).get(ORDER_ANNOTATION)
+    if verb == "publish":
+        told = ((order_map or {}).get("data") or {}).get("order.json")
+        same = same_work(told, annotation, order)
+    else:
+        same = annotation == order
     return same and not ended and not metadata.get("deletionTimestamp")
 
 

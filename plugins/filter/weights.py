@@ -1,5 +1,6 @@
 """Filters of the weights role: a mover's result as the receipt to be recorded (JSON), and names as objects."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from weighbridge.domain import receipts
+from weighbridge.errors import DefectError
+from weighbridge.manifests.publication import completed
 
 
 def published_receipt(message: dict[str, Any], **facts: str) -> str:
@@ -25,16 +28,29 @@ def verified_receipt(previous: str, message: dict[str, Any]) -> str:
         raise AnsibleFilterError(str(error)) from error
 
 
+def publication(documents: list[dict[str, Any]], pushed: dict[str, Any]) -> list[dict[str, Any]]:
+    """``publication``: the documents of ``publish.yaml``, their order completed with what ``weights_push`` sent."""
+    try:
+        sent = {file["path"]: file["sha256"] for file in pushed["files"]}
+        # Ansible tags its strings by subclassing them; canonical JSON is made of plain ones.
+        plain = json.loads(json.dumps([documents, pushed["set_digest"], sent]))
+        return completed(*plain)
+    except (DefectError, KeyError, TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"what was sent cannot be ordered to be published: {error}") from error
+
+
 def short_lived(
     jobs: dict[str, dict[str, str]], verbs: list[str], *, namespace: str, rsync_pod: str, secret: str | None
 ) -> list[dict[str, Any]]:
     """``short_lived``: what the Kubernetes modules take to find every object that runs of these verbs leave,
-    Jobs first, so that nothing is taken from under a pod. ``secret`` is the one of ours, if there is one.
+    Jobs first, so that nothing is taken from under a pod. The rsync pod's Secret has its name; ``secret`` is that of the source's
+    keys, if it is one of ours.
     """
     names = [jobs[verb]["name"] for verb in verbs if verb in jobs]
     found = [("batch/v1", "Job", name) for name in names]
     found += [("v1", "Pod", rsync_pod)] if "publish" in verbs else []
     found += [("v1", "ConfigMap", name) for name in names]
+    found += [("v1", "Secret", rsync_pod)] if "publish" in verbs else []
     found += [("v1", "Secret", secret)] if "fetch" in verbs and secret else []
     return [
         {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}}
@@ -47,6 +63,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "publication": publication,
             "published_receipt": published_receipt,
             "short_lived": short_lived,
             "verified_receipt": verified_receipt,

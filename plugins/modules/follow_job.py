@@ -27,6 +27,7 @@ options:
   stuck_seconds: {type: float, default: 30, description: How long a problem that the cluster reports may last before it is believed.}
   adopt: {type: list, elements: dict, default: [], description: Kind and name of ConfigMaps and Secrets that the Job shall own and take along.}
   accept: {type: list, elements: int, default: [], description: Exit codes of the mover that are a result and no failure.}
+  accept_named: {type: bool, default: false, description: Accept them only where the mover names the files that are concerned.}
 """
 
 EXAMPLES = r"""

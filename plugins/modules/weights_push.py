@@ -8,7 +8,8 @@ short_description: Download a weight set file by file and send it into an rsync 
 description:
   - Downloads from S3 into a bounded spool on this machine, and sends each file by rsync into the staging folder of the volume.
   - Continues inside a file after an interruption, also from another machine. What is on the volume already is not sent again.
-  - Nothing is published here; that is the task of the publishing Job.
+  - The pod's daemon asks for the password of the Secret that has the pod's name; see M(weighbridge.byom.rsync_password).
+  - Nothing is published here; that is the task of the publishing Job, which is told the digests that this returns.
 options:
   cluster:
     description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.

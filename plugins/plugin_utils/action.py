@@ -4,6 +4,7 @@ Action plugins run in the ansible-playbook process, so weighbridge itself is imp
 is seen while they work; a module's output would arrive only at its end.
 """
 
+import base64
 import ctypes
 import json
 import os
@@ -17,8 +18,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from weighbridge.adapters.kube import Kube, connect
+from weighbridge.adapters.kube import SECRET, ApiRefusedError, Kube, connect
 from weighbridge.domain import human
+from weighbridge.domain.naming import object_labels
 from weighbridge.errors import PreconditionError, WeighbridgeError
 
 JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
@@ -26,6 +28,7 @@ JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 
 _HUMAN_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
+_CONFLICT = 409
 
 CLUSTER_SPEC = {
     "type": "dict",
@@ -101,6 +104,32 @@ def kube_of(cluster: Mapping[str, Any]) -> Kube:
             code="another-cluster",
         )
     return kube
+
+
+def put_secret(kube: Kube, arguments: Mapping[str, Any], values: Mapping[str, str | None]) -> None:
+    """Make or overwrite the Secret that ``arguments`` name (namespace, name, environment, model_id); a value of ``None``
+    takes its key away.
+    """
+    name, namespace = arguments["name"], arguments["namespace"]
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": object_labels(arguments["environment"], arguments["model_id"]),
+        },
+        "data": data,
+    }
+    try:
+        kube.create(SECRET, body)
+    except ApiRefusedError as error:
+        if error.status != _CONFLICT:
+            raise
+        # An owner of an earlier run must not take the new content along when it is collected.
+        patch = {"metadata": {"ownerReferences": None}, "data": {**dict.fromkeys(values), **data}}
+        kube.merge(SECRET, name, namespace, patch)
 
 
 class Speaker:

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from weighbridge.errors import (
     PreconditionError,
     WeighbridgeError,
 )
+from weighbridge.mover.report import peak_memory
 from weighbridge.wiring import Opened, checked, excerpt, opened
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
@@ -28,7 +28,7 @@ exit codes:
   0    fine
   1    a defect of weighbridge
   2    wrong input, found without the network: file, line, what to write instead
-  3    refused after looking at the cluster, the source or the platform; nothing was changed
+  3    refused after looking at the cluster, the source or the platform
   4    a step failed; what succeeded stays, and the same command goes on from there
   5    stored bytes are not the source's bytes
   6    changes are pending (plan --expect-no-changes)
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="CLAIM",
-        help="delete this PersistentVolumeClaim too; name every one of the environment",
+        help="delete this PersistentVolumeClaim too; name every one that the environment has",
     )
     return top
 
@@ -100,7 +100,8 @@ def _verb(
 
 def main() -> NoReturn:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, _interrupted)
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _interrupted)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -246,11 +247,6 @@ def _with_excerpt(error: WeighbridgeError) -> str:
     seen = excerpt(error) if isinstance(error, InputError) else None
     head, *rest = str(error).split("\n  → ", 1)
     return "\n".join([head, *([seen] if seen else []), *(f"  → {remedy}" for remedy in rest)])
-
-
-def peak_memory() -> int:
-    """Bytes of this process's largest resident set; children not counted."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _interrupted(_signal: int, _frame: object) -> NoReturn:

@@ -59,9 +59,7 @@ class Eyes(Protocol):
 
 def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     """Everything the plan depends on. ``PreconditionError`` (exit 3) for whatever would stop an apply."""
-    identity = ClusterIdentity(
-        uid=eyes.cluster.uid(), namespace=environment.cluster.namespace, context=environment.cluster.context
-    )
+    identity = identity_of(environment, eyes)
     eyes.cluster.require_namespace()
     eyes.registry.look((), frozenset())
     models = _models(environment, eyes)
@@ -95,6 +93,18 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
         entries=state.entries,
         wanted_entries=wanted,
         unreconciled=state.unreconciled,
+        warnings=state.warnings,
+    )
+
+
+def identity_of(environment: Environment, eyes: Eyes) -> ClusterIdentity:
+    """The cluster in reach, and how it is reached."""
+    cluster = environment.cluster
+    return ClusterIdentity(
+        uid=eyes.cluster.uid(),
+        namespace=cluster.namespace,
+        context=cluster.context,
+        in_cluster=cluster.in_cluster,
     )
 
 
@@ -180,14 +190,15 @@ def registration_spec(
 def entries_that_hold(
     environment: Environment, eyes: Eyes, receipts: Mapping[str, Receipt], adopt: frozenset[str]
 ) -> tuple[Mapping[str, Json], ...]:
-    """What may be registered now: verified models as planned; one that did not arrive keeps the entry it has, or
-    has none. Nothing is registered before its bytes were verified.
+    """What may be registered now: verified models as planned; one that did not arrive keeps the entry it has (as we wrote
+    it, where somebody has edited it since), or has none. Nothing is registered before its bytes were verified.
     """
     arrived = eyes.manifests.entries(
         {key: (receipt.claim, receipt.sub_path) for key, receipt in receipts.items()}
     )
     by_id = {str(entry["model_id"]): entry for entry in arrived}
-    standing = eyes.registry.look((), adopt).ours
+    ours = eyes.registry.look((), adopt).ours
+    standing = {key: entry.written for key, entry in ours.items()}
     ordered = [by_id.get(model.id) or standing.get(model.id) for model in environment.models]
     return tuple(entry for entry in ordered if entry is not None)
 

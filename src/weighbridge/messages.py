@@ -13,7 +13,7 @@ from weighbridge.session import Applied, Destroyed, Status, Verified
 
 
 def plan_message(plan: Plan) -> Json:
-    """``{"type": "plan", "pending": bool, "bytes_to_move": bytes, "steps": […], "entries": […], "stacks": {…}}``."""
+    """``{"type": "plan", "pending": bool, "bytes_to_move": bytes, "steps": […], "entries": […], "stacks": {…}, "warnings": […]}``."""
     stacks = {
         preview.stack.value: _preview(preview)
         for preview in (plan.facts.storage, plan.facts.registration)
@@ -29,11 +29,12 @@ def plan_message(plan: Plan) -> Json:
         "steps": [_planned(planned) for planned in plan.steps],
         "entries": [_entry(entry) for entry in plan.facts.entries],
         "stacks": stacks,
+        "warnings": list(plan.facts.warnings),
     }
 
 
 def applied_message(applied: Applied, rss: int) -> Json:
-    """``{"type": "applied", "complete": bool, "changed": bool, "steps": […], "receipts": […], "errors": […]}``."""
+    """``{"type": "applied", "complete": bool, "changed": bool, "steps": […], "receipts": […], "errors": […], "warnings": […]}``."""
     receipts = [
         result.report.receipt for result in applied.results if result.report and result.report.receipt
     ]
@@ -48,6 +49,7 @@ def applied_message(applied: Applied, rss: int) -> Json:
         "steps": journal_facts(applied.results),
         "receipts": [_receipt(receipt) for receipt in receipts],
         "errors": [_error(failure.error) for failure in applied.failures],
+        "warnings": list(applied.plan.facts.warnings),
     }
 
 
@@ -78,7 +80,10 @@ def verified_message(verified: Verified, environment: str) -> Json:
 
 
 def status_message(status: Status, environment: str) -> Json:
-    """``{"type": "status", "operator": …, "models": [{"model", "registered", "claim", "receipt"}], "entries": […]}``."""
+    """``{"type": "status", "operator": …, "models": [{"model", "registered", "entry", "entry_owner", "claim", "receipt"}],
+    "entries": […], "warnings": […]}``. ``entry`` is the live one of that id; ``entry_owner``: ``ours`` (as we wrote it), ``edited``
+    (ours, changed by somebody since), ``foreign`` (somebody else's) or null (there is none); ``registered``: it is ours.
+    """
     return {
         "type": "status",
         "environment": environment,
@@ -89,14 +94,16 @@ def status_message(status: Status, environment: str) -> Json:
         "models": [
             {
                 "model": model.model_id,
-                "registered": model.entry is not None,
-                "entry": dict(model.entry) if model.entry else None,
+                "registered": model.registered,
+                "entry": dict(model.entry.value) if model.entry else None,
+                "entry_owner": model.entry.owner if model.entry else None,
                 "claim": _claim(model.claim) if model.claim else None,
                 "receipt": _receipt(model.receipt) if model.receipt else None,
             }
             for model in status.models
         ],
         "entries": [entry.model_id for entry in status.entries],
+        "warnings": list(status.warnings),
     }
 
 

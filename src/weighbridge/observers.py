@@ -44,35 +44,44 @@ class ClosingObserver(Protocol):
     def close(self) -> None: ...
 
 
-class JsonLines:
-    """One JSON object a line, ``{"type": "transfer-progress", …}``; types and fields are those of domain/events.py."""
+class _Lines:
+    """Prints lines until nobody reads any more; the work goes on (``apply | head``)."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+        self._stream: IO[str] | None = stream
 
-    def __call__(self, event: Event) -> None:
-        row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}
-        print(json.dumps(row, ensure_ascii=False), file=self._stream, flush=True)
+    def say(self, line: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            print(line, file=self._stream, flush=True)
+        except BrokenPipeError:
+            self._stream = None
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-class PlainLines:
+class JsonLines(_Lines):
+    """One JSON object a line, ``{"type": "transfer-progress", …}``; types and fields are those of domain/events.py."""
+
+    def __call__(self, event: Event) -> None:
+        row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}
+        self.say(json.dumps(row, ensure_ascii=False))
+
+
+class PlainLines(_Lines):
     """A line where something happened, and every five seconds while bytes move: what a pipeline's log can bear."""
 
     def __init__(self, stream: IO[str], *, verbose: bool = False) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._verbose = verbose
         self._last: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
         if line is not None:
-            print(line, file=self._stream, flush=True)
-
-    def close(self) -> None:
-        """Nothing is held."""
+            self.say(line)
 
     def _line(self, event: Event) -> str | None:
         if isinstance(event, TransferProgress):

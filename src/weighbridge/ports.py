@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Model, Route
 from weighbridge.domain.events import Event
-from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
 from weighbridge.domain.outcome import Outcome
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 from weighbridge.domain.weights import Receipt, SourceListing
@@ -110,22 +110,34 @@ class RegistrationState:
 
     entries: tuple[PlannedEntry, ...]
     """The whole list as it would be after a write of what is wanted."""
-    ours: Mapping[str, Mapping[str, Json]]
-    """Entries that we wrote and that stand there now, by model id."""
+    standing: Mapping[str, StandingEntry]
+    """Every model's entry as it stands there now, by model id, and whose it is."""
     status: str
     """``watsonxaiifmStatus`` and progress."""
     unreconciled: str | None
     """Why the operator cannot be said to have taken in the list as it stands; ``None`` where it has."""
+    warnings: tuple[str, ...] = ()
+    """What hinders nothing, but should be known before a write."""
+
+    @property
+    def ours(self) -> dict[str, StandingEntry]:
+        """Those that we registered, edited since or not."""
+        return {key: entry for key, entry in self.standing.items() if entry.owner != "foreign"}
 
 
 class Registry(Protocol):
     """The ``Watsonxaiifm`` resource: somebody else's object with entries of ours in it."""
 
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
-        """Read it. ``PreconditionError`` where it is absent, or where somebody else made an entry of our id (both shown).
+        """Read it. ``PreconditionError`` where it is absent, where somebody else made an entry of our id (both shown), or
+        where something would change while its owner forbids changes.
 
         An entry of ours that somebody edited is no refusal: it shows as an update, which an apply then makes.
         """
+        ...
+
+    def unconfirmed(self) -> bool:
+        """Whether the operator is not known to have taken in our last write, a removal by an earlier run included."""
         ...
 
     def await_reconciled(self, observer: Observer) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weighbridge.domain import human
-from weighbridge.domain.facts import PlannedEntry
+from weighbridge.domain.facts import EntryOwner, PlannedEntry
 from weighbridge.domain.outcome import Done, Failed
 from weighbridge.domain.plan import Plan, PlannedStep
 from weighbridge.domain.stacks import ResourceChange, StackName
@@ -15,6 +15,14 @@ _FATES = {"add": "+", "update": "~", "keep": "=", "remove": "-", "foreign": " "}
 _OPS = {"create": "+", "update": "~", "replace": "!", "delete": "-", "import": "<"}
 
 
+_REGISTERED: Mapping[EntryOwner | None, str] = {
+    "ours": "registered",
+    "edited": "registered, but somebody has edited the entry since",
+    "foreign": "not registered: the entry of this id is somebody else's",
+    None: "not registered",
+}
+
+
 def plan_screen(plan: Plan, environment: str) -> str:
     """The plan step by step, then the custom resource's list entry by entry."""
     facts = plan.facts
@@ -23,6 +31,7 @@ def plan_screen(plan: Plan, environment: str) -> str:
         lines += _planned(planned, plan)
     lines += ["", f"spec.custom_foundation_models of {plan.custom_resource}, entry by entry:"]
     lines += [f"  {line}" for line in _entries(facts.entries)] or ["  (empty)"]
+    lines += [f"! {warning}" for warning in facts.warnings]
     lines.append("")
     pending = sum(planned.pending for planned in plan.steps)
     if not pending:
@@ -109,10 +118,11 @@ def status_screen(status: Status) -> str:
     lines += ["", f"{status.custom_resource}: {status.operator}"]
     if status.unreconciled:
         lines.append(f"  not reconciled: {status.unreconciled}")
-    mine = {model.model_id for model in status.models if model.entry is not None}
+    owners = {model.model_id: model.entry.owner for model in status.models if model.entry is not None}
+    words = {"ours": "ours", "edited": "ours, edited since by somebody", "foreign": "not ours"}
     for entry in status.entries:
-        owner = "ours" if entry.model_id in mine else "not ours"
-        lines.append(f"  {entry.model_id}  ({owner})")
+        lines.append(f"  {entry.model_id}  ({words[owners.get(entry.model_id, 'foreign')]})")
+    lines += [f"! {warning}" for warning in status.warnings]
     return "\n".join(lines)
 
 
@@ -179,11 +189,12 @@ def _entries(entries: Iterable[PlannedEntry]) -> Iterable[str]:
 
 def _model_status(model: ModelStatus) -> Iterable[str]:
     receipt, claim = model.receipt, model.claim
-    registered = "registered" if model.entry is not None else "not registered"
+    owner = model.entry.owner if model.entry is not None else None
+    registered = _REGISTERED[owner]
     if receipt is None:
         yield f"  {model.model_id}: no weights published, {registered}"
     else:
-        mark = "✓" if receipt.verdict == "verified" and model.entry is not None else "!"
+        mark = "✓" if receipt.verdict == "verified" and owner == "ours" else "!"
         files = human.count(receipt.files, "file")
         yield f"{mark} {model.model_id}: {receipt.verdict} {receipt.verified_at}, {registered}"
         yield f"    {files}, {human.size(receipt.total_bytes)}, set {receipt.set_digest}, by {receipt.route}"

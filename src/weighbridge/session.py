@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, Model
-from weighbridge.domain.events import StepEnded, StepStarted
-from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.events import StepEnded, StepStarted, Warned
+from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
 from weighbridge.domain.outcome import Done, Failed
 from weighbridge.domain.plan import Plan, build_plan, claim_of
 from weighbridge.domain.stacks import ClusterIdentity, StackResult, StackSpec, StorageInputs
@@ -21,7 +20,7 @@ from weighbridge.errors import (
     VerificationError,
     WeighbridgeError,
 )
-from weighbridge.look import Eyes, look, registration_spec, spec_maker
+from weighbridge.look import Eyes, identity_of, look, registration_spec, spec_maker
 from weighbridge.ports import Journal, Observer, TransferReport
 from weighbridge.run import Ports, StepResult, execute, journal_facts
 
@@ -101,8 +100,13 @@ class ModelStatus:
     model_id: str
     claim: ClaimFacts | None
     receipt: Receipt | None
-    entry: Mapping[str, Json] | None
-    """Our entry in the custom resource as it stands."""
+    entry: StandingEntry | None
+    """The entry of this model id in the custom resource as it stands, and whose it is."""
+
+    @property
+    def registered(self) -> bool:
+        """Whether we registered it and it stands there, edited since or not."""
+        return self.entry is not None and self.entry.owner != "foreign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,7 @@ class Status:
     unreconciled: str | None
     entries: tuple[PlannedEntry, ...]
     models: tuple[ModelStatus, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,8 @@ class Session:
         plan = self.plan(adopt)
         journal = self.open_journal("apply")
         journal.record("planned", plan=plan.digest, pending=plan.pending, bytes_to_move=plan.bytes_to_move)
+        for warning in plan.facts.warnings:
+            self.observer(Warned(warning))
         ports = Ports(
             stacks=self.eyes.stacks,
             playbooks=self.eyes.playbooks,
@@ -205,20 +212,17 @@ class Session:
                     model_id=model.id,
                     claim=cluster.claim(claim_of(self.environment, model)),
                     receipt=receipts.get(model.id),
-                    entry=state.ours.get(model.id),
+                    entry=state.standing.get(model.id),
                 )
                 for model in self.environment.models
             ),
+            warnings=state.warnings,
         )
 
     def destroy(self, typed_claims: frozenset[str] = frozenset()) -> Destroyed:
         """Take our registrations out and leave the volumes; with the name of every claim of ours typed, those too."""
         cluster = self.eyes.cluster
-        identity = ClusterIdentity(
-            uid=cluster.uid(),
-            namespace=self.environment.cluster.namespace,
-            context=self.environment.cluster.context,
-        )
+        identity = identity_of(self.environment, self.eyes)
         cluster.require_namespace()
         ours = frozenset(
             claim_of(self.environment, model)
@@ -232,16 +236,18 @@ class Session:
         registration = self.eyes.stacks.destroy(
             registration_spec(self.environment, identity, (), frozenset()), self.observer
         )
-        operator = (
-            self.eyes.registry.await_reconciled(self.observer)
-            if registration.changed
-            else "nothing was registered"
-        )
         self._require_unregistered()
+        operator = self._await_removal(registration)
         storage = self._destroy_storage(identity, typed_claims) if typed_claims else None
         kept = self._standing(ours) if storage is None else ()
         journal.record("run-ended", kept=list(kept))
         return Destroyed(registration=registration, storage=storage, kept=kept, operator=operator)
+
+    def _await_removal(self, registration: StackResult) -> str:
+        """Wait for the operator also where it was an earlier, interrupted destroy that took the entries out."""
+        if self.eyes.registry.unconfirmed():
+            return self.eyes.registry.await_reconciled(self.observer)
+        return "nothing is left to take in" if registration.changed else "nothing was registered"
 
     def _require_named(self, typed: frozenset[str], ours: frozenset[str], identity: ClusterIdentity) -> None:
         """Every claim that would go has been typed: also those of models that the file no longer declares, which the

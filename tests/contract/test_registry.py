@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -255,7 +255,104 @@ def test_a_life_of_entries_leaves_everybody_elses_as_they_were(place: Place) -> 
     ours.write((), [])
     assert json.dumps(place.cr["spec"], sort_keys=True) == json.dumps(before, sort_keys=True)
     assert not place.cr["metadata"].get("annotations")
+    assert set(intents(place) or {}) == {"_last-write"}, "the removal is still to be taken in by the operator"
+    operator_answers(place)
+    ours.await_reconciled(lambda _: None)
     assert intents(place) is None
+    assert not ours.unconfirmed()
+
+
+def operator_answers(place: Place) -> None:
+    """The real one does so by itself."""
+    if isinstance(place, InMemory):
+        place.server.tick()
+        place.touch_status()
+
+
+def test_an_entry_as_somebody_put_it_there_before_is_never_taken_for_our_removal(place: Place) -> None:
+    ours = registry(place)
+    ours.write((), [entry("ours")])
+    ours.write((), [])
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/-", "value": entry("ours").value()}])
+    with pytest.raises(StepFailedError, match="not as it was written") as caught:
+        ours.await_reconciled(lambda _: None)
+    assert caught.value.code == "registration-overwritten"
+
+
+def test_a_removal_interrupted_before_it_was_recorded_is_waited_for_by_the_next_run(place: Place) -> None:
+    registry(place).write((), [entry("ours")])
+    api = Meddled(place.api, instead={"merge": [None, KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [])
+    assert models(place) == THEIRS
+    again = registry(place)
+    assert again.unconfirmed()
+    operator_answers(place)
+    again.await_reconciled(lambda _: None)
+    assert intents(place) is None
+
+
+def memory() -> tuple[InMemory, WatsonxRegistry]:
+    """The custom resource in memory, its operator at rest, and our registry, which does not wait for long."""
+    server = FakeApiServer()
+    server.put_cr({**SPEC, "custom_foundation_models": THEIRS})
+    server.put_status("Completed", completion="t0", versions={"reconciled": "11.0.0"})
+    server.tick(10)
+    place = InMemory(server)
+    return place, replace(registry(place), limits=replace(LIMITS, reconcile=30))
+
+
+def test_a_completed_of_the_second_of_the_removal_but_before_it_is_no_answer() -> None:
+    place, ours = memory()
+    ours.write((), [entry("ours")])
+    place.server.tick()
+    place.server.put_status("Completed", completion="t1", versions={"reconciled": "11.0.0"})
+    ours.await_reconciled(lambda _: None)
+    ours.write((), [])
+    with pytest.raises(StepFailedError, match="has not picked up the write") as caught:
+        ours.await_reconciled(lambda _: None)
+    assert caught.value.code == "reconcile-deadline"
+    assert ours.unconfirmed(), "the next run must wait on"
+    place.server.put_status("Completed", completion="t2", versions={"reconciled": "11.0.0"})
+    assert ours.await_reconciled(lambda _: None).startswith("Completed 100%")
+    assert place.server.intents() is None
+
+
+def test_a_removal_from_a_resource_that_is_gone_or_made_anew_needs_no_answer() -> None:
+    for anew in (False, True):
+        place, ours = memory()
+        ours.write((), [entry("ours")])
+        ours.write((), [])
+        key = next(key for key in place.server.objects if key[0] == WATSONX_IFM.plural)
+        del place.server.objects[key]
+        if anew:
+            place.server.put_cr(SPEC, uid="another")
+        assert ours.await_reconciled(lambda _: None).endswith("is gone")
+        assert place.server.intents() is None
+
+
+def test_a_write_interrupted_before_its_record_is_finished_by_waiting_alone() -> None:
+    place, ours = memory()
+    api = Meddled(place.api, instead={"merge": [None, KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [entry("ours")])
+    assert models(place) == [*THEIRS, entry("ours").value()]
+    assert ours.look((entry("ours").value(),), frozenset()).unreconciled is not None
+    operator_answers(place)
+    assert ours.await_reconciled(lambda _: None).startswith("Completed 100%")
+    assert ours.look((entry("ours").value(),), frozenset()).unreconciled is None
+
+
+def test_a_model_that_others_register_after_we_removed_ours_is_theirs_and_troubles_nobody() -> None:
+    place, ours = memory()
+    ours.write((), [entry("ours"), entry("moving")])
+    ours.write((), [entry("ours")])
+    operator_answers(place)
+    ours.await_reconciled(lambda _: None)
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/-", "value": entry("moving").value()}])
+    state = ours.look((entry("ours").value(),), frozenset())
+    assert state.unreconciled is None
+    assert state.standing["moving"].owner == "foreign"
 
 
 def test_a_second_write_of_the_same_writes_nothing_at_all(place: Place) -> None:
@@ -429,6 +526,43 @@ def test_nothing_is_written_while_the_owner_forbids_it(place: Place, key: str, v
     assert models(place) == THEIRS
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("ignoreForMaintenance", True), ("shutdown", "true"), ("version", "99.0.0")]
+)
+def test_a_plan_refuses_what_the_owner_forbids_in_the_words_of_the_write(key: str, value: Any) -> None:
+    place, ours = memory()
+    ours.write((), [entry("ours")])
+    place.edit([{"op": "add", "path": f"/spec/{key}", "value": value}])
+    for wanted in ((), (entry("ours").value(),)):
+        assert ours.look(wanted, frozenset()).entries, "where nothing would change, nothing is refused"
+    changed = entry("ours", tags=["new"])
+    with pytest.raises(PreconditionError) as looked:
+        ours.look((changed.value(),), frozenset())
+    with pytest.raises(PreconditionError) as written:
+        ours.write((), [changed])
+    assert (looked.value.what, looked.value.code) == (written.value.what, "cr-not-writable")
+    assert looked.value.exit_code == 3
+
+
+def test_a_gitops_owner_is_named_by_a_look() -> None:
+    place, ours = memory()
+    assert ours.look((), frozenset()).warnings == ()
+    tracked = {"argocd.argoproj.io/tracking-id": "ifm:cr"}
+    place.edit([{"op": "add", "path": "/metadata/annotations", "value": tracked}])
+    [warning] = ours.look((entry("ours").value(),), frozenset()).warnings
+    assert "Argo CD" in warning
+
+
+def test_what_stands_after_an_interrupted_change_is_shown_and_not_what_was_meant() -> None:
+    place, ours = memory()
+    ours.write((), [entry("ours")])
+    api = Meddled(place.api, instead={"json_patch": [KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [entry("ours", tags=["second"])])
+    standing = ours.look((), frozenset()).ours["ours"]
+    assert (standing.value, standing.owner) == (entry("ours").value(), "ours")
+
+
 def test_a_gitops_owner_is_named_before_the_write(place: Place) -> None:
     place.edit(
         [
@@ -448,8 +582,8 @@ def test_a_gitops_owner_is_named_before_the_write(place: Place) -> None:
 
 
 def test_looking_shows_the_whole_list_and_writes_nothing(place: Place) -> None:
-    registry(place).write((), [entry("kept"), entry("changed")])
-    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/3/tags", "value": ["edited"]}])
+    registry(place).write((), [entry("kept"), entry("changed")])  # they go into the list by id
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/2/tags", "value": ["edited"]}])
     recorded, version = intents(place), place.cr["metadata"]["generation"]
     wanted = [entry("kept").value(), entry("changed").value(), entry("new").value()]
     state = registry(place).look(tuple(wanted), frozenset())
@@ -457,12 +591,17 @@ def test_looking_shows_the_whole_list_and_writes_nothing(place: Place) -> None:
     assert fates == [
         ("theirs", "foreign"),
         ("others", "foreign"),
-        ("kept", "keep"),
         ("changed", "update"),
+        ("kept", "keep"),
         ("new", "add"),
     ]
-    assert state.entries[3].changes == ('tags: ["edited"] → absent',)
-    assert state.ours == {"kept": entry("kept").value(), "changed": entry("changed").value()}
+    assert state.entries[2].changes == ('tags: ["edited"] → absent',)
+    assert {key: (row.owner, row.value) for key, row in state.ours.items()} == {
+        "kept": ("ours", entry("kept").value()),
+        "changed": ("edited", entry("changed", tags=["edited"]).value()),
+    }
+    assert state.ours["changed"].written == entry("changed").value()
+    assert state.standing["theirs"].owner == "foreign"
     bare = registry(place).look((), frozenset())
     assert [row.fate for row in bare.entries] == ["foreign", "foreign", "keep", "keep"]
     assert (intents(place), place.cr["metadata"]["generation"]) == (recorded, version)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from support.estate import BIN, Estate
+from support.saboteur import Saboteur
 from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, JOB, POD, SECRET
 
 pytestmark = pytest.mark.sandbox
@@ -187,6 +189,59 @@ def test_damage_is_recorded_and_repaired_alone(synced: Bench, model_id: str) -> 
     assert mended is not None
     assert (mended["verdict"], mended["set_digest"]) == ("verified", receipt["set_digest"])
     assert synced.estate.leftovers() == []
+
+
+def test_forged_bytes_and_a_forged_manifest_are_not_published_by_push(synced: Bench) -> None:
+    """A fresh volume's push is told apart from what it sent, twice; left in peace, the next run publishes the source."""
+    estate, model_id = synced.estate, "llama-push"
+    receipt = synced.receipt(model_id)
+    assert receipt is not None
+    estate.kube.merge(
+        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {model_id: None}}
+    )
+    volume = estate.volume(model_id)
+    published = volume / receipt["sub_path"]
+    victim = min(published.glob("*.safetensors"))
+    content = victim.read_bytes()
+    shutil.rmtree(published)
+    for found in (volume / ".weighbridge/receipts").rglob("*.json"):
+        found.unlink()
+    forged = content[:-1] + bytes([content[-1] ^ 1])
+    with Saboteur(volume, receipt["sub_path"], victim.name, forged) as saboteur:
+        played = synced.play("sync_weights", model_id)
+    assert saboteur.struck >= 2
+    assert played.code == 2, played.said
+    assert "files on the volume are not what was sent" in played.said
+    assert not published.exists()
+    assert synced.receipt(model_id) is None
+    assert estate.leftovers() == []
+
+    played = synced.play("sync_weights", model_id)
+    assert played.code == 0, played.said
+    assert victim.read_bytes() == content
+    again = synced.receipt(model_id)
+    assert again is not None
+    assert again["set_digest"] == receipt["set_digest"]
+    assert estate.leftovers() == []
+
+
+def test_a_rendered_publication_that_nobody_told_what_was_sent_is_replaced(synced: Bench) -> None:
+    """`kubectl apply` of publish.yaml as rendered: its mover refuses, and a push does not follow such a Job."""
+    estate, model_id = synced.estate, "llama-push"
+    receipt = synced.receipt(model_id)
+    assert receipt is not None
+    estate.kube.merge(
+        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {model_id: None}}
+    )
+    folder = synced.out / "weights" / model_id
+    subprocess.run(["kubectl", "apply", "-f", folder / "publish.yaml"], check=True, capture_output=True)
+    played = synced.play("sync_weights", model_id)
+    assert played.code == 0, played.said
+    assert "Send the files" in played.said
+    again = synced.receipt(model_id)
+    assert again is not None
+    assert again["set_digest"] == receipt["set_digest"]
+    assert estate.leftovers() == []
 
 
 def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,10 +165,24 @@ def folders_of(processes: list[psutil.Process]) -> set[Path]:
     return {Path(part) for part in parts if part.startswith(f"{TMPFS}/weighbridge-")}
 
 
+@contextlib.contextmanager
+def stalled_s3() -> Iterator[None]:
+    """The S3 server answers nobody."""
+    [server] = [process for process in psutil.process_iter(["name"]) if process.info["name"] == "versitygw"]
+    server.suspend()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
 def test_an_interrupted_run_takes_its_pods_along(port: Port) -> None:
+    receipt = port.opened.cluster.receipts(port.estate.name)[port.model.id]
+    shutil.rmtree(port.estate.volume(port.model.id) / receipt.sub_path)
     port.forget()
-    with port.driven(Route.FETCH) as process:
+    with port.driven(Route.FETCH) as process, contextlib.ExitStack() as stack:
         wait_for(lambda: port.job() is not None, "the Job")
+        stack.enter_context(stalled_s3())
         playing = children_of(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(60)

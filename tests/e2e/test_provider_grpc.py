@@ -120,7 +120,9 @@ def test_a_whole_life_leaves_the_others_and_no_trace(cluster: Cluster, engine: E
     assert cluster.models == [late, *theirs]
     assert cluster.annotations is None
     with closing(connect(context="weighbridge-sandbox")) as api:
-        assert api.get(CONFIG_MAP, "weighbridge-stage-intents", cluster.namespace) is None
+        left = api.get(CONFIG_MAP, "weighbridge-stage-intents", cluster.namespace) or {}
+        assert set(left["data"]) == {"_last-write"}, "a removal is kept until the operator has taken it in"
+        api.delete(CONFIG_MAP, "weighbridge-stage-intents", cluster.namespace)
     cluster.edit({"op": "remove", "path": "/spec/custom_foundation_models/0"})
 
 

@@ -1,5 +1,6 @@
 """The stacks on the real engine, the real providers and the real API server."""
 
+import base64
 import gc
 import json
 import os
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -228,9 +230,75 @@ def test_a_wrong_passphrase_is_refused_and_changes_nothing(lab: Lab) -> None:
     assert lab.stacks().preview(wanted).changes == ()
 
 
-def test_a_preview_needs_no_more_than_get(lab: Lab) -> None:
-    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
+@pytest.fixture
+def cluster_reader(lab: Lab) -> Iterator[str]:
+    """A service account of the lab's namespace that may look at namespace kube-system: how a cluster is told from others."""
+    name = f"reader-{lab.namespace}"
+    kubectl(
+        *("create", "clusterrole", name, "--verb=get"), "--resource=namespaces", "--resource-name=kube-system"
+    )
+    account = f"--serviceaccount={lab.namespace}:reader"
+    kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
     kubectl("create", "serviceaccount", "reader", "-n", lab.namespace)
+    yield "reader"
+    kubectl("delete", "clusterrolebinding", name)
+    kubectl("delete", "clusterrole", name)
+    kubectl("delete", "serviceaccount", "reader", "-n", lab.namespace)
+
+
+def test_in_the_cluster_the_pods_own_account_is_used_whatever_kubeconfig_there_is(
+    lab: Lab, cluster_reader: str
+) -> None:
+    kubectl(
+        *("create", "rolebinding", "pod-edit", "-n", lab.namespace, "--clusterrole=edit"),
+        f"--serviceaccount={lab.namespace}:{cluster_reader}",
+    )
+    [cluster] = {
+        (row["cluster"]["server"], row["cluster"]["certificate-authority-data"])
+        for row in json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))["clusters"]
+    }
+    address, authority = urlsplit(cluster[0]), lab.folder / "ca.crt"
+    authority.write_bytes(base64.b64decode(cluster[1]))
+    token = lab.folder / "token"
+    token.write_text(kubectl("create", "token", cluster_reader, "-n", lab.namespace).strip())
+    elsewhere = lab.folder / "home" / ".kube" / "config"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "another",
+                "contexts": [{"name": "another", "context": {"cluster": "another", "user": "me"}}],
+                "clusters": [{"name": "another", "cluster": {"server": "https://127.0.0.1:1"}}],
+                "users": [{"name": "me", "user": {}}],
+            }
+        )
+    )
+    program = Path(__file__).parents[1] / "support" / "stacks_in_a_pod.py"
+    surroundings = {
+        "KUBERNETES_SERVICE_HOST": str(address.hostname),
+        "KUBERNETES_SERVICE_PORT": str(address.port),
+        "KUBECONFIG": str(elsewhere),
+        "HOME": str(lab.folder / "home"),
+        "PYTHONPATH": str(program.parents[1]),
+    }
+    done = subprocess.run(
+        [sys.executable, program, lab.namespace, lab.folder, lab.uid, authority, token],
+        env=os.environ | surroundings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "('from-a-pod', 'create')" in done.stdout
+    assert "from-a-pod" in lab.claims()
+
+
+def test_a_preview_needs_no_more_than_get(lab: Lab, cluster_reader: str) -> None:
+    assert cluster_reader == "reader"
+    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
     kubectl(
         "create", "role", "reader", "-n", lab.namespace, "--verb=get", "--resource=persistentvolumeclaims"
     )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from support.fake_s3 import REGION, FakeS3, Stored
@@ -94,8 +95,11 @@ class Bench:
     extra: dict[str, Any] = field(default_factory=dict)
     """Further keys of the order."""
     python: str = sys.executable
+    sent: Mapping[str, bytes] | None = None
+    """What the sender says that it sent (an order to publish tells that): the files, unless it is taken away later."""
 
     def __post_init__(self) -> None:
+        self.sent = self.files
         self.volume = self.folder / "volume"
         self.volume.mkdir()
         self.credentials = self.folder / "credentials"
@@ -129,11 +133,16 @@ class Bench:
             {"path": path, "size": len(item.content), "etag": item.etag}
             for path, item in sorted(stored.items())
         ]
+        sent: dict[str, Any] = {}
         fingerprint = digest([[file["path"], file["size"], file["etag"]] for file in files])
+        if route == "push" and self.sent is not None:
+            sent = {"expect_set_digest": digest_of(self.sent)}
+            for file in files:
+                file["sha256"] = hashlib.sha256(self.sent[file["path"]]).hexdigest()
         return {
             "schema": 1, "model_id": MODEL, "sub_path": f"{MODEL}/{fingerprint[7:19]}", "fingerprint": fingerprint, "route": route,
             "source": {"kind": "s3", "endpoint": endpoint, "region": REGION, "bucket": "models", "prefix": f"{MODEL}/"},
-            "files": files, "limits": {**QUICK, **self.limits}, **self.extra,
+            "files": files, "limits": {**QUICK, **self.limits}, **sent, **self.extra,
         }  # fmt: skip
 
     def write_order(self, endpoint: str, route: str = "fetch") -> Path:
@@ -173,24 +182,28 @@ class Bench:
     def run(self, verb: str, s3: FakeS3 | str = "http://127.0.0.1:9", **options: Any) -> Ended:
         return self.start(verb, s3, **options).wait()
 
-    def push(self, *, damage: str | None = None, skip: str | None = None, keep: tuple[str, ...] = ()) -> None:
-        """What the sender of the push route does: files into staging, and a manifest that says what they are."""
+    def push(
+        self,
+        *,
+        skip: str | None = None,
+        keep: tuple[str, ...] = (),
+        forged: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """What the sender of the push route does: files into staging, and a manifest that says what they are.
+
+        ``forged`` (by path) is what somebody else puts there in place of a file, with a manifest that agrees with it.
+        """
         rows = []
         for file in self.order("http://unused", "push")["files"]:
-            path, content = file["path"], self.files[file["path"]]
+            path, content = file["path"], forged.get(file["path"], self.files[file["path"]])
             if path == skip:
                 continue
-            rows.append(
-                {
-                    **file,
-                    "sha256": hashlib.sha256(content).hexdigest(),
-                    **({"keep": True} if path in keep else {}),
-                }
-            )
+            sha256 = hashlib.sha256(content).hexdigest()
+            rows.append({**file, "sha256": sha256, **({"keep": True} if path in keep else {})})
             if path not in keep:
                 place = self.staging / path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(content if path != damage else content[:-1] + b"?")
+                place.write_bytes(content)
         self.staging.parent.mkdir(parents=True, exist_ok=True)
         Path(f"{self.staging}.manifest.json").write_text(json.dumps({"files": rows}))
 

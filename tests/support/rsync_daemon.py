@@ -9,20 +9,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from weighbridge.adapters.push_daemon import MODULE, ROOT, RSYNCD_CONF
+from weighbridge.adapters.push_daemon import PASSWORD_KEY, RECEIPTS, ROOT, STAGING, USER, secrets_line
 from weighbridge.adapters.push_process import scrubbed
 from weighbridge.adapters.push_rsync import Target
+from weighbridge.manifests.resources import share_dir
+
+PASSWORD = "known-to-the-sender"
+RSYNCD_CONF = (share_dir("templates") / "rsyncd.conf").read_text(encoding="utf-8")
 
 
 class RsyncDaemon:
-    """Serves ``volume`` as the pod serves its own; ``port`` is on the loopback."""
+    """Serves ``volume`` (the pod's ``.weighbridge``) as the pod serves its own; ``port`` is on the loopback."""
 
     def __init__(self, folder: Path) -> None:
         self.volume = folder / "volume"
-        self.volume.mkdir(parents=True)
+        for module in (STAGING, RECEIPTS):
+            (self.volume / module).mkdir(parents=True)
+        password = folder / PASSWORD_KEY
+        password.write_text(secrets_line(PASSWORD))
         root_keeps_root = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
         self._config = folder / "rsyncd.conf"
-        self._config.write_text(RSYNCD_CONF.replace(ROOT, str(self.volume)) + root_keeps_root)
+        here = RSYNCD_CONF.replace(ROOT, str(self.volume)).replace(f"/password/{PASSWORD_KEY}", str(password))
+        self._config.write_text(root_keeps_root + here)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = int(probe.getsockname()[1])
         self._log = (folder / "rsyncd.log").open("wb")
@@ -108,14 +116,19 @@ class DirectWay:
 
     name = "direct"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, password: str = PASSWORD) -> None:
         self.port = port
+        self.password = password
         self.resets = 0
 
     def target(self, deadline: float) -> Target:
         del deadline
+        daemon = f"rsync://{USER}@127.0.0.1:{self.port}"
         return Target(
-            options=("--contimeout=5",), root=f"rsync://127.0.0.1:{self.port}/{MODULE}/", env=scrubbed()
+            options=("--contimeout=5",),
+            staging=f"{daemon}/{STAGING}/",
+            receipts=f"{daemon}/{RECEIPTS}/",
+            env=scrubbed({"RSYNC_PASSWORD": self.password}),
         )
 
     def judge(self, said: str) -> None:

@@ -4,11 +4,12 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.environment import Environment, Model, Route
 from weighbridge.domain.events import Event
-from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.facts import ClaimFacts, EntryOwner, PlannedEntry, StandingEntry
 from weighbridge.domain.naming import claim_name
 from weighbridge.domain.outcome import Declined, Done, Failed
 from weighbridge.domain.stacks import (
@@ -99,6 +100,9 @@ class World:
     entries: list[dict[str, Json]] = field(default_factory=list)
     ours: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     reconciled: bool = True
+    interrupting: bool = False
+    """Whether the next wait for the operator is interrupted."""
+    warnings: tuple[str, ...] = ()
     broken: dict[str, PreconditionError] = field(default_factory=dict)
     """What a sync of this model raises or reports as failed."""
     refused: dict[str, PreconditionError] = field(default_factory=dict)
@@ -140,8 +144,11 @@ class World:
     def _claim(self, model: Model, found: SourceListing, current: int | None) -> Mapping[str, Json]:
         return {
             "kind": "PersistentVolumeClaim",
-            "name": claim_name("test", model.id),
-            "size": max(2 * found.total_bytes, current or 0),
+            "metadata": {"name": claim_name("test", model.id)},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": str(max(2 * found.total_bytes, current or 0))}},
+            },
         }
 
     def _entries(self, places: Mapping[str, Location]) -> tuple[Mapping[str, Json], ...]:
@@ -210,7 +217,7 @@ class FakeStacks:
         if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
             raise InterruptedByUserError("cancelled")
         if isinstance(spec.inputs, StorageInputs) and spec.name in self.world.declared:
-            declared = {str(claim["name"]) for claim in spec.inputs.claims}
+            declared = {_name(claim) for claim in spec.inputs.claims}
             kept = tuple(sorted(self.world.claims.keys() - declared))
         else:
             kept = ()
@@ -219,7 +226,7 @@ class FakeStacks:
         op = Op.UPDATE if exists else Op.CREATE
         inputs = spec.inputs
         names = (
-            [str(claim["name"]) for claim in inputs.claims]
+            [_name(claim) for claim in inputs.claims]
             if isinstance(inputs, StorageInputs)
             else [spec.name.value]
         )
@@ -238,14 +245,14 @@ class FakeStacks:
         self.world.declared[spec.name] = self._digest(spec)
         if isinstance(spec.inputs, StorageInputs):
             for claim in spec.inputs.claims:
-                name = str(claim["name"])
+                name = _name(claim)
                 self.world.claims.setdefault(
                     name,
                     ClaimFacts(
                         name=name,
                         uid=f"uid-{name}",
                         phase="Bound",
-                        requested_bytes=int(str(claim["size"])),
+                        requested_bytes=int(_requested(claim)),
                         storage_class="fast",
                         owner=spec.environment,
                     ),
@@ -295,16 +302,30 @@ class FakeRegistry:
                 PlannedEntry(str(entry["model_id"]), "keep" if entry["model_id"] in ids else "foreign")
                 for entry in self.world.entries
             ),
-            ours=dict(self.world.ours),
+            standing={str(entry["model_id"]): self._standing(entry) for entry in self.world.entries},
             status="Completed 100%",
             unreconciled=None
             if self.world.reconciled
             else "the operator has not taken in the last change yet",
+            warnings=self.world.warnings,
         )
+
+    def _standing(self, entry: dict[str, Json]) -> StandingEntry:
+        written = self.world.ours.get(str(entry["model_id"]))
+        if written is None:
+            return StandingEntry(value=entry, owner="foreign")
+        owner: EntryOwner = "ours" if entry == dict(written) else "edited"
+        return StandingEntry(value=entry, owner=owner, written=written)
+
+    def unconfirmed(self) -> bool:
+        return not self.world.reconciled
 
     def await_reconciled(self, observer: Observer) -> str:
         del observer
         self.world.calls.append("await")
+        if self.world.interrupting:
+            self.world.interrupting = False
+            raise KeyboardInterrupt
         self.world.reconciled = True
         return "Completed, 100 %"
 
@@ -361,3 +382,14 @@ class FakeJournal:
 
     def record(self, event: str, **facts: Json) -> None:
         self.world.journal.append((event, facts))
+
+
+def _name(claim: Mapping[str, Json]) -> str:
+    metadata = claim["metadata"]
+    assert isinstance(metadata, dict)
+    return str(metadata["name"])
+
+
+def _requested(claim: Mapping[str, Json]) -> str:
+    spec = cast("dict[str, Any]", claim["spec"])
+    return str(spec["resources"]["requests"]["storage"])

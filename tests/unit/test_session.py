@@ -5,11 +5,15 @@ import signal
 import threading
 import time
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from support.world import World, environment, listing
+from weighbridge import messages, screens
+from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Route
+from weighbridge.domain.events import Warned
 from weighbridge.domain.facts import ClaimFacts
 from weighbridge.domain.stacks import StackName
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
@@ -288,3 +292,91 @@ def test_a_claim_of_ours_that_the_state_has_lost_is_taken_back() -> None:
     world.declared.clear()
 
     assert world.session().apply().complete
+
+
+def test_an_interrupted_destroy_is_waited_for_by_the_next_one() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.interrupting = True
+    with pytest.raises(KeyboardInterrupt):
+        world.session().destroy()
+    world.calls.clear()
+
+    destroyed = world.session().destroy()
+
+    assert world.calls == ["destroy registration", "await"]
+    assert destroyed.operator == "Completed, 100 %"
+    assert world.session().destroy().operator == "nothing was registered"
+
+
+def test_a_destroy_whose_state_is_lost_says_so_before_it_waits_for_anybody() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.declared.clear()
+    world.reconciled = False
+    world.calls.clear()
+
+    with pytest.raises(PreconditionError, match="one is still registered"):
+        world.session().destroy()
+
+    assert world.calls == ["destroy registration"]
+
+
+def test_a_destroy_that_left_an_edited_entry_of_ours_behind_is_no_success() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.entries[-1] = {**world.entries[-1], "tags": ["edited"]}
+    world.declared.clear()
+
+    with pytest.raises(PreconditionError, match="one is still registered"):
+        world.session().destroy()
+
+
+def test_a_model_that_fails_keeps_what_stands_and_what_was_edited_of_it_is_mended() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    written = dict(world.ours["one"])
+    world.entries[1] = {**world.entries[1], "tags": ["edited"]}
+    world.sources = {"one": listing("2"), "two": listing("2")}
+    world.broken["one"] = PreconditionError("the disk is gone")
+
+    world.session().apply()
+
+    assert world.entries[1] == written
+
+
+def test_status_shows_the_entry_that_stands_and_whose_it_is() -> None:
+    world = World(environment("one", "two", "three"))
+    world.session().apply()
+    edited: dict[str, Json] = {**world.entries[1], "tags": ["edited"]}
+    world.entries[1] = edited
+    del world.ours["two"]  # nothing shows that it is ours
+    world.entries = [entry for entry in world.entries if entry["model_id"] != "three"]
+
+    status = world.session().status()
+    message = messages.status_message(status, "test")
+    screen = screens.status_screen(status)
+
+    rows = {row["model"]: row for row in cast("dict[str, Any]", message)["models"]}
+    assert [(row["registered"], row["entry_owner"]) for row in rows.values()] == [
+        (True, "edited"),
+        (False, "foreign"),
+        (False, None),
+    ]
+    assert rows["one"]["entry"] == edited
+    assert "one  (ours, edited since by somebody)" in screen
+    assert "two  (not ours)" in screen
+    assert "! one: verified" in screen, "an edited entry is nothing to be content with"
+
+
+def test_who_else_keeps_the_resource_is_said_by_plan_and_apply() -> None:
+    world = World(environment("one"), warnings=("it is kept by Argo CD",))
+
+    plan = world.session().plan()
+    applied = world.session().apply()
+
+    assert "it is kept by Argo CD" in screens.plan_screen(plan, "test")
+    assert Warned("it is kept by Argo CD") in world.events
+    for message in (messages.plan_message(plan), messages.applied_message(applied, 0)):
+        assert isinstance(message, dict)
+        assert message["warnings"] == ["it is kept by Argo CD"]

@@ -24,6 +24,7 @@ from ansible_runner import Runner, RunnerConfig
 from weighbridge.adapters.ansible_events import Collected
 from weighbridge.domain import naming
 from weighbridge.domain.environment import Environment, Model, Route
+from weighbridge.domain.events import Warned
 from weighbridge.domain.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.domain.pod_watch import SOURCE_UNREACHABLE
 from weighbridge.domain.receipts import from_json
@@ -50,6 +51,11 @@ _GUARD = Path(__file__).with_name("process_guard.py")
 _GRACE_SECONDS = 5
 _CLEANUP_SECONDS = 90
 _SLACK_SECONDS = 300
+"""For what surrounds a transfer: looking, removing what is short-lived (at most a minute each time), recording."""
+_TRANSFERS: Mapping[Route | None, int] = {Route.PUSH: 4, Route.FETCH: 1, None: 1}
+"""How often a deadline of its own may begin within one playbook: a push sends and publishes, and both once more where
+something did not arrive whole (``roles/weights/tasks/push.yml``). ``None`` is a verification.
+"""
 
 _DECLINES: Mapping[Route, frozenset[str]] = {
     Route.FETCH: frozenset({SOURCE_UNREACHABLE}),
@@ -85,6 +91,8 @@ class AnsiblePlaybooks:
     tmpfs: Path = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
     variables: Mapping[str, Any] | None = None
     """Further variables of the role, such as ``weights_schedule_seconds``."""
+    limit: int | None = None
+    """Seconds for a whole playbook; ``None``: ``limit_seconds``."""
 
     def sync(self, model: Model, listing: SourceListing, route: Route, observer: Observer) -> TransferReport:
         """See ``ports.Playbooks.sync``."""
@@ -121,19 +129,31 @@ class AnsiblePlaybooks:
                 extra["weights_route"] = route.value
             _write_private(folder / "extra.json", json.dumps(extra))
             _write_private(folder / "ansible.cfg", "")  # the variables of the environment say all
-            timeout = deadline_seconds(total_bytes) + 2 * self.environment.pods.start_seconds + _SLACK_SECONDS
+            limit = self.limit or limit_seconds(route, total_bytes, self.environment.pods.start_seconds)
             try:
-                run = _Run(folder, name, timeout)
+                run = _Run(folder, name, limit)
                 run.follow(said, observer)
             except BaseException:
                 self._clean_up(folder)
                 raise
-        if said.failure is None and run.status != "successful":
+            if run.status not in {
+                "successful",
+                "failed",
+            }:  # ended from outside: its own cleaning up did not run
+                try:
+                    self._clean_up(folder)
+                except WeighbridgeError as error:
+                    observer(
+                        Warned(f"what the playbook left in the cluster may still be there: {error.what}")
+                    )
+        if run.status == "timeout":
+            said.failure = _overdue(run, limit, said)
+        elif said.failure is None and run.status != "successful":
             said.failure = _without_a_task(run, said)
         return said
 
     def _clean_up(self, folder: Path) -> None:
-        """After an interruption: remove the pods and what they were given; a second interruption ends that too."""
+        """After an end from outside: remove the pods and what they were given; an interruption ends that too."""
         ignored = Collected(receipts="", receipt_key="")
         _Run(folder, "clean_up_weights", _CLEANUP_SECONDS).follow(ignored, lambda _event: None)
 
@@ -179,6 +199,7 @@ class _Run:
         return False  # nothing is kept on disk
 
     def _prepare(self, folder: Path, timeout_seconds: int) -> Runner:
+        _write_settings(folder, timeout_seconds)
         ident = f"{self.playbook}-{time.monotonic_ns()}"
         config = RunnerConfig(
             private_data_dir=str(folder),
@@ -187,12 +208,6 @@ class _Run:
             inventory="localhost,",
             cmdline=f"-e @{folder}/weights/vars.yml -e @{folder}/extra.json",
             ident=ident,
-            settings={
-                "pexpect_timeout": 0.5,
-                "job_timeout": timeout_seconds,
-                "suppress_ansible_output": True,
-                "suppress_output_file": True,
-            },
             suppress_env_files=True,
             quiet=True,
         )
@@ -207,6 +222,18 @@ class _Run:
         return Runner(
             config, event_handler=self._take, cancel_callback=self._stop.is_set, remove_partials=True
         )
+
+
+def _write_settings(folder: Path, timeout_seconds: int) -> None:
+    """ansible-runner reads them from this file alone: where it is absent, those handed over as an argument are dropped."""
+    settings = {
+        "pexpect_timeout": 0.5,
+        "job_timeout": timeout_seconds,
+        "suppress_ansible_output": True,
+        "suppress_output_file": True,
+    }
+    (folder / "env").mkdir(exist_ok=True)
+    (folder / "env" / "settings").write_text(json.dumps(settings), encoding="utf-8")
 
 
 def _plain_environment(folder: Path) -> dict[str, str]:
@@ -267,15 +294,24 @@ def _known(said: Collected) -> Receipt | None:
     return from_json(text) if isinstance(text, str) and said.state.get("verified") else None
 
 
+def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int) -> int:
+    """How long a whole playbook may take: every deadline within it ends it earlier, with a better word."""
+    one = deadline_seconds(total_bytes) + 2 * start_seconds + _SLACK_SECONDS
+    return _TRANSFERS[route] * one
+
+
+def _overdue(run: _Run, limit: int, said: Collected) -> WeighbridgeError:
+    before = f"; before that: {said.failure.what}" if said.failure is not None else ""
+    return StepFailedError(
+        f"playbook {run.playbook} did not end within {limit} s and was ended{before}",
+        remedy="run the command again: what has arrived stays",
+        code="deadline",
+        transient=True,
+    )
+
+
 def _without_a_task(run: _Run, said: Collected) -> WeighbridgeError:
     """The run ended badly although no task failed."""
-    if run.status == "timeout":
-        return StepFailedError(
-            f"playbook {run.playbook} did not end in time",
-            remedy="run the command again: what has arrived stays",
-            code="deadline",
-            transient=True,
-        )
     text = " ".join(said.output[-8:]) or "it said nothing"
     return DefectError(
         f"playbook {run.playbook} ended as {run.status} without a failed task: {text}", code="playbook"

@@ -1,9 +1,8 @@
 """What the plan needs to know of the cluster, read with GET alone."""
 
 import base64
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from weighbridge.adapters.kube import (
     CLAIM,
@@ -17,6 +16,7 @@ from weighbridge.adapters.kube import (
 from weighbridge.domain.facts import ClaimFacts
 from weighbridge.domain.naming import ENVIRONMENT_LABEL, receipts_name
 from weighbridge.domain.quantity import parse_bytes
+from weighbridge.domain.receipts import from_json
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import Place, PreconditionError
 
@@ -90,7 +90,7 @@ class ClusterFacts:
     def receipts(self, environment: str) -> dict[str, Receipt]:
         """The environment's receipts by model id. A value that is not a receipt counts as none: it is brought anew."""
         found = self.kube.get(CONFIG_MAP, receipts_name(environment), self.namespace)
-        receipts = [parse_receipt(text) for text in ((found or {}).get("data") or {}).values()]
+        receipts = [_receipt(text) for text in ((found or {}).get("data") or {}).values()]
         return {receipt.model_id: receipt for receipt in receipts if receipt is not None}
 
     def forget(self, environment: str) -> None:
@@ -108,11 +108,8 @@ class ClusterFacts:
         return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
 
 
-def parse_receipt(text: str) -> Receipt | None:
-    """A receipt from its JSON, or ``None`` where the text is none (an older shape, an edit by hand)."""
+def _receipt(text: str) -> Receipt | None:
     try:
-        raw = json.loads(text)
-        values = {field.name: raw[field.name] for field in fields(Receipt) if field.name in raw}
-        return Receipt(**{**values, "damaged": tuple(values.get("damaged", ()))})
-    except (ValueError, TypeError, KeyError):
+        return from_json(text)
+    except ValueError:
         return None

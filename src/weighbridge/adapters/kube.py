@@ -4,7 +4,7 @@ Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may
 met here (facts in ``docs/adr``), so whoever waits polls.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -206,12 +206,17 @@ class Kube:
 
 
 def connect(
-    *, context: str | None, in_cluster: bool = False, proxy: str | None = None, timeout_seconds: float = 20
+    *,
+    context: str | None,
+    in_cluster: bool = False,
+    proxy: str | None = None,
+    timeout_seconds: float = 20,
+    environ: Mapping[str, str] | None = None,
 ) -> Kube:
-    """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (or ``~/.kube/config``) names, or for
-    the pod's own service account. Nothing is sent yet.
+    """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (of ``environ``, else of this process; or
+    ``~/.kube/config``) names, or for the pod's own service account. Nothing is sent yet.
     """
-    config = service_account() if in_cluster else kubeconfig(context)
+    config = service_account() if in_cluster else kubeconfig(context, environ)
     client = Client(config, field_manager=FIELD_MANAGER, timeout=httpx.Timeout(timeout_seconds), proxy=proxy)
     where = f"context {config.context_name}" if config.context_name else "this pod's service account"
     return Kube(client, f"{where} ({config.cluster.server})")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from weighbridge.domain.credentials import S3Keys
+from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE, ClusterIdentity
 
 _OURS = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -78,6 +79,22 @@ def child_environment(
         | _OURS
         | {"PATH": path, "PULUMI_HOME": str(surroundings.home), "PULUMI_BACKEND_URL": backend}
     )
+
+
+def cluster_variables(cluster: ClusterIdentity, kubeconfig: str | None, folder: Path) -> dict[str, str]:
+    """How the child reaches the cluster that is meant, and no other; files are made in ``folder``.
+
+    ``kubeconfig``: as KUBECONFIG takes it; ``None`` is the usual file. With ``in_cluster`` it is left out: client-go takes
+    the pod's service account only where the kubeconfig holds nothing, and an ambient one would win.
+    """
+    if cluster.in_cluster:
+        empty = folder / "empty-kubeconfig.yaml"
+        empty.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+        return {"KUBECONFIG": str(empty), IN_CLUSTER_VARIABLE: "true"}
+    if cluster.context:
+        overlay = context_overlay(cluster.context, kubeconfig, folder)
+        return {"KUBECONFIG": overlay, CONTEXT_VARIABLE: cluster.context}
+    return {"KUBECONFIG": kubeconfig} if kubeconfig else {}
 
 
 def context_overlay(context: str, kubeconfig: str | None, folder: Path) -> str:

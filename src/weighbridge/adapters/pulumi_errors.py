@@ -59,6 +59,10 @@ _URN = re.compile(r"urn:pulumi:[^\s\"']+::([^\s\"':]+)")
 _TOKEN = re.compile(r"\b(?:kubernetes|weighbridge):[\w./]+:\w+ resource '([^']+)'")
 
 
+_SHORTEST_HIDDEN = 4
+"""Characters; hiding a shorter one would garble every message and still tell it."""
+
+
 def translate(
     error: CommandError, diagnostics: Sequence[Diagnostic], spec: StackSpec, hidden: Iterable[str] = ()
 ) -> WeighbridgeError:
@@ -67,7 +71,7 @@ def translate(
     written = error.result.stderr if isinstance(error, CommandFailedError) else str(error)
     text = "\n".join(dict.fromkeys([*(heard.text for heard in errors), written.strip()])).strip()
     for secret in hidden:
-        text = text.replace(secret, "[secret]") if secret else text
+        text = text.replace(secret, "[secret]") if len(secret) >= _SHORTEST_HIDDEN else text
     resource = next(
         (heard.resource for heard in errors if heard.resource and "weighbridge-" not in heard.resource), None
     )

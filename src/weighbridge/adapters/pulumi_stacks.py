@@ -32,16 +32,18 @@ from pulumi.automation import (
 from pulumi.runtime.proto import source_pb2
 
 from weighbridge.adapters import pulumi_backend as backends
+from weighbridge.adapters.kube import connect
 from weighbridge.adapters.pulumi_command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
 from weighbridge.adapters.pulumi_environment import (
     StateSecrets,
     Surroundings,
     child_environment,
-    context_overlay,
+    cluster_variables,
 )
 from weighbridge.adapters.pulumi_errors import translate
 from weighbridge.adapters.pulumi_events import Recorder
 from weighbridge.domain.stacks import (
+    ClusterIdentity,
     StackName,
     StackPreview,
     StackResult,
@@ -62,6 +64,8 @@ logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", message="Error in event stream")  # likewise, when the CLI was killed
 
 Program: TypeAlias = Callable[[StackSpec], None]
+Identify: TypeAlias = Callable[[Mapping[str, str], ClusterIdentity], str]
+"""(variables that the child gets, the cluster that is meant) → kube-system UID of the cluster that it would reach."""
 
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _PLUGINS = {StackName.STORAGE: "kubernetes", StackName.REGISTRATION: "weighbridge"}
@@ -76,7 +80,7 @@ class PulumiSettings:
     cache: Path
     """A folder of Weighbridge's own that may be removed at any time."""
     kubeconfig: str | None = None
-    """As KUBECONFIG takes it; ``None``: ``~/.kube/config``, or the cluster that this process runs in."""
+    """As KUBECONFIG takes it; ``None``: ``~/.kube/config``. Not looked at where a stack is declared ``in_cluster``."""
     search: tuple[Path, ...] = ()
     """Folders to look for tools in before PATH."""
     withheld: frozenset[str] = frozenset()
@@ -95,11 +99,13 @@ class PulumiStacks:
         programs: Mapping[StackName, Program],
         read_object: backends.ReadObject | None = None,
         ambient: Mapping[str, str] | None = None,
+        identify: Identify | None = None,
     ) -> None:
         self._settings = settings
         self._programs = programs
         self._read_object = read_object
         self._ambient = os.environ if ambient is None else ambient
+        self._identify = identify or self._seen_uid
         self._commands: set[GuardedCommand] = set()
 
     def exists(self, spec: StackSpec) -> bool:
@@ -148,7 +154,7 @@ class PulumiStacks:
         recorded = self._recorded(spec)
         kept = self._kept(spec, recorded)
         recorder = Recorder(spec.name, observer, ignored=[row.urn for row in kept])
-        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+        with self._workspace(spec, recorded, writing=True) as stack, self._translated(spec, recorder):
             if recorded is None:
                 self._make_room()
                 stack.workspace.create_stack(stack.name)
@@ -175,7 +181,7 @@ class PulumiStacks:
         protected = [row for row in recorded.resources if row.protected] if recorded else []
         if recorded is None or (protected and not unprotect and spec.name is StackName.STORAGE):
             return self._result(spec, recorder, began, tuple(row.name for row in protected))
-        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+        with self._workspace(spec, recorded, writing=True) as stack, self._translated(spec, recorder):
             if protected:
                 stack.unprotect_all()
             stack.destroy(
@@ -254,7 +260,12 @@ class PulumiStacks:
 
     @contextmanager
     def _workspace(
-        self, spec: StackSpec, recorded: backends.RecordedStack | None, *, temporary: bool = False
+        self,
+        spec: StackSpec,
+        recorded: backends.RecordedStack | None,
+        *,
+        temporary: bool = False,
+        writing: bool = False,
     ) -> Iterator["_LeanStack"]:
         scratch = Path(tempfile.mkdtemp(prefix=f"weighbridge-pulumi-{os.getpid()}-", dir=_tmpfs()))
         command: GuardedCommand | None = None
@@ -263,7 +274,10 @@ class PulumiStacks:
             if temporary:
                 (scratch / "state").mkdir()
                 url = backends.Folder(scratch / "state").url
-            command = self._command(scratch, spec, url)
+            reach = cluster_variables(spec.cluster, self._settings.kubeconfig, scratch)
+            if writing and spec.name is StackName.STORAGE:  # our own provider looks for itself
+                self._require_meant(spec.cluster, reach)
+            command = self._command(scratch, spec, url, reach)
             self._commands.add(command)
             workspace = _LeanWorkspace(
                 work_dir=str(scratch),
@@ -279,7 +293,25 @@ class PulumiStacks:
                 self._commands.discard(command)
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _command(self, scratch: Path, spec: StackSpec, url: str) -> GuardedCommand:
+    def _require_meant(self, cluster: ClusterIdentity, reach: Mapping[str, str]) -> None:
+        """Pulumi's Kubernetes provider compares no identities: it writes to whatever cluster its kubeconfig leads to."""
+        seen = self._identify(reach, cluster)
+        if seen != cluster.uid:
+            raise PreconditionError(
+                f"the cluster within Pulumi's reach has kube-system UID {seen}, but {cluster.uid} is meant; nothing was written",
+                remedy="look at KUBECONFIG and at the files it names: the context has changed under this run",
+                code="other-cluster",
+            )
+
+    def _seen_uid(self, reach: Mapping[str, str], cluster: ClusterIdentity) -> str:
+        proxy = self._settings.extra.get("HTTPS_PROXY")
+        kube = connect(context=None, in_cluster=cluster.in_cluster, proxy=proxy, environ=reach)
+        try:
+            return kube.identity()
+        finally:
+            kube.close()
+
+    def _command(self, scratch: Path, spec: StackSpec, url: str, reach: Mapping[str, str]) -> GuardedCommand:
         settings = self._settings
         search = (Path(sys.executable).parent, *settings.search)
         ambient_path = self._ambient.get("PATH", os.defpath)
@@ -287,12 +319,7 @@ class PulumiStacks:
         executable = find_tool("pulumi", (*search, user_home / "bin"), ambient_path)
         search = (*search, executable.parent, *plugin_folders("kubernetes", user_home))
         find_tool(f"pulumi-resource-{_PLUGINS[spec.name]}", search, ambient_path)
-        extra = dict(settings.extra)
-        if spec.cluster.context:
-            extra["KUBECONFIG"] = context_overlay(spec.cluster.context, settings.kubeconfig, scratch)
-            extra["WEIGHBRIDGE_KUBE_CONTEXT"] = spec.cluster.context
-        elif settings.kubeconfig:
-            extra["KUBECONFIG"] = settings.kubeconfig
+        extra = {**settings.extra, **reach}
         environment = child_environment(
             Surroundings(home=scratch / "home", search=search, withheld=settings.withheld, extra=extra),
             self._ambient,

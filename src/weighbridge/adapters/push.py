@@ -1,13 +1,12 @@
 """The route `push`: from the source through a bounded spool into the staging folder on the volume, by rsync.
 
 While one parcel is sent the next is downloaded. Every file's sha256 is known before it is sent, and written into the manifest on the
-volume first, so another machine can go on where this one stopped. Publishing, which reads every byte again, is the mover's.
+volume first, so another machine can go on where this one stopped. Publishing, which reads every byte again and compares it with the
+result of this, is the mover's.
 """
 
 import queue
-import resource
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from weighbridge.adapters.push_daemon import manifest_path, receipt_path, staging_path
+from weighbridge.adapters.push_daemon import manifest_path, receipt_path
 from weighbridge.adapters.push_manifest import (
     Manner,
     Parcel,
@@ -31,7 +30,8 @@ from weighbridge.adapters.push_spool import Spool
 from weighbridge.adapters.push_transport import PodGoneError, Way, WayRefusedError
 from weighbridge.domain.events import Event, Note, TransferProgress
 from weighbridge.domain.weights import SourceFile
-from weighbridge.errors import DefectError, PreconditionError, StepFailedError
+from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
+from weighbridge.mover.report import peak_memory
 
 EVENT_SECONDS = 0.5
 FRUITLESS_TRIES = 6
@@ -156,8 +156,8 @@ class Push:
         self._resumed_files = 0
 
     def run(self) -> PushResult:
-        """Brings staging and its manifest up to the order. Raises ``PreconditionError`` or ``StepFailedError``; what was
-        done until then is kept for the next run.
+        """Brings staging and its manifest up to the order. Raises ``PreconditionError``, ``StepFailedError``, or
+        ``VerificationError`` for a source that changed; what was done until then is kept for the next run.
         """
         started = time.monotonic()
         downloader: threading.Thread | None = None
@@ -198,24 +198,28 @@ class Push:
             set_digest=digest_of(rows.values()),
             rows=tuple(sorted(rows.values(), key=lambda row: row.path)),
             most_spooled=self._spool.most_used,
-            max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            * (1 if sys.platform == "darwin" else 1024),
+            max_rss_bytes=peak_memory(),
         )
 
     def _look(self) -> tuple[PushPlan, bytes]:
         """What the volume holds, and its manifest as it is."""
         order, memory = self._order, self._spool.tree / ".memory"
         shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
-        names = (receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path))
+        published, staged = receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path)
         self._through(
-            lambda target, _retry: self._rsync.fetch_small(target, memory, names, deadline=self._deadline)
-        )
-        sizes = self._through(
-            lambda target, _retry: self._rsync.sizes(
-                target, memory, staging_path(order.sub_path), deadline=self._deadline
+            lambda target, _retry: self._rsync.fetch_small(
+                target, target.receipts, published, memory, deadline=self._deadline
             )
         )
-        receipt, before = (_content(memory / name) for name in names)
+        self._through(
+            lambda target, _retry: self._rsync.fetch_small(
+                target, target.staging, staged, memory, deadline=self._deadline
+            )
+        )
+        sizes = self._through(
+            lambda target, _retry: self._rsync.sizes(target, memory, order.sub_path, deadline=self._deadline)
+        )
+        receipt, before = _content(memory / published), _content(memory / staged)
         todo = plan(
             order.files,
             published=read_rows(receipt),
@@ -226,7 +230,7 @@ class Push:
         return todo, before or b""
 
     def _name(self, file: SourceFile) -> str:
-        return f"{staging_path(self._order.sub_path)}/{file.path}"
+        return f"{self._order.sub_path}/{file.path}"
 
     def _download_all(self, todo: PushPlan) -> None:
         """The downloading thread: parcel by parcel into the spool, one ahead of the sending."""
@@ -242,6 +246,7 @@ class Push:
                         deadline=self._deadline,
                         advance=self._gained,
                     )
+                    _compare(file, sha256, todo.attested)
                     rows.append(Row(file.path, file.size, sha256, file.etag))
                 self._ready.put(_Ready(parcel, tuple(rows)))
         except BaseException as error:  # noqa: BLE001 - handed to the sending thread, which raises it
@@ -371,6 +376,16 @@ class Push:
             remedy="Run the same command again: it goes on from there. A slow link needs a longer deadline.",
             code="deadline",
             transient=True,
+        )
+
+
+def _compare(file: SourceFile, sha256: str, attested: Mapping[str, str]) -> None:
+    """An ETag names one content: what the receipt of the published set knows of it must be what came from the source."""
+    if attested.get(file.path, sha256) != sha256:
+        raise VerificationError(
+            f"{file.path} has another SHA-256 at the source than in the published set's receipt, under the same ETag",
+            remedy="Find out which bytes are right; a new version of the weights belongs under a new prefix.",
+            code="content-differs",
         )
 
 

@@ -1,43 +1,35 @@
-"""What runs in the rsync pod, and how it is reached: the configuration of its rsync daemon, and names on the volume."""
+"""The rsync pod's daemon as a client meets it: ``templates/rsyncd.conf`` and ``templates/rsync-pod.yaml.j2`` say the same."""
 
 PORT = 8730
-"""Where the daemon listens, on the pod's loopback only: reached through ``port-forward``, by nobody else."""
+"""Where the daemon listens, on the pod's loopback only: reached through ``port-forward``."""
 
-MODULE = "weights"
+STAGING = "staging"
+"""Module of what is in flight: writable."""
+RECEIPTS = "receipts"
+"""Module of the receipts of published sets: can only be read, because the next push believes them."""
 ROOT = "/weights/.weighbridge"
-"""The module's folder in the pod: what is in flight and the receipts. Published sets lie outside it, so nobody who gets hold of
-the tunnel can touch them."""
+"""Where both modules lie in the pod. Published sets lie outside it."""
 
-RSYNCD_CONF = f"""\
-# The rsync pod's daemon (weighbridge). No chroot, no uid change: it runs without any privilege.
-use chroot = no
-max connections = 0
-timeout = 600
-numeric ids = yes
-reverse lookup = no
-forward lookup = no
-transfer logging = no
+USER = "weighbridge"
+PASSWORD_KEY = "rsyncd.secrets"  # noqa: S105 - a key's name
+"""Key of the pod's Secret, and file name in the pod: one line ``user:password`` (rsyncd.conf(5), "secrets file")."""
 
-[{MODULE}]
-path = {ROOT}
-comment = weights in flight
-read only = no
-list = no
-munge symlinks = no
-refuse options = delete links devices specials perms owner group acls xattrs remove-source-files copy-links write-devices
-"""
+
+def secrets_line(password: str) -> str:
+    """Content of the daemon's secrets file."""
+    return f"{USER}:{password}\n"
+
+
+def password_in(line: str) -> str:
+    """The password of ``secrets_line``'s result."""
+    return line.strip().partition(":")[2]
 
 
 def receipt_path(model_id: str, sub_path: str) -> str:
-    """Receipt of the published set, relative to ``ROOT``; its name is the last part of ``sub_path``."""
-    return f"receipts/{model_id.replace('/', '__')}/{sub_path.rpartition('/')[2]}.json"
-
-
-def staging_path(sub_path: str) -> str:
-    """Folder of the set in flight, relative to ``ROOT``."""
-    return f"staging/{sub_path}"
+    """Receipt of the published set, relative to ``RECEIPTS``; its name is the last part of ``sub_path``."""
+    return f"{model_id.replace('/', '__')}/{sub_path.rpartition('/')[2]}.json"
 
 
 def manifest_path(sub_path: str) -> str:
-    """Manifest of the set in flight, relative to ``ROOT``."""
-    return f"staging/{sub_path}.manifest.json"
+    """The sender's memory of the set in flight, relative to ``STAGING``; its files lie in the folder ``sub_path``."""
+    return f"{sub_path}.manifest.json"

@@ -2,7 +2,7 @@
 
 Three memories tell what is on the volume already: the receipt of the published set, the manifest of the set in flight, and the sizes of
 the files in flight. A row of the manifest is written before its file is sent, so a file counts as there when its row matches the order
-and its size is whole; ``publish`` reads every byte anyway.
+and its size is whole. ``publish`` reads every byte anyway, and compares it with what the sender tells it, not with the manifest.
 """
 
 import json
@@ -65,6 +65,8 @@ class PushPlan:
     parcels: tuple[Parcel, ...]
     staged_bytes: int
     """Bytes in flight already, of whole and of partial files."""
+    attested: Mapping[str, str]
+    """Path to sha256, as the published set's receipt knows it under the order's size and ETag."""
 
     @property
     def bytes_to_send(self) -> int:
@@ -103,7 +105,8 @@ def plan(
             alone.append(Parcel(Manner.APPEND, (file,), present=size))
         else:
             alone.append(Parcel(Manner.DELTA, (file,)))
-    return PushPlan(rows=tuple(rows), parcels=(*_packed(small), *alone), staged_bytes=there)
+    known = {file.path: row.sha256 for file in files if (row := _same(published.get(file.path), file))}
+    return PushPlan(rows=tuple(rows), parcels=(*_packed(small), *alone), staged_bytes=there, attested=known)
 
 
 def _same(row: Row | None, file: SourceFile) -> Row | None:
@@ -143,7 +146,7 @@ def read_rows(content: bytes | None) -> dict[str, Row]:
 
 
 def manifest(rows: Collection[Row]) -> bytes:
-    """The manifest that ``publish`` reads: sorted by path, ``keep`` only where true."""
+    """The manifest for the next sender: sorted by path, ``keep`` only where true."""
     files: list[Json] = []
     for row in sorted(rows, key=lambda row: row.path):
         entry: dict[str, Json] = {"path": row.path, "size": row.size, "sha256": row.sha256, "etag": row.etag}

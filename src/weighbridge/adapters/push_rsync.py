@@ -87,7 +87,12 @@ class RsyncFailedError(Exception):
 
     @property
     def transient(self) -> bool:
-        return (self.code in TRANSIENT or self.code < 0) and not self.full
+        return (self.code in TRANSIENT or self.code < 0) and not self.full and not self.locked_out
+
+    @property
+    def locked_out(self) -> bool:
+        """The daemon does not take our password."""
+        return "auth failed on module" in self.said
 
     @property
     def full(self) -> bool:
@@ -101,6 +106,12 @@ class RsyncFailedError(Exception):
                 f"the volume is full: {last}",
                 remedy="Make the claim larger (`storage.size`), or keep fewer older sets (`storage.keep`), then run the same command again.",
                 code="volume-full",
+            )
+        if self.locked_out:
+            return StepFailedError(
+                f"the rsync pod does not know this run's password: {last}",
+                remedy="Another run may have started a pod of the same name: wait until it has ended, then run the same command again.",
+                code="pod-of-another-run",
             )
         remedy = (
             "Run the same command again: it goes on where it stopped."
@@ -129,8 +140,10 @@ class Target:
     """How a way to the pod wants rsync called."""
 
     options: tuple[str, ...]
-    root: str
-    """Prefix of remote paths, ending in ``/``."""
+    staging: str
+    """Prefix of the paths of what is in flight, ending in ``/``."""
+    receipts: str
+    """Likewise of receipts."""
     env: Mapping[str, str]
 
 
@@ -153,7 +166,7 @@ class Rsync:
         deadline: float,
         advanced: Callable[[int], None] = lambda _position: None,
     ) -> Moved:
-        """Sends the files ``names``, relative to ``tree``, to the same names under the target's root.
+        """Sends the files ``names``, relative to ``tree``, to the same names in the target's staging.
 
         ``advanced`` gets bytes of this run that are done, matched ones included. Raises ``RsyncFailedError``.
         """
@@ -161,7 +174,7 @@ class Rsync:
         listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         said = self._run(
             [*_COMMON, *_MANNERS[manner], f"--files-from={listed}", "--info=progress2,stats2", "--no-human-readable", "--outbuf=N"],
-            target, f"{tree}/", target.root, deadline=deadline, advanced=advanced,
+            target, f"{tree}/", target.staging, deadline=deadline, advanced=advanced,
         )  # fmt: skip
         return Moved(*(_number(pattern.search(said)) for pattern in _STATS.values()))
 
@@ -174,20 +187,20 @@ class Rsync:
             [*options, "--whole-file", "--ignore-times", f"--files-from={listed}"],
             target,
             f"{tree}/",
-            target.root,
+            target.staging,
             deadline=deadline,
         )
 
-    def fetch_small(self, target: Target, into: Path, names: Sequence[str], *, deadline: float) -> None:
-        """Brings the files ``names`` from the target's root to ``into``; those that do not exist are left out in silence."""
-        self._run(["--recursive", "--no-perms", "--no-times", "--chmod=D700,F600", "--protect-args", "--prune-empty-dirs", "--ignore-times", *_only(names)],
-                  target, target.root, f"{into}/", deadline=deadline)  # fmt: skip
+    def fetch_small(self, target: Target, origin: str, name: str, into: Path, *, deadline: float) -> None:
+        """Brings the file ``name`` from ``origin``, a prefix of the target's, to ``into``; in silence where there is none."""
+        self._run(["--recursive", "--no-perms", "--no-times", "--chmod=D700,F600", "--protect-args", "--prune-empty-dirs", "--ignore-times", *_only((name,))],
+                  target, origin, f"{into}/", deadline=deadline)  # fmt: skip
 
     def sizes(self, target: Target, into: Path, folder: str, *, deadline: float) -> dict[str, int]:
-        """Size in bytes of every file under ``folder`` of the target, by path relative to it; empty when it does not exist."""
+        """Size in bytes of every file under ``folder`` of the target's staging, by path relative to it; empty when it does not exist."""
         said = self._run(
             ["--recursive", "--dry-run", "--protect-args", "--8-bit-output", "--ignore-times", "--out-format=%l\t%n", *_only((f"{folder}/***",))],
-            target, target.root, f"{into}/nothing/", deadline=deadline, keep=None,
+            target, target.staging, f"{into}/nothing/", deadline=deadline, keep=None,
         )  # fmt: skip
         found: dict[str, int] = {}
         for line in said.splitlines():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from weighbridge.adapters.push_daemon import MODULE, PORT, ROOT
+from weighbridge.adapters.push_daemon import PORT, RECEIPTS, ROOT, STAGING, USER
 from weighbridge.adapters.push_process import find, scrubbed, start, stop
 from weighbridge.adapters.push_rsync import Target
 from weighbridge.errors import StepFailedError
@@ -102,12 +102,16 @@ def classify(said: str, pod: RsyncPod, permission: str) -> None:
 
 
 class PortForward:
-    """``kubectl port-forward`` to the daemon, on a local port of its choice; started again when it died."""
+    """``kubectl port-forward`` to the daemon, on a local port of its choice; started again when it died.
+
+    Every user of this machine reaches that port, so the daemon asks for the password that was made for this pod.
+    """
 
     name = "port-forward"
 
-    def __init__(self, pod: RsyncPod, log: Path, kubectl: str | None = None) -> None:
+    def __init__(self, pod: RsyncPod, password: str, log: Path, kubectl: str | None = None) -> None:
         self._pod = pod
+        self._password = password
         self._log = log
         self._kubectl = kubectl or find(("kubectl", "oc"), "the route `push` reaches the pod with it")
         self._child: subprocess.Popen[bytes] | None = None
@@ -117,10 +121,12 @@ class PortForward:
         if self._child is None or self._child.poll() is not None:
             self.reset()
             self._open(min(deadline, time.monotonic() + OPEN_SECONDS))
+        daemon = f"rsync://{USER}@127.0.0.1:{self._port}"
         return Target(
             options=("--contimeout=15",),
-            root=f"rsync://127.0.0.1:{self._port}/{MODULE}/",
-            env=_without_proxies(scrubbed()),
+            staging=f"{daemon}/{STAGING}/",
+            receipts=f"{daemon}/{RECEIPTS}/",
+            env=_without_proxies(scrubbed({"RSYNC_PASSWORD": self._password})),
         )
 
     def judge(self, said: str) -> None:
@@ -205,7 +211,12 @@ class ExecStream:
             "WEIGHBRIDGE_POD": pod.name,
             "WEIGHBRIDGE_CONTAINER": pod.container,
         }
-        return Target(options=(f"--rsh=/bin/sh -c '{self._SHELL}' exec",), root=f"pod:{ROOT}/", env=env)
+        return Target(
+            options=(f"--rsh=/bin/sh -c '{self._SHELL}' exec",),
+            staging=f"pod:{ROOT}/{STAGING}/",
+            receipts=f"pod:{ROOT}/{RECEIPTS}/",
+            env=env,
+        )
 
     def judge(self, said: str) -> None:
         classify(said, self._pod, "pods/exec")

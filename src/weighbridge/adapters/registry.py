@@ -16,11 +16,28 @@ from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, 
 from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.events import Event, Note, Warned
-from weighbridge.domain.intents import Intents, UnrecordedWriteError, Written, intend, parse_intents, settled
+from weighbridge.domain.intents import (
+    Intents,
+    UnrecordedWriteError,
+    Written,
+    confirmed,
+    intend,
+    parse_intents,
+    settled,
+)
 from weighbridge.domain.naming import MANAGER, intents_name, object_labels
-from weighbridge.domain.reconciled import Baseline, Clock, Mark, Pace, await_reconciled, standing
+from weighbridge.domain.reconciled import (
+    Baseline,
+    Clock,
+    Mark,
+    Pace,
+    await_reconciled,
+    completed,
+    overwritten,
+    standing,
+)
 from weighbridge.domain.registration import Entry, Merge, Refused, entries_by_id, three_way
-from weighbridge.domain.registration_view import planned_entries, seen_by_looking
+from weighbridge.domain.registration_view import planned_entries, seen_by_looking, standing_entries
 from weighbridge.errors import PreconditionError, StepFailedError
 
 if TYPE_CHECKING:
@@ -126,7 +143,7 @@ class WatsonxRegistry:
 
         With nothing wanted it is the list as it is. An entry of ours that somebody edited is not refused here: it shows
         as an update, which an apply then makes. Raises ``PreconditionError`` for an entry of a wanted model that
-        somebody else made, or that stands there twice.
+        somebody else made, or that stands there twice, and, where something would change, while the owner forbids it.
         """
         from weighbridge.ports import RegistrationState  # noqa: PLC0415  the provider's plugin starts without it
 
@@ -136,14 +153,17 @@ class WatsonxRegistry:
         merge = three_way(known if new else (), live.models, new, adopt)
         if isinstance(merge, Refused):
             raise merge.error(live.where)
-        found = entries_by_id(live.models)
-        ours = {key: intent.entry.value() for key, intent in intents.models.items() if key in found}
-        mark = intents.mark or (Mark.unrecorded(live) if ours else None)
+        if not merge.is_empty:
+            _require_writable(live)
+        found = standing_entries(live.models, intents.models)
+        recorded = any(key in found for key in intents.models)
+        mark = intents.mark or (Mark.unrecorded(live) if recorded else None)
         return RegistrationState(
             entries=planned_entries(merge, intents.models),
-            ours=ours,
+            standing=found,
             status=live.status.describe(),
             unreconciled=standing(mark, live),
+            warnings=_warnings(live),
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -170,18 +190,26 @@ class WatsonxRegistry:
         intents = self.intents()
         if (
             intents.mark is not None
-            and not intents.mark.confirmed
-            and intents.mark.written_at == mark.written_at
+            and intents.pending
+            and intents.mark.written_at in {None, mark.written_at}
         ):
-            self.record(intents, replace(intents, mark=replace(mark, confirmed=True)))
+            self.record(intents, confirmed(intents, mark))
+
+    def unconfirmed(self) -> bool:
+        """Whether the operator is not known to have taken in our last write, a removal included."""
+        return self.intents().pending
 
     def await_reconciled(self, observer: Observer) -> str:
         """Wait until the operator has reconciled after our last write; returns what was seen.
 
         Raises ``StepFailedError``: the operator's message if it failed, who undid our write, or the deadline.
         """
-        live = self.read()
-        mark = self.intents().mark or Mark.unrecorded(live)
+        intents, found = self.intents(), self.find()
+        if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
+            self.forget()
+            return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
+        live = found if found is not None and found.has_spec else self.read()
+        mark = completed(intents.mark, live) if intents.mark else Mark.unrecorded(live)
         seen = await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
         self.confirm(mark)
         return seen.evidence
@@ -191,11 +219,11 @@ class WatsonxRegistry:
         self.kube.delete(CONFIG_MAP, intents_name(self.environment), self.namespace)
 
     def record(self, before: Intents, after: Intents) -> None:
-        """Write the intents' ConfigMap if it differs; an empty one is removed."""
+        """Write the intents' ConfigMap if it differs; one that is needed no more is removed."""
         name, old, new = intents_name(self.environment), before.data(), after.data()
         if old == new:
             return
-        if not after.models:
+        if after.spent:
             if old:
                 self.forget()
             return
@@ -264,21 +292,12 @@ class _Attempt:
             raise merge.error(live.where)
         if merge.is_empty:
             return self._nothing_to_do(live, intents)
-        if (obstacle := live.obstacle()) is not None:
-            raise PreconditionError(
-                f"{live.where} must not be changed now: {obstacle}",
-                remedy="wait until its owner is done, or ask them; then apply again",
-                code="cr-not-writable",
-            )
-        if live.gitops:
-            self.observer(
-                Warned(
-                    f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo this change"
-                )
-            )
-        standing_entries = [entry for copies in entries_by_id(live.models).values() for _, entry in copies]
+        _require_writable(live)
+        for warning in _warnings(live):
+            self.observer(Warned(warning))
+        before = [entry for copies in entries_by_id(live.models).values() for _, entry in copies]
         mark = Mark(live.uid, None, Baseline.of(live, exact=False), self._entries(merge))
-        intended = intend(intents, standing_entries, self.new, mark)
+        intended = intend(intents, before, self.new, mark)
         self.registry.record(intents, intended)
         after = self._patch(live, merge)
         return None if after is None else self._wrote(after, merge, intended)
@@ -354,17 +373,23 @@ class _Attempt:
                 )
 
     def _nothing_to_do(self, live: LiveCustomResource, intents: Intents) -> Written:
-        """Tidy the record: an interrupted run may have left it half written."""
+        """Tidy the record: an interrupted run may have left it half written, or somebody else has made the list what we
+        want, which the operator then has to take in as well.
+        """
         mark = intents.mark
-        if mark is None or mark.written_at is None:
-            writer = live.spec_written(MANAGER) or live.spec_written()
+        if mark is None and not intents.models and not self.new:
+            return Written(live, (), None)  # nothing of ours was ever here
+        if mark is None or mark.written_at is None or overwritten(mark, live) is not None:
+            made = mark is None or mark.written_at is None
+            writer = (live.spec_written(MANAGER) if made else None) or live.spec_written()
             at = writer.time.isoformat() if writer is not None and writer.time else None
             gone = tuple(
                 (model_id, None)
-                for model_id in intents.models.keys() - {entry.model_id for entry in self.new}
+                for model_id in sorted(intents.models.keys() - {entry.model_id for entry in self.new})
             )
-            standing_entries = tuple((entry.model_id, entry.digest) for entry in self.new)
-            mark = replace(mark or Mark.unrecorded(live), written_at=at, entries=(*standing_entries, *gone))
+            here = tuple((entry.model_id, entry.digest) for entry in self.new)
+            known = mark or Mark.unrecorded(live)
+            mark = Mark(live.uid, at, replace(known.baseline, exact=False), (*here, *gone))
         self.registry.record(intents, settled(self.new, mark))
         return Written(live, (), mark if self.new else None)
 
@@ -374,6 +399,23 @@ class _Attempt:
             *((entry.model_id, entry.digest) for entry in self.new),
             *((model_id, None) for model_id in gone),
         )
+
+
+def _require_writable(live: LiveCustomResource) -> None:
+    """``PreconditionError`` while the custom resource's owner, or an upgrade, forbids changes."""
+    if (obstacle := live.obstacle()) is not None:
+        raise PreconditionError(
+            f"{live.where} must not be changed now: {obstacle}",
+            remedy="wait until its owner is done, or ask them; then apply again",
+            code="cr-not-writable",
+        )
+
+
+def _warnings(live: LiveCustomResource) -> tuple[str, ...]:
+    """What whoever changes the list should know, though it hinders nobody."""
+    if not live.gitops:
+        return ()
+    return (f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo what others write",)
 
 
 def _passing(error: PreconditionError | StepFailedError) -> bool:

@@ -4,10 +4,13 @@ Under ansible-runner the environment is scrubbed, so the orchestrator hands valu
 path is in ``WEIGHBRIDGE_SECRETS_FILE``: JSON ``{"env:NAME" | "file:PATH": value}``. By hand, references are read directly.
 """
 
+import errno
 import json
 import logging
 import os
+import select
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,6 +36,8 @@ _LARGEST = 64 * 1024
 
 _S3_CREDENTIALS: TypeAdapter[S3Credentials] = TypeAdapter(S3Credentials)
 
+_PATIENCE_SECONDS = 10.0
+
 _log = logging.getLogger(__name__)
 
 KubeReader: TypeAlias = Callable[[str], Mapping[str, str]]
@@ -56,19 +61,22 @@ class Secrets:
     ) -> None:
         self._folder = folder
         self._environ = os.environ if environ is None else environ
-        self._overlay = _read_overlay(overlay_file or _overlay_path(self._environ))
+        self._resolved = dict(_read_overlay(overlay_file or _overlay_path(self._environ)))
+        """By reference: a pipe can be read once only."""
         self._kube_reader = kube_reader
         self.warnings: list[str] = []
         """What is worth telling about files that were read: at most one line a file."""
 
     def resolve(self, reference: SecretReference) -> str:
         """The value. ``PreconditionError`` names the variable or file that is absent, empty or unreadable."""
-        handed_over = self._overlay.get(reference_key(reference))
-        if handed_over is not None:
-            return handed_over
-        if isinstance(reference, EnvReference):
-            return self._variable(reference.env)
-        return self._file(reference.file)
+        key = reference_key(reference)
+        if key not in self._resolved:
+            self._resolved[key] = (
+                self._variable(reference.env)
+                if isinstance(reference, EnvReference)
+                else self._file(reference.file)
+            )
+        return self._resolved[key]
 
     def s3_keys(self, credentials: S3Credentials) -> S3Keys:
         """Keys of an S3 user from a pair of references or from a Kubernetes Secret."""
@@ -120,8 +128,7 @@ class Secrets:
                     remedy="Name the file that holds the value.",
                     code="secret-unreadable",
                 )
-            with path.open("rb") as handle:
-                content = handle.read(_LARGEST + 1)
+            content = _read(path)
         except OSError as error:
             absent = isinstance(error, FileNotFoundError)
             raise PreconditionError(
@@ -197,6 +204,27 @@ def references(environment: Environment) -> Iterator[SecretReference]:
         yield from _of_credentials(environment.state.credentials)
     for model in environment.models:
         yield from _of_credentials(model.source.s3.credentials)
+
+
+def _read(path: Path) -> bytes:
+    """What the file or pipe holds, up to one byte more than a secret may have. A pipe whose writer says nothing ends
+    as a time-out (``OSError``), not as a wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = b""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while len(content) <= _LARGEST:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError(errno.ETIMEDOUT, "its writer says nothing")
+            part = os.read(descriptor, _LARGEST + 1 - len(content))
+            if not part:
+                break
+            content += part
+        return content
+    finally:
+        os.close(descriptor)
 
 
 def _of_credentials(credentials: S3Credentials) -> Iterator[SecretReference]:

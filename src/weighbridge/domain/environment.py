@@ -129,7 +129,7 @@ class Storage(_Strict):
     ] = "auto"
     """``auto`` (computed from the real size of the files) or a Kubernetes quantity such as ``300Gi``."""
     keep: Annotated[int, Field(ge=0, le=9, examples=[1])] = 1
-    """Older weight sets that stay on the volume beside the current one."""
+    """Older weight sets that the volume has room for beside the current one. Nothing removes older ones by itself yet."""
     access_mode: Annotated[AccessMode, Field(examples=["ReadWriteMany"])] = AccessMode.READ_WRITE_MANY
     """Access mode of a claim that Weighbridge makes."""
     existing_pvc: Annotated[DnsSubdomain | None, Field(examples=["example-model-pvc"])] = None

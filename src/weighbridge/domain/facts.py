@@ -46,6 +46,22 @@ class PlannedEntry:
     """``location.sub_path: a → b``: what differs, for ``update``."""
 
 
+EntryOwner: TypeAlias = Literal["ours", "edited", "foreign"]
+"""``ours``: stands as we wrote it. ``edited``: we registered the model, and somebody has changed the entry since.
+``foreign``: nothing shows that we made it, whatever its model id.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingEntry:
+    """One model's entry as it stands in the list now."""
+
+    value: Mapping[str, Json]
+    owner: EntryOwner
+    written: Mapping[str, Json] | None = None
+    """As we wrote it; ``None`` where we did not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything that ``build_plan`` may look at."""
@@ -64,3 +80,5 @@ class Facts:
     wanted_entries: tuple[Mapping[str, Json], ...]
     unreconciled: str | None
     """Why the operator cannot be said to have taken in what is registered; ``None`` where it has."""
+    warnings: tuple[str, ...] = ()
+    """What hinders nothing, but should be known: a GitOps tool that keeps the custom resource."""

@@ -1,12 +1,13 @@
 """What we meant to write into somebody else's list, kept beside it in a ConfigMap of our own.
 
-It is written before the list is, and cleared after a removal, so that an interruption at any moment never makes our own
-entry look foreign, and a lost Pulumi state can be rebuilt. One key a model, and ``_last-write`` for the last write.
+It is written before the list is, so that an interruption at any moment never makes our own entry look foreign, and a lost
+Pulumi state can be rebuilt. One key a model, and ``_last-write`` for the last write, which stays after a removal until the
+operator was seen to have taken it in.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from weighbridge.domain.custom_resource import LiveCustomResource
@@ -43,6 +44,16 @@ class Intents:
 
     models: Mapping[str, Intent] = field(default_factory=dict)
     mark: Mark | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the operator is not known to have taken in our last write."""
+        return self.mark is not None and not self.mark.confirmed
+
+    @property
+    def spent(self) -> bool:
+        """Nothing of ours is registered, and nothing is waited for: no record is needed."""
+        return not self.models and not self.pending
 
     def known(self) -> tuple[Entry, ...]:
         """Every entry that may be ours in the list."""
@@ -86,6 +97,15 @@ def intend(before: Intents, live: Iterable[Entry], new: Iterable[Entry], mark: M
     models = {model_id: Intent(entry, standing.get(model_id)) for model_id, entry in wanted.items()}
     leaving = {model_id: intent for model_id, intent in before.models.items() if model_id not in wanted}
     return Intents({**leaving, **models}, mark)
+
+
+def confirmed(intents: Intents, mark: Mark) -> Intents:
+    """What to keep once the operator has taken in the write of ``mark``: nothing of models that the write removed, since
+    whoever registers them from now on does us no harm.
+    """
+    models = {key: intent for key, intent in intents.models.items() if key not in mark.removed}
+    entries = tuple(row for row in mark.entries if row[0] not in mark.removed)
+    return Intents(models, replace(mark, confirmed=True, entries=entries))
 
 
 def settled(new: Iterable[Entry], mark: Mark) -> Intents:

@@ -5,7 +5,7 @@ says that the cluster itself reports a problem, so that patience should be short
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -72,6 +72,10 @@ class Ended:
     error: WeighbridgeError | None
     files: tuple[str, ...] = field(default=())
     """Paths that the error is about."""
+
+    def accepted(self, codes: Collection[int], *, named: bool) -> bool:
+        """Whether this is a result to whoever can go on from these exit codes; ``named``: only from files to begin with."""
+        return self.error is None or (self.error.exit_code in codes and bool(self.files or not named))
 
 
 Sight: TypeAlias = Waiting | Running | Ended

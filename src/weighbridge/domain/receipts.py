@@ -62,13 +62,21 @@ def to_json(receipt: Receipt) -> str:
     return json.dumps(asdict(receipt), sort_keys=True)
 
 
+_KINDS = {"files": int, "total_bytes": int, "damaged": list}
+
+
 def from_json(text: str) -> Receipt:
-    """The receipt of a ConfigMap's value. ``ValueError`` for anything else."""
+    """The receipt of a ConfigMap's value. ``ValueError`` for anything else, such as what an edit by hand left."""
     try:
         raw = json.loads(text)
-        return Receipt(**{**raw, "damaged": tuple(raw.get("damaged", ()))})
+        wrong = [key for key, value in raw.items() if type(value) is not _KINDS.get(key, str)]
+        sound = not wrong and raw.get("verdict") in {"verified", "damaged"}
+        receipt = Receipt(**{**raw, "damaged": tuple(raw.get("damaged", ()))})
     except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a receipt: {error}") from error
+    if not sound:
+        raise ValueError(f"not a receipt: {', '.join(wrong) or 'verdict'} is not what it should be")
+    return receipt
 
 
 def timestamp(now: datetime) -> str:

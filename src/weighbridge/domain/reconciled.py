@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self, TypeAlias
 from weighbridge.domain.custom_resource import LiveCustomResource, Status, parse_time
 from weighbridge.domain.digest import Json
 from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.registration import entries_by_id
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 
@@ -84,11 +85,21 @@ class Mark:
 
     @classmethod
     def unrecorded(cls, live: LiveCustomResource) -> Self:
-        """Where no record of ours exists: the newest write of the spec by anybody stands for ours."""
+        """Where no record of ours exists: the newest write of the spec by anybody stands for ours.
+
+        The run that ended last is taken for one of before unless its status is of a later second: within the same one
+        nobody can tell, and no run takes less.
+        """
         writer = live.spec_written()
         written = writer.time.isoformat() if writer and writer.time else None
-        unknown = Baseline(digest="", running=False, completion=None, status_written_at=None, exact=False)
-        return cls(cr_uid=live.uid, written_at=written, baseline=unknown)
+        completion = live.status.completion
+        known = Baseline(digest="", running=False, completion=completion, status_written_at=None, exact=False)
+        return cls(cr_uid=live.uid, written_at=written, baseline=known)
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """Models of ours that the write took out of the list."""
+        return frozenset(model_id for model_id, digest in self.entries if digest is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +193,16 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
     return None
 
 
+def completed(mark: Mark, live: LiveCustomResource) -> Mark:
+    """``mark`` with the time of its write, where an interruption kept that from being recorded though the list shows that
+    the write was done.
+    """
+    if mark.written_at is not None or overwritten(mark, live) is not None:
+        return mark
+    writer = live.spec_written(MANAGER) or live.spec_written()
+    return replace(mark, written_at=_iso(writer.time) if writer else None)
+
+
 def observe(
     watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace: Pace
 ) -> tuple[Watch, Verdict]:
@@ -249,7 +270,7 @@ def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
     """From one look alone: why the operator cannot be said to have taken in our last write; None if it has."""
     if mark is None:
         return None
-    _, verdict = observe(Watch(), mark, live, 0.0, Pace())
+    _, verdict = observe(Watch(), completed(mark, live), live, 0.0, Pace())
     match verdict:
         case Reconciled():
             return None

@@ -1,10 +1,11 @@
 """A merge as a person reads it: the whole list, entry by entry, and what differs in each."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from weighbridge.domain.digest import Json
-from weighbridge.domain.facts import EntryFate, PlannedEntry
+from weighbridge.domain.facts import EntryFate, PlannedEntry, StandingEntry
+from weighbridge.domain.intents import Intent
 from weighbridge.domain.registration import ChangeKind, Entry, Merge, entries_by_id
 
 
@@ -16,19 +17,44 @@ def planned_entries(merge: Merge, written: Collection[str] = ()) -> tuple[Planne
     changes = {change.model_id: change for change in merge.changes}
     ours = {entry.model_id for entry in merge.wanted} | set(written)
     rows: list[PlannedEntry] = []
+    shown: set[str] = set()
     for element in merge.before:
         name = _name(element)
         change = changes.pop(name, None)
+        if name in shown:  # a further copy of one that changes: one is left, at the most
+            rows.append(PlannedEntry(name, "remove"))
+            continue
         if change is None or change.before is None:
             rows.append(PlannedEntry(name, "keep" if name in ours else "foreign"))
             continue
-        fate: EntryFate = "update" if change.kind is ChangeKind.UPDATE else "remove"
+        shown.add(name)
+        kept = change.before == change.after
+        fate: EntryFate = "keep" if kept else "update" if change.kind is ChangeKind.UPDATE else "remove"
         differing = tuple(differences(change.before.value(), change.after.value())) if change.after else ()
         rows.append(PlannedEntry(name, fate, differing))
     rows += [
         PlannedEntry(model_id, "add") for model_id, change in changes.items() if change.kind is ChangeKind.ADD
     ]
     return tuple(rows)
+
+
+def standing_entries(live: Json, intents: Mapping[str, Intent]) -> dict[str, StandingEntry]:
+    """Every model of the list, by id, with whose entry it is. Of several copies one that we wrote comes before others."""
+    found: dict[str, StandingEntry] = {}
+    for model_id, copies in entries_by_id(live).items():
+        intent, entries = intents.get(model_id), [entry for _, entry in copies]
+        if intent is None:
+            found[model_id] = StandingEntry(value=entries[0].value(), owner="foreign")
+            continue
+        written = [entry for entry in (intent.previous, intent.entry) if entry is not None]
+        ours = next((entry for entry in entries if entry in written), None)
+        if ours is not None:
+            found[model_id] = StandingEntry(value=ours.value(), owner="ours", written=ours.value())
+        else:  # before an interrupted write that we cannot see the end of, the earlier version stood
+            found[model_id] = StandingEntry(
+                value=entries[0].value(), owner="edited", written=written[0].value()
+            )
+    return found
 
 
 def seen_by_looking(live: Json, ours: Collection[str]) -> tuple[Entry, ...]:

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from weighbridge.domain.digest import Json
+
+CONTEXT_VARIABLE: Final = "WEIGHBRIDGE_KUBE_CONTEXT"
+"""Tells our provider's process the context, over that of inputs and state: on another machine the same cluster may go by
+another name.
+"""
+IN_CLUSTER_VARIABLE: Final = "WEIGHBRIDGE_IN_CLUSTER"
+"""``true``: the pod's own service account is meant, whatever kubeconfig there is."""
 
 Manifest: TypeAlias = Mapping[str, Json]
 """One Kubernetes object, parsed."""
@@ -25,7 +32,9 @@ class ClusterIdentity:
     namespace: str
     """The operands namespace."""
     context: str | None = None
-    """kubeconfig context; ``None`` is the current context, or the cluster that this process runs in."""
+    """kubeconfig context; ``None`` is the current one, unless ``in_cluster``."""
+    in_cluster: bool = False
+    """By the pod's own service account, whatever kubeconfig there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

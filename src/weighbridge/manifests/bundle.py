@@ -38,6 +38,8 @@ _SLOWEST_BYTES_PER_SECOND = 4 * MIB
 _DEADLINE_FLOOR_SECONDS = 1800
 _LARGEST_ORDER_BYTES = 1_000_000
 """A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps")."""
+SENT_FILE_BYTES = len(',"sha256":""') + 64
+"""What each file of a publishing order takes more once its sender has completed it (``publication.py``)."""
 
 _REQUESTS = {"cpu": "250m", "memory": "256Mi"}
 _LIMITS = {"cpu": "2", "memory": "512Mi"}
@@ -261,6 +263,7 @@ class _Bundling:
         if verb == "publish":
             texts["rsyncd.conf"] = (share_dir("templates") / "rsyncd.conf").read_text(encoding="utf-8")
         size = sum(len(text.encode()) for text in texts.values()) + len(archive)
+        size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0
         if size > _LARGEST_ORDER_BYTES:
             raise InputError(
                 f"the list of {self.extent[0]} files of model {self.model.id} takes {format_bytes(size)} bytes with the mover;"
@@ -309,6 +312,7 @@ class _Bundling:
                 pod=self._pod,
                 claim=claim_of(self.environment, self.model),
                 order=self._name("publish"),
+                password=self._name("rsync"),
                 deadline_seconds=self._deadline + self.environment.pods.start_seconds,
             )
         )

@@ -126,6 +126,8 @@ class RsyncPodContext:
     pod: PodSettings
     claim: str
     order: str
+    password: str
+    """Name of the Secret with ``rsyncd.secrets``."""
     deadline_seconds: int
 
 

@@ -12,7 +12,7 @@ from .layout import Layout
 from .locks import SetLock
 from .order import Order, OrderFile
 from .publish import attested, publish
-from .pushed import pushed_rows, verify_pushed
+from .pushed import sent_digests, verify_pushed
 from .receipts import ReceiptError, SetReceipt, contradiction, parse_receipt
 from .run import Run
 from .staging import Staging, clear, sweep_abandoned
@@ -34,7 +34,7 @@ def fetch(run: Run) -> None:
 
 def publish_pushed(run: Run) -> None:
     """Publish what a sender has put into staging; outcomes as for ``fetch``."""
-    _bring(run, pushed_rows(run))
+    _bring(run, sent_digests(run.order))
 
 
 def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
@@ -61,11 +61,7 @@ def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
         expected.update(receipt.digests() if receipt else {})
         fresh: dict[str, str] = {}
         if wrong:
-            fresh = (
-                _fetch(run, wrong, expected)
-                if pushed is None
-                else verify_pushed(run, wrong, pushed, expected)
-            )
+            fresh = _fetch(run, wrong, expected) if pushed is None else verify_pushed(run, wrong, pushed)
         mended = publish(
             run,
             {**(found.digests if found else {}), **fresh},

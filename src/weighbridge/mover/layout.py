@@ -26,7 +26,7 @@ class Layout:
     journal: str
     """Which ranges have arrived (``chunks.py``)."""
     manifest: str
-    """What a sender says it has put into ``staging``."""
+    """What a sender remembers of ``staging``; nothing is proven by it."""
     verified: str
     """The receipt-to-be: written when every staged byte has been verified, moved to ``receipt`` as the very last step."""
     receipt: str

@@ -27,7 +27,7 @@ class OrderError(RefusedError):
 
 @dataclass(frozen=True)
 class OrderFile:
-    """One file as the plan saw it at the source. ``sha256`` is known only where a lock or the source attests it."""
+    """One file as the plan saw it at the source. ``sha256`` is known only where a lock, the source or a sender attests it."""
 
     path: str
     size: int
@@ -88,7 +88,7 @@ class Order:
     limits: Limits
     proxy: ProxySettings
     expect_set_digest: str | None
-    """The set must have this digest, where it is known beforehand (a lock, or an earlier receipt)."""
+    """The set must have this digest, where it is known beforehand (a lock, an earlier receipt, or a sender)."""
 
     @property
     def total_bytes(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import sys
 import threading
 import time
 from collections import deque
@@ -136,7 +137,10 @@ def peak_memory() -> int:
         found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     except OSError:
         found = None
-    return int(found.group(1)) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if found:
+        return int(found.group(1)) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _shorten(message: dict[str, Any]) -> None:

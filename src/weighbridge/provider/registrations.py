@@ -14,11 +14,9 @@ from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.events import Event
 from weighbridge.domain.intents import Intents, UnrecordedWriteError, Written
 from weighbridge.domain.registration import Entry, Merge, Refused, entries_by_id
+from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE
 from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.provider.inputs import Connection, Inputs, entries_of, keyed, parse_id, path_of
-
-CONTEXT_VARIABLE: Final = "WEIGHBRIDGE_KUBE_CONTEXT"
-"""Overrides the context of inputs and state: on another machine the same cluster may go by another name."""
 
 _REPLACING: Final = ("namespace", "customResource", "environment")
 
@@ -116,7 +114,9 @@ class Registrations:
     def refuse_other_cluster(self, inputs: Inputs) -> Cluster:
         """The cluster that is meant. Raises ``PreconditionError`` for any other, before anything else is asked of it."""
         connection = inputs.connection
-        if chosen := os.environ.get(CONTEXT_VARIABLE):
+        if os.environ.get(IN_CLUSTER_VARIABLE) == "true":
+            connection = Connection(None, in_cluster=True)
+        elif chosen := os.environ.get(CONTEXT_VARIABLE):
             connection = Connection(chosen)
         cluster = self.connect(connection)
         if inputs.cluster_uid and (actual := cluster.identity()) != inputs.cluster_uid:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from weighbridge.adapters.ansible import SECRETS_VARIABLE, AnsiblePlaybooks
+from weighbridge.adapters.ansible import SECRETS_VARIABLE, AnsiblePlaybooks, limit_seconds
 from weighbridge.adapters.secrets import OVERLAY_VARIABLE
 from weighbridge.domain.environment import Environment, Route
 from weighbridge.domain.outcome import Failed
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError, StepFailedError
-from weighbridge.manifests.bundle import Surroundings
+from weighbridge.manifests.bundle import Surroundings, deadline_seconds
 
 SECRET = "planted-secret-value"
 KUBECONFIG: dict[str, Any] = {
@@ -114,6 +114,48 @@ def test_the_environment_of_this_process_is_not_handed_on(
     assert "PLANTED" not in text
     assert "-rw-------" in text
     assert "WEIGHBRIDGE_SECRETS_FILE=" in text
+
+
+def test_a_playbook_that_does_not_end_is_ended_cleaned_up_after_and_said_to_be_late(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    spy = tmp_path / "ansible-playbook"
+    spy.write_text(
+        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) exec sleep 60;; *) ls -d {tmp_path}/shm/*/weights >> {ran};; esac\n'
+    )
+    spy.chmod(0o755)
+    monkeypatch.setattr("sys.executable", _beside(spy))
+
+    failed = sync(replace(playbooks, limit=1))
+
+    assert isinstance(failed.error, StepFailedError)
+    assert (failed.error.code, failed.error.transient) == ("deadline", True)
+    assert "did not end within 1 s" in failed.error.what
+    first, second, folder = ran.read_text().splitlines()
+    assert "sync_weights.yml" in first
+    assert "clean_up_weights.yml" in second
+    assert folder.endswith("/weights"), "the cleaning up still finds what names the objects"
+    assert list((tmp_path / "shm").iterdir()) == []
+
+
+def test_a_failed_playbook_has_cleaned_up_after_itself(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    spy = tmp_path / "ansible-playbook"
+    spy.write_text(f'#!/bin/sh\necho "$@" >> {ran}\nexit 2\n')
+    spy.chmod(0o755)
+    monkeypatch.setattr("sys.executable", _beside(spy))
+    sync(playbooks)
+    assert len(ran.read_text().splitlines()) == 1
+
+
+def test_a_playbook_may_take_as_long_as_all_the_deadlines_within_it() -> None:
+    size, start = 10 * 2**30, 600
+    assert limit_seconds(Route.PUSH, size, start) > 4 * (deadline_seconds(size) + start)
+    for route in (Route.FETCH, None):
+        assert limit_seconds(route, size, start) > deadline_seconds(size) + 2 * start
 
 
 def _beside(program: Path) -> str:

@@ -10,10 +10,12 @@ from weighbridge.adapters.pulumi_environment import (
     StateSecrets,
     Surroundings,
     child_environment,
+    cluster_variables,
     context_overlay,
     secret_channel,
 )
 from weighbridge.domain.credentials import S3Keys
+from weighbridge.domain.stacks import ClusterIdentity
 
 AROUND = Surroundings(
     home=Path("/scratch/home"),
@@ -78,6 +80,25 @@ def test_the_context_is_chosen_by_a_file_in_front_of_the_users_own(tmp_path: Pat
 
 def test_without_kubeconfig_the_usual_file_follows(tmp_path: Path) -> None:
     assert context_overlay("c", None, tmp_path).endswith(f"{os.pathsep}{Path.home()}/.kube/config")
+
+
+def test_in_the_cluster_no_kubeconfig_of_the_surroundings_reaches_the_child(tmp_path: Path) -> None:
+    """client-go falls back to the pod's service account only where the kubeconfig holds nothing."""
+    ambient = AMBIENT | {"KUBECONFIG": "/somebody/elses/cluster"}
+    meant = ClusterIdentity(uid="u", namespace="ns", in_cluster=True)
+    reach = cluster_variables(meant, ambient["KUBECONFIG"], tmp_path)
+    around = Surroundings(home=Path("/scratch"), search=(), extra=reach)
+    found = child_environment(around, ambient, backend="file:///state", own_identity=False)
+    assert yaml.safe_load(Path(found["KUBECONFIG"]).read_text()) == {"apiVersion": "v1", "kind": "Config"}
+    assert found["WEIGHBRIDGE_IN_CLUSTER"] == "true"
+    assert "WEIGHBRIDGE_KUBE_CONTEXT" not in found
+
+
+def test_a_context_reaches_the_child_by_file_and_by_name(tmp_path: Path) -> None:
+    reach = cluster_variables(ClusterIdentity(uid="u", namespace="ns", context="c"), "/a/one", tmp_path)
+    assert reach["KUBECONFIG"].endswith(f"{os.pathsep}/a/one")
+    assert reach["WEIGHBRIDGE_KUBE_CONTEXT"] == "c"
+    assert "WEIGHBRIDGE_IN_CLUSTER" not in reach
 
 
 SECRETS = StateSecrets(

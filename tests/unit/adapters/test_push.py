@@ -23,7 +23,7 @@ from weighbridge.adapters.push_spool import Spool
 from weighbridge.adapters.push_transport import Way, WayRefusedError
 from weighbridge.domain.events import Event, Note, TransferProgress
 from weighbridge.domain.weights import SourceFile
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.mover.weightset import set_digest
 
 MB = 1_000_000
@@ -158,7 +158,7 @@ def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(
     with pytest.raises(StepFailedError):
         push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), seconds=3)
     network.close()
-    shutil.rmtree(daemon.volume / "staging")
+    shutil.rmtree(daemon.volume / "staging" / "team")
     result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
     assert staged(daemon) == files
     assert result.bytes_moved == sum(map(len, files.values()))
@@ -188,6 +188,29 @@ def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
     assert (result.files_sent, result.files_kept) == (1, 4)
     assert {path for path, row in recorded(daemon).items() if row.get("keep")} == set(files) - {damaged}
     assert result.set_digest == expected_digest(files)
+
+
+def test_other_bytes_under_the_etag_of_a_published_file_are_not_sent(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
+    files = content()
+    [config] = [row for row in order(files).files if row.path == "config.json"]
+    receipt = daemon.volume / "receipts" / "team__model" / "0123456789ab.json"
+    receipt.parent.mkdir(parents=True)
+    published = {"path": config.path, "size": config.size, "etag": config.etag, "sha256": "ab" * 32}
+    receipt.write_text(json.dumps({"schema": 1, "files": [published]}))
+    with pytest.raises(VerificationError, match=r"config\.json has another SHA-256") as failure:
+        push(tmp_path, order(files, damaged=[config.path]), FolderReader(files), DirectWay(daemon.port))
+    assert failure.value.code == "content-differs"
+    assert staged(daemon) == {}
+
+
+def test_who_does_not_know_the_password_sends_nothing(tmp_path: Path, daemon: RsyncDaemon) -> None:
+    files = content()
+    with pytest.raises(StepFailedError, match="auth failed") as failure:
+        push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port, "guessed"))
+    assert (failure.value.code, failure.value.transient) == ("pod-of-another-run", False)
+    assert staged(daemon) == {}
 
 
 def test_broken_connections_are_resumed_inside_the_file(tmp_path: Path, daemon: RsyncDaemon) -> None:

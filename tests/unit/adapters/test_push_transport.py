@@ -33,7 +33,7 @@ def kubectl(folder: Path, script: str) -> str:
 
 
 def forward(tmp_path: Path, script: str) -> PortForward:
-    return PortForward(POD, tmp_path / "log", kubectl(tmp_path, script))
+    return PortForward(POD, "MADE-FOR-THIS-POD", tmp_path / "log", kubectl(tmp_path, script))
 
 
 def soon() -> float:
@@ -49,12 +49,14 @@ def test_the_local_port_is_read_from_what_kubectl_says_and_a_dead_one_is_started
         + str(tmp_path)
         + '/asked))) -> 8730"; exec sleep 60',
     )
-    assert way.target(soon()).root == "rsync://127.0.0.1:40001/weights/"
-    assert way.target(soon()).root == "rsync://127.0.0.1:40001/weights/"
+    assert way.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40001/staging/"
+    assert way.target(soon()).receipts == "rsync://weighbridge@127.0.0.1:40001/receipts/"
     way.reset()
-    assert way.target(soon()).root == "rsync://127.0.0.1:40002/weights/"
+    assert way.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40002/staging/"
+    assert way.target(soon()).env["RSYNC_PASSWORD"] == "MADE-FOR-THIS-POD"
     way.close()
     asked = (tmp_path / "asked").read_text().splitlines()
+    assert "MADE-FOR" not in " ".join(asked)
     assert (
         asked[0]
         == "--namespace=models --context=here port-forward --address=127.0.0.1 pod/wb-test-m-rsync :8730"
@@ -101,14 +103,14 @@ def test_the_exec_stream_judges_what_kubectl_said_through_rsync(tmp_path: Path) 
 def test_the_exec_stream_carries_rsync_to_a_remote_half_without_quoting_trouble(tmp_path: Path) -> None:
     """The stand-in runs the remote half here, as the pod's shell would."""
     way = ExecStream(POD, kubectl(tmp_path, 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'))
-    volume, tree, name = tmp_path / "volume", tmp_path / "tree", "staging/a b/c'd [1]$HOME"
-    volume.mkdir()
+    volume, tree, name = tmp_path / "volume", tmp_path / "tree", "a b/c'd [1]$HOME"
+    (volume / "staging").mkdir(parents=True)
     (tree / name).parent.mkdir(parents=True)
     (tree / name).write_bytes(os.urandom(100_000))
     target = way.target(soon())
-    local = Target(target.options, target.root.replace(POD_ROOT, str(volume)), target.env)
+    local = Target(target.options, target.staging.replace(POD_ROOT, str(volume)), "", target.env)
     Rsync(10).send(local, tree, [name], Manner.WHOLE, deadline=soon() + 20)
-    assert (volume / name).read_bytes() == (tree / name).read_bytes()
-    assert (volume / name).stat().st_mode & 0o777 == 0o664
+    assert (volume / "staging" / name).read_bytes() == (tree / name).read_bytes()
+    assert (volume / "staging" / name).stat().st_mode & 0o777 == 0o664
     asked = (tmp_path / "asked").read_text()
     assert "--context=here --namespace=models exec -i wb-test-m-rsync -c rsync -- /bin/sh -c" in asked

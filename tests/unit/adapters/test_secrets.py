@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,17 @@ def test_values_in_place_of_references_are_refused_without_quoting_them() -> Non
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
     assert "KEY" not in os.environ
+
+
+def test_a_pipe_is_read_once_and_remembered(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pipe.open("wb") as writer:
+        writer.write(b"from-a-pipe\n")
+        writer.flush()
+        secrets = Secrets(tmp_path, environ={})
+        threading.Timer(0.2, writer.close).start()
+        values = {secrets.resolve(FileReference(file="pipe")) for _ in range(3)}
+    os.close(reader)
+    assert values == {"from-a-pipe"}

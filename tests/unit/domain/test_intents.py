@@ -1,4 +1,12 @@
-from weighbridge.domain.intents import LAST_WRITE_KEY, Intent, Intents, intend, parse_intents, settled
+from weighbridge.domain.intents import (
+    LAST_WRITE_KEY,
+    Intent,
+    Intents,
+    confirmed,
+    intend,
+    parse_intents,
+    settled,
+)
 from weighbridge.domain.reconciled import Baseline, Mark
 from weighbridge.domain.registration import Entry
 
@@ -32,3 +40,20 @@ def test_a_text_edited_by_hand_counts_as_none() -> None:
     for text in ("", "{", "[]", "null", '{"entry": 3}', '{"entry": {"model_id": "a"}, "previous": 7}'):
         assert parse_intents({**data, "a": text}) == Intents({}, MARK)
         assert parse_intents({**data, LAST_WRITE_KEY: text}).mark is None
+
+
+def test_the_record_of_a_removal_is_needed_until_the_operator_has_taken_it_in() -> None:
+    removal = settled([], MARK)
+    assert (removal.pending, removal.spent) == (True, False)
+    assert parse_intents(removal.data()) == removal
+    after = confirmed(removal, MARK)
+    assert (after.pending, after.spent) == (False, True)
+    assert Intents().spent
+
+
+def test_confirming_forgets_what_was_removed_and_keeps_what_stands() -> None:
+    interrupted = Intents({"a/b": Intent(entry("a/b", "1")), "gone": Intent(entry("gone", "1"))}, MARK)
+    after = confirmed(interrupted, MARK)
+    assert set(after.models) == {"a/b"}
+    assert after.mark is not None
+    assert after.mark.entries == (("a/b", "x"),)

@@ -1,6 +1,12 @@
 from weighbridge.domain.digest import Json
+from weighbridge.domain.intents import Intent
 from weighbridge.domain.registration import Entry, Merge, three_way
-from weighbridge.domain.registration_view import differences, planned_entries, seen_by_looking
+from weighbridge.domain.registration_view import (
+    differences,
+    planned_entries,
+    seen_by_looking,
+    standing_entries,
+)
 
 
 def entry(model_id: str, sub_path: str = "a", maximum: int = 10) -> Entry:
@@ -51,3 +57,39 @@ def test_parameters_are_compared_by_name_and_other_lists_by_place() -> None:
 def test_a_model_that_stands_there_twice_is_not_taken_as_looked_at() -> None:
     live = [entry("a").value(), entry("b").value(), entry("b", "other").value()]
     assert [seen.model_id for seen in seen_by_looking([*live], {"a", "b", "c"})] == ["a"]
+
+
+def test_a_second_copy_of_ours_is_shown_as_going_and_the_first_as_it_will_be() -> None:
+    live: list[Json] = [entry("a").value(), {"model_id": "theirs"}, entry("a").value()]
+    for new, fates in (
+        ([entry("a")], ["keep", "foreign", "remove"]),
+        ([entry("a", "b")], ["update", "foreign", "remove"]),
+        ([], ["remove", "foreign", "remove"]),
+    ):
+        merge = three_way([entry("a")], [*live], new)
+        assert isinstance(merge, Merge)
+        assert [row.fate for row in planned_entries(merge, {"a"})] == fates
+
+
+def test_an_entry_is_ours_only_as_we_wrote_it_or_had_it_before_an_interrupted_write() -> None:
+    intents = {
+        "a": Intent(entry("a", "new"), entry("a", "old")),
+        "b": Intent(entry("b", "new"), entry("b", "old")),
+        "c": Intent(entry("c")),
+        "gone": Intent(entry("gone")),
+    }
+    live = [
+        entry("a", "new").value(),
+        entry("b", "old").value(),
+        entry("c", "edited").value(),
+        entry("d").value(),
+    ]
+    found = standing_entries([*live], intents)
+    assert {key: (row.owner, row.value) for key, row in found.items()} == {
+        "a": ("ours", entry("a", "new").value()),
+        "b": ("ours", entry("b", "old").value()),
+        "c": ("edited", entry("c", "edited").value()),
+        "d": ("foreign", entry("d").value()),
+    }
+    assert found["c"].written == entry("c").value()
+    assert found["d"].written is None

@@ -1,7 +1,8 @@
 """What the stack programs declare, seen by Pulumi's own mocks."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pulumi.runtime
@@ -13,6 +14,16 @@ from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInp
 from weighbridge_stacks import registration, storage
 
 CLUSTER = ClusterIdentity(uid="uid-1", namespace="cpd-instance", context="stage-admin")
+
+
+@pytest.fixture(autouse=True)
+def event_loop() -> Iterator[None]:
+    """Pulumi's mocks expect the main thread's loop, which any earlier ``asyncio.run`` took away."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def claim(name: str, **metadata: Any) -> dict[str, Any]:

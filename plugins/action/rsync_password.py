@@ -1,0 +1,31 @@
+"""``rsync_password``: makes a password for one rsync pod, and puts it where the pod mounts it."""
+
+import secrets
+from typing import Any
+
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
+    CLUSTER_SPEC,
+    WeighbridgeAction,
+    kube_of,
+    put_secret,
+)
+
+from weighbridge.adapters.push_daemon import PASSWORD_KEY, secrets_line
+
+
+class ActionModule(WeighbridgeAction):
+    """See plugins/modules/rsync_password.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
+        "cluster": CLUSTER_SPEC,
+        "namespace": {"type": "str", "required": True},
+        "environment": {"type": "str", "required": True},
+        "model_id": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self.check_mode:
+            line = secrets_line(secrets.token_urlsafe(32))
+            put_secret(kube_of(arguments["cluster"]), arguments, {PASSWORD_KEY: line})
+        return {"changed": True}

@@ -1,0 +1,78 @@
+"""The publishing Job is told what was sent, and a later run can tell whether a Job it finds was."""
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from weighbridge.domain.environment import Environment
+from weighbridge.domain.weights import SourceListing
+from weighbridge.errors import DefectError
+from weighbridge.manifests.bundle import ORDER_ANNOTATION, Surroundings, render_weights
+from weighbridge.manifests.publication import completed, same_work
+from weighbridge.mover.order import parse_order
+
+SET = "sha256:" + "cd" * 32
+
+
+@pytest.fixture
+def rendered(environment: Environment, listing: SourceListing, around: Surroundings) -> dict[str, Any]:
+    bundle = render_weights(environment, environment.models[1], listing, around)
+    variables = cast("dict[str, Any]", bundle.variables)
+    return {"documents": bundle.files["publish.yaml"], "order": variables["weights_jobs"]["publish"]["order"]}
+
+
+@pytest.fixture
+def sent(listing: SourceListing) -> dict[str, str]:
+    return {file.path: f"{number:064x}" for number, file in enumerate(listing.files)}
+
+
+def of(documents: list[dict[str, Any]]) -> tuple[str, str]:
+    """The text of the order, and what the Job says of it."""
+    return documents[0]["data"]["order.json"], documents[1]["metadata"]["annotations"][ORDER_ANNOTATION]
+
+
+def test_the_mover_is_told_every_digest_and_nothing_else_changes(
+    rendered: dict[str, Any], sent: dict[str, str]
+) -> None:
+    documents = completed(rendered["documents"], SET, sent)
+    order = parse_order(json.loads(documents[0]["data"]["order.json"]))  # type: ignore[index,call-overload,arg-type]
+    assert order.expect_set_digest == SET
+    assert {file.path: file.sha256 for file in order.files} == sent
+    changed = json.loads(json.dumps(documents))
+    before = json.loads(json.dumps(rendered["documents"]))
+    for found in (changed, before):
+        del found[0]["data"]["order.json"]
+        del found[1]["metadata"]["annotations"]
+    assert changed == before
+
+
+def test_an_order_that_what_was_sent_does_not_cover_is_not_completed(
+    rendered: dict[str, Any], sent: dict[str, str]
+) -> None:
+    del sent["config.json"]
+    with pytest.raises(DefectError, match="config"):
+        completed(rendered["documents"], SET, sent)
+
+
+def test_a_job_is_followed_only_if_it_was_told_what_was_sent_of_the_same_work(
+    rendered: dict[str, Any], sent: dict[str, str]
+) -> None:
+    documents = cast("list[dict[str, Any]]", completed(rendered["documents"], SET, sent))
+    text, annotation = of(documents)
+    assert same_work(text, annotation, rendered["order"])
+    # of another sender: still the same work, and proven by what that one sent
+    other = of(
+        cast("list[dict[str, Any]]", completed(rendered["documents"], SET, dict.fromkeys(sent, "ef" * 32)))
+    )
+    assert other[1] != annotation
+    assert same_work(*other, rendered["order"])
+    # the order was exchanged under the Job
+    assert not same_work(other[0], annotation, rendered["order"])
+    # as rendered: nobody said what was sent
+    assert not same_work(*of(rendered["documents"]), rendered["order"])
+    # other work
+    assert not same_work(text, annotation, "sha256:" + "00" * 32)
+    # no order, or none that can be read
+    for broken in (None, "", "[]", "{", '{"expect_set_digest": "x"}'):
+        assert not same_work(broken, annotation, rendered["order"])
