@@ -14,6 +14,7 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
+from weighbridge.adapters.cluster import ClusterFacts
 from weighbridge.adapters.kube import POD, SECRET, ForbiddenError, Kube
 from weighbridge.adapters.push import Push, PushOrder, PushResult
 from weighbridge.adapters.push_daemon import PASSWORD_KEY, password_in
@@ -25,7 +26,6 @@ from weighbridge.adapters.s3_client import S3Target
 from weighbridge.adapters.secrets import Secrets, s3_credentials
 from weighbridge.domain.environment import Proxy, S3Source
 from weighbridge.domain.events import Event, TransferProgress
-from weighbridge.errors import PreconditionError
 
 
 class ActionModule(WeighbridgeAction):
@@ -61,9 +61,7 @@ class ActionModule(WeighbridgeAction):
         order = PushOrder.from_mapping(arguments["order"], arguments["damaged"])
         cluster, namespace = arguments["cluster"], arguments["namespace"]
         kube = kube_of(cluster)
-        secrets = Secrets(
-            Path(arguments["secrets_folder"]), kube_reader=lambda name: _secret(kube, name, namespace)
-        )
+        secrets = Secrets(Path(arguments["secrets_folder"]), kube_reader=ClusterFacts(kube, namespace).secret)
         credentials = s3_credentials(arguments["credentials"])
         target = S3Target(
             source=S3Source(
@@ -118,17 +116,6 @@ def _password(kube: Kube, pod: RsyncPod) -> str:
     with contextlib.suppress(ForbiddenError):  # it is removed by name at the end of this run
         kube.merge(SECRET, pod.name, pod.namespace, {"metadata": {"ownerReferences": [owner]}})
     return password_in(b64decode(secret["data"][PASSWORD_KEY]).decode())
-
-
-def _secret(kube: Kube, name: str, namespace: str) -> Mapping[str, str]:
-    found = kube.get(SECRET, name, namespace)
-    if found is None:
-        raise PreconditionError(
-            f"Secret {namespace}/{name} does not exist",
-            remedy="Create it, or correct `credentials: {secret: …}`.",
-            code="secret-missing",
-        )
-    return {key: b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
 
 
 def _proxy(raw: Mapping[str, Any] | None) -> Proxy | None:

@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="CLAIM",
-        help="delete this PersistentVolumeClaim too; name every one that the environment has",
+        help="delete this PersistentVolumeClaim too; name every one that the environment or its state holds",
     )
     return top
 

@@ -3,7 +3,7 @@
 Every method may raise ``errors.WeighbridgeError`` and nothing else. Reading methods write nothing, anywhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -44,8 +44,8 @@ class Cluster(Protocol):
         """By model id."""
         ...
 
-    def forget(self, environment: str) -> None:
-        """Delete the environment's receipts: after its volumes are gone, and only then."""
+    def forget(self, environment: str, claims: Collection[str]) -> None:
+        """Delete the receipts of what was on these claims: after they are gone, and only then."""
         ...
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from weighbridge.domain import human
 from weighbridge.domain.facts import EntryOwner, PlannedEntry
-from weighbridge.domain.outcome import Done, Failed
 from weighbridge.domain.plan import Plan, PlannedStep
 from weighbridge.domain.stacks import ResourceChange, StackName
 from weighbridge.domain.steps import DeclareStack, SyncWeights
@@ -205,12 +204,3 @@ def _model_status(model: ModelStatus) -> Iterable[str]:
         yield "    its volume does not exist"
     elif claim.phase != "Bound":
         yield f"    volume {claim.name} is {claim.phase}"
-
-
-def summary(applied: Applied) -> Mapping[str, int]:
-    """Steps by outcome."""
-    return {
-        "done": sum(isinstance(result.outcome, Done) for result in applied.results),
-        "failed": sum(isinstance(result.outcome, Failed) for result in applied.results),
-        "steps": len(applied.plan.steps),
-    }

@@ -297,7 +297,7 @@ class Session:
                 remedy="correct state.backend, or delete the claim yourself (kubectl delete pvc)",
                 code="not-in-state",
             )
-        self.eyes.cluster.forget(self.environment.name)
+        self.eyes.cluster.forget(self.environment.name, claims)
         return result
 
     def _standing(self, names: frozenset[str]) -> tuple[str, ...]:

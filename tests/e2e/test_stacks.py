@@ -194,6 +194,9 @@ def test_a_claim_that_is_no_longer_declared_stays_and_is_named(lab: Lab) -> None
 def test_destroy_keeps_claims_and_says_so_unless_they_are_given_up(lab: Lab) -> None:
     wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
     stacks.up(wanted, nobody)
+    assert stacks.preview(lab.storage()).kept == (
+        "a",
+    )  # `destroy --weights` asks this way what there is to name
     kept = stacks.destroy(wanted, nobody)
     assert (kept.changes, kept.kept) == ((), ("a",))
     assert "a" in lab.claims()

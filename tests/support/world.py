@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -193,9 +193,10 @@ class FakeCluster:
         assert environment == self.world.environment.name
         return dict(self.world.receipts)
 
-    def forget(self, environment: str) -> None:
+    def forget(self, environment: str, claims: Collection[str]) -> None:
         self.world.calls.append(f"forget {environment}")
-        self.world.receipts.clear()
+        for key in [key for key, receipt in self.world.receipts.items() if receipt.claim in claims]:
+            del self.world.receipts[key]
 
 
 @dataclass

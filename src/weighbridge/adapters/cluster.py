@@ -1,7 +1,7 @@
 """What the plan needs to know of the cluster, read with GET alone."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from weighbridge.adapters.kube import (
@@ -93,8 +93,17 @@ class ClusterFacts:
         receipts = [_receipt(text) for text in ((found or {}).get("data") or {}).values()]
         return {receipt.model_id: receipt for receipt in receipts if receipt is not None}
 
-    def forget(self, environment: str) -> None:
-        self.kube.delete(CONFIG_MAP, receipts_name(environment), self.namespace)
+    def forget(self, environment: str, claims: Collection[str]) -> None:
+        """Drop the receipts of sets that were on these claims; those on a volume that stays are still true."""
+        name = receipts_name(environment)
+        data = (self.kube.get(CONFIG_MAP, name, self.namespace) or {}).get("data") or {}
+        gone = [
+            key for key, text in data.items() if (found := _receipt(text)) is None or found.claim in claims
+        ]
+        if len(gone) == len(data):
+            self.kube.delete(CONFIG_MAP, name, self.namespace)
+        elif gone:
+            self.kube.merge(CONFIG_MAP, name, self.namespace, {"data": dict.fromkeys(gone)})
 
     def secret(self, name: str) -> Mapping[str, str]:
         """Decoded values of an existing Secret; ``PreconditionError`` where it is absent."""
