@@ -244,6 +244,7 @@ def cluster_reader(lab: Lab) -> Iterator[str]:
     kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
     kubectl("create", "serviceaccount", "reader", "-n", lab.namespace)
     yield "reader"
+    kubectl("delete", "rolebinding", "--all", "-n", lab.namespace)
     kubectl("delete", "clusterrolebinding", name)
     kubectl("delete", "clusterrole", name)
     kubectl("delete", "serviceaccount", "reader", "-n", lab.namespace)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pulumi.runtime
@@ -13,17 +14,10 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInputs, StackSpec, StorageInputs
 from weighbridge_stacks import registration, storage
 
+MOCKS = ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
+"""Pulumi's mocks want an event loop of their thread that lasts; other tests take the main thread's away."""
+
 CLUSTER = ClusterIdentity(uid="uid-1", namespace="cpd-instance", context="stage-admin")
-
-
-@pytest.fixture(autouse=True)
-def event_loop() -> Iterator[None]:
-    """Pulumi's mocks expect the main thread's loop, which any earlier ``asyncio.run`` took away."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 def claim(name: str, **metadata: Any) -> dict[str, Any]:
@@ -62,10 +56,14 @@ class Declared(MockMonitor):
 
 
 def declared(program: Callable[[StackSpec], None], spec: StackSpec) -> Declared:
-    monitor = Declared()
-    pulumi.runtime.set_mocks(Echo(), monitor=monitor)
-    pulumi.runtime.test(lambda: program(spec))()  # type: ignore[no-untyped-call]  # likewise
-    return monitor
+
+    def declare() -> Declared:
+        monitor = Declared()
+        pulumi.runtime.set_mocks(Echo(), monitor=monitor)
+        pulumi.runtime.test(lambda: program(spec))()  # type: ignore[no-untyped-call]  # likewise
+        return monitor
+
+    return MOCKS.submit(declare).result()
 
 
 def storage_of(*claims: dict[str, Any]) -> StackSpec:
