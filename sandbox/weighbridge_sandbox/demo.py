@@ -84,7 +84,7 @@ class Demo:
         seconds = self._weighbridge("apply", environment)
         moved = f"{size(total)} brought in, {rate(total / seconds)} with everything around it"
         before = look(self.layout)
-        note = moved if at_first.differences(before) else "it was in place from an earlier run"
+        note = moved if before.scheduled - at_first.scheduled else "it was in place from an earlier run"
         self.parts[-1] = Timed("apply", seconds, note)
         seconds = self._weighbridge("apply", environment, "apply again")
         if differences := before.differences(look(self.layout)):
