@@ -40,18 +40,20 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, _interrupt)
     sys.exit(call(sys.argv[1:] if argv is None else argv))
 
 
 def call(argv: Sequence[str]) -> int:
     """Do what argv asks; returns the exit code: 0, 3 refused after looking, 4 failed or not up, 130 interrupted."""
     chosen = parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     layout = Layout.from_environment()
     progress: Progress = JsonProgress() if chosen.json else ScreenProgress()
     try:
         return _do(chosen.verb, layout, progress, as_json=chosen.json)
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         progress.say("Interrupted. Nothing is lost: run the same command again and it goes on.")
         return INTERRUPTED
     except SandboxError as error:
@@ -85,4 +87,8 @@ def _do(verb: str, layout: Layout, progress: Progress, *, as_json: bool) -> int:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Raise here, and again every second until somebody has heard: Python drops what is raised in callbacks, such as
+    those of its import locks.
+    """
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
     raise KeyboardInterrupt
