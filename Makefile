@@ -26,7 +26,7 @@ sandbox-up sandbox-down sandbox-status sandbox-reset: sandbox-%: $(READY) ## sta
 	@$(BIN)/weighbridge-sandbox $*
 
 ##@ One environment (ENV=name or path; ARGS="--json" and so on)
-check render plan apply verify status destroy: $(READY) ## ENV=… : see weighbridge VERB --help
+check render plan apply verify status doctor destroy: $(READY) ## ENV=… : see weighbridge VERB --help
 	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
 
 ##@ For developers of weighbridge
@@ -35,6 +35,13 @@ test: $(READY) ## every test, on the sandbox, which is started where it is down
 	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/pytest $(ARGS)
 test-unit: $(READY) ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit $(ARGS)
+test-writers: $(READY) ## another team writes to the list all the while: at least 20 runs of ours, 1,000 edits, each accounted for
+	@$(BIN)/weighbridge-sandbox up
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; WRITER_RUNS=20 WRITER_EDITS=1000 $(BIN)/pytest tests/e2e/test_second_writer.py $(ARGS)
+test-faults: $(READY) ## 200 seeded trials that hurt real runs, and what was lost (docs/faults.md); ARGS="--seed 4 --only 17"
+	@PYTHONPATH=tests $(BIN)/python -m faults.campaign $(ARGS)
+soak: $(READY) ## the same for a night, seed after seed; ARGS="--hours 8 --seed 100"
+	@PYTHONPATH=tests $(BIN)/python -m faults.campaign --hours 8 $(ARGS)
 lint: lint-python lint-types lint-layers lint-ansible lint-generated ## every static check
 lint-python: $(READY)
 	@$(BIN)/ruff check .
@@ -61,5 +68,5 @@ clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbo
 $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
-.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status destroy \
-  test test-unit lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean
+.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor destroy \
+  test test-unit test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean

@@ -8,8 +8,8 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     WeighbridgeAction,
     kube_of,
 )
-from ansible_collections.weighbridge.byom.plugins.plugin_utils.reading import KubeReader
 
+from weighbridge.adapters.job_reader import KubeReader
 from weighbridge.adapters.pod_follower import Follower, Patience
 
 

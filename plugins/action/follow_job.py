@@ -9,8 +9,8 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     failure,
     kube_of,
 )
-from ansible_collections.weighbridge.byom.plugins.plugin_utils.reading import KubeReader
 
+from weighbridge.adapters.job_reader import KubeReader
 from weighbridge.adapters.kube import CONFIG_MAP, JOB, SECRET, ForbiddenError, Kube
 from weighbridge.adapters.pod_follower import Follower, Patience
 

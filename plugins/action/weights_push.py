@@ -20,10 +20,18 @@ from weighbridge.adapters.push import Push, PushOrder, PushResult
 from weighbridge.adapters.push_daemon import PASSWORD_KEY, password_in
 from weighbridge.adapters.push_rsync import Rsync
 from weighbridge.adapters.push_spool import DEFAULT_BYTES, Spool
-from weighbridge.adapters.push_transport import ExecStream, PodGoneError, PortForward, RsyncPod, Way
+from weighbridge.adapters.push_transport import (
+    ExecStream,
+    PodGoneError,
+    PortForward,
+    RsyncPod,
+    Way,
+    WayRefusedError,
+)
 from weighbridge.adapters.s3 import S3Reader
 from weighbridge.adapters.s3_client import S3Target
 from weighbridge.adapters.secrets import Secrets, s3_credentials
+from weighbridge.domain.access import Access
 from weighbridge.domain.environment import Proxy, S3Source
 from weighbridge.domain.events import Event, TransferProgress
 
@@ -44,6 +52,7 @@ class ActionModule(WeighbridgeAction):
         "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
         "deadline_seconds": {"type": "float", "default": 21600.0},
         "stall_seconds": {"type": "int", "default": 120},
+        "password": {"type": "bool", "default": True},
         "transports": {
             "type": "list",
             "elements": "str",
@@ -85,20 +94,32 @@ class ActionModule(WeighbridgeAction):
         )
         version = order.sub_path.rpartition("/")[2]
         with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
-            password = _password(kube, pod)
-            ways: dict[str, Way] = {
-                "port-forward": PortForward(pod, password, spool.log),
-                "exec": ExecStream(pod),
-            }
+            password = _password(kube, pod) if arguments["password"] else None
+            ways = [way for name in arguments["transports"] if (way := _way(name, pod, password, spool))]
+            refused = [] if password is not None else [_without_secret(pod)]
             reader = S3Reader(target)
             try:
                 push = Push(
-                    order, reader, rsync, [ways[name] for name in arguments["transports"]], spool,
-                    deadline=deadline, emit=lambda event: speaker(_line(event)),
+                    order, reader, rsync, ways, spool,
+                    deadline=deadline, emit=lambda event: speaker(_line(event)), refused=refused,
                 )  # fmt: skip
                 return _result(push.run())
             finally:
                 reader.close()
+
+
+def _way(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Way | None:
+    """A port-forward ends in a port that every user of this machine reaches: never without a password."""
+    if name == "exec":
+        return ExecStream(pod)
+    return None if password is None else PortForward(pod, password, spool.log)
+
+
+def _without_secret(pod: RsyncPod) -> WayRefusedError:
+    access = Access(verb="create", group="", resource="secrets", name=pod.name, namespace=pod.namespace)
+    return WayRefusedError(
+        f"pods/portforward needs a password, and no Secret may be made for it in {pod.namespace}", access
+    )
 
 
 def _password(kube: Kube, pod: RsyncPod) -> str:

@@ -8,6 +8,7 @@ short_description: Put a new password for an rsync pod into a short-lived Secret
 description:
   - It is made in this process, and C(weights_push) reads it from the Secret; no argument, result or file holds it.
   - One that an earlier run left is overwritten.
+  - Where Secrets may not be made, that is said and nothing fails; the files then go by exec, which asks for no password.
 options:
   cluster:
     description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
@@ -31,5 +32,5 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ---
-{}
+made: {type: bool, returned: success, description: Whether there is a password.}
 """

@@ -34,6 +34,10 @@ options:
   spool_bytes: {type: int, default: 2147483648, description: Most bytes in the spool; one larger file may still stand there alone.}
   deadline_seconds: {type: float, default: 21600, description: For all of it.}
   stall_seconds: {type: int, default: 120, description: Without any byte from rsync, a connection counts as broken.}
+  password:
+    type: bool
+    default: true
+    description: Whether the pod has a password, as M(weighbridge.byom.rsync_password) returned; without one only exec is used.
   transports:
     type: list
     elements: str

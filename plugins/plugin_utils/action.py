@@ -18,7 +18,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from weighbridge.adapters.kube import SECRET, ApiRefusedError, Kube, connect
+from weighbridge.adapters.kube import SECRET, Kube, connect
 from weighbridge.domain import human
 from weighbridge.domain.naming import object_labels
 from weighbridge.errors import PreconditionError, WeighbridgeError
@@ -28,7 +28,6 @@ JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 
 _HUMAN_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
-_CONFLICT = 409
 
 CLUSTER_SPEC = {
     "type": "dict",
@@ -122,14 +121,11 @@ def put_secret(kube: Kube, arguments: Mapping[str, Any], values: Mapping[str, st
         },
         "data": data,
     }
-    try:
-        kube.create(SECRET, body)
-    except ApiRefusedError as error:
-        if error.status != _CONFLICT:
-            raise
+    found = kube.apply(SECRET, body)
+    stale = dict.fromkeys(found["data"].keys() - data.keys())
+    if stale or found["metadata"].get("ownerReferences"):
         # An owner of an earlier run must not take the new content along when it is collected.
-        patch = {"metadata": {"ownerReferences": None}, "data": {**dict.fromkeys(values), **data}}
-        kube.merge(SECRET, name, namespace, patch)
+        kube.merge(SECRET, name, namespace, {"metadata": {"ownerReferences": None}, "data": stale})
 
 
 class Speaker:

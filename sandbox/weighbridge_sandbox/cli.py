@@ -1,11 +1,13 @@
 """The command `weighbridge-sandbox`: argv in, exit code out; the only owner of print and sys.exit."""
 
 import argparse
+import importlib
 import json
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from weighbridge_sandbox import lifecycle, shell_env, status
@@ -26,6 +28,12 @@ VERBS = {
 }
 
 
+GRANT = (
+    "play the platform's administrator: apply the Roles and the policy that `weighbridge rbac` writes for an environment "
+    "file, and put a login under them into the kubeconfig, as the context that the file names"
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     top = argparse.ArgumentParser(prog="weighbridge-sandbox", description=__doc__, allow_abbrev=False)
@@ -35,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--json", action="store_true", help="speak JSON: progress on stderr, the result on stdout"
         )
+    one = verbs.add_parser("grant", help=GRANT, description=GRANT, allow_abbrev=False)
+    one.add_argument("--json", action="store_true", help="speak JSON")
+    one.add_argument("file", type=Path, metavar="FILE", help="an environment file")
     return top
 
 
@@ -51,6 +62,8 @@ def call(argv: Sequence[str]) -> int:
     layout = Layout.from_environment()
     progress: Progress = JsonProgress() if chosen.json else ScreenProgress()
     try:
+        if chosen.verb == "grant":
+            return _grant(chosen.file, layout, as_json=chosen.json)
         return _do(chosen.verb, layout, progress, as_json=chosen.json)
     except KeyboardInterrupt:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -83,6 +96,18 @@ def _do(verb: str, layout: Layout, progress: Progress, *, as_json: bool) -> int:
     if verb == "up":
         for line in lifecycle.describe(layout):
             print(line)
+    return 0
+
+
+def _grant(file: Path, layout: Layout, *, as_json: bool) -> int:
+    grants = importlib.import_module("weighbridge_sandbox.grants").grant_file(file, home=layout.home)
+    context, rules = grants.environment.cluster.context, len(grants.rules)
+    told = {"context": context, "rules": rules, "subject": str(grants.subject)}
+    print(
+        json.dumps(told)
+        if as_json
+        else f"context {context}: {rules} rules and one policy for {grants.subject}"
+    )
     return 0
 
 

@@ -1,7 +1,7 @@
 """``python -m weighbridge_sandbox.demo [--size 8GiB]``: the main job from nothing to proof, with what it did and took.
 
-Brings the sandbox up, puts models into its S3 server, and runs the installed ``weighbridge`` on them as anybody would:
-apply, apply again (which must find nothing to do), verify, status.
+Brings the sandbox up, puts models into its S3 server, plays the administrator who applies what ``weighbridge rbac`` writes, and
+runs the installed ``weighbridge`` under it as anybody would: apply, apply again (which must find nothing to do), verify, status.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from weighbridge_sandbox import cli
 from weighbridge_sandbox.commands import DIES_WITH_US
 from weighbridge_sandbox.errors import SandboxError
 from weighbridge_sandbox.feed import Fed, Feeder, pieces_of_folder, pieces_of_synthetic
-from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
+from weighbridge_sandbox.grants import DEFAULT
+from weighbridge_sandbox.layout import CONTEXT, OPERANDS, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import Synthetic, unpack_minilm, write_small_llama
 from weighbridge_sandbox.provisioner.loopfiles import LoopFiles
 from weighbridge_sandbox.witness import look
@@ -79,6 +80,7 @@ class Demo:
         else:
             environment = str(self._feed_synthetic(synthetic_bytes))
         self._note("models into S3", started, self._moved())
+        self._grant(DEFAULT if synthetic_bytes is None else Path(environment))
         total = sum(one.total_bytes for one in self.fed)
         at_first = look(self.layout)
         seconds = self._weighbridge("apply", environment)
@@ -128,6 +130,15 @@ class Demo:
         self._note("sandbox up", started)
         if code:
             raise DemoError("The sandbox did not come up.", "The lines above say why.", code)
+
+    def _grant(self, file: Path) -> None:
+        """The platform administrator's part: from here on everything runs under what `weighbridge rbac` writes."""
+        self._headline(f"weighbridge-sandbox grant {file.name}")
+        started = time.monotonic()
+        code = cli.call(["grant", str(file)])
+        self._note("Roles, policy, login", started, "the administrator's part; the rest runs under them")
+        if code:
+            raise DemoError(f"Roles and policy of {file.name} could not be applied.", "See above.", code)
 
     def _feed_real(self) -> None:
         """The two models of environments/sandbox.yaml."""
@@ -287,7 +298,8 @@ def synthetic_environment(sandbox: Mapping[str, object]) -> dict[str, object]:
         "routes": ["fetch"],
         "tags": ["sandbox", SYNTHETIC],
     }
-    return {**sandbox, "name": "sandbox-synthetic", "models": [model]}
+    cluster = {"context": f"{CONTEXT}-{SYNTHETIC}", "namespace": OPERANDS}
+    return {**sandbox, "name": "sandbox-synthetic", "cluster": cluster, "models": [model]}
 
 
 def size_argument(text: str) -> int:

@@ -183,6 +183,10 @@ def _converge(layout: Layout, supervision: Supervision, progress: Progress) -> N
     with part(progress, f"operands namespace {OPERANDS}"):
         tenancy = importlib.import_module("weighbridge_sandbox.tenancy")
         tenancy.create_operands(OPERANDS, home=layout.home)
+    grants = importlib.import_module("weighbridge_sandbox.grants")
+    if grants.DEFAULT.exists():
+        with part(progress, f"Roles and login for {grants.DEFAULT.name}"):
+            grants.grant_file(grants.DEFAULT, home=layout.home)
 
 
 def describe(layout: Layout) -> list[str]:

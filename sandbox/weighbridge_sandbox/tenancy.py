@@ -21,6 +21,7 @@ from lightkube.resources.core_v1 import (
     ServiceAccount,
 )
 
+from weighbridge_sandbox import grants
 from weighbridge_sandbox.commands import wait_until
 from weighbridge_sandbox.errors import NotReadyError
 from weighbridge_sandbox.kube import (
@@ -113,7 +114,8 @@ def _create_operands(client: Client, name: str, *, cr: bool, timeout_s: float) -
 
 
 def delete_operands(name: str, *, home: Path | None = None, timeout_s: float = 180) -> None:
-    """Delete namespace ``name`` with everything in it; returns when its volumes, their files and mounts are gone.
+    """Delete namespace ``name`` with everything in it, and what was granted for it; returns when its volumes, their files
+    and mounts are gone.
 
     One that is not there is fine, once the volumes of its claims are gone. Raises NotReadyError after ``timeout_s``, CommandError.
     """
@@ -121,6 +123,7 @@ def delete_operands(name: str, *, home: Path | None = None, timeout_s: float = 1
         answering(f"Deleting operands namespace {name}"),
         connect(home, field_manager=FIELD_MANAGER) as client,
     ):
+        grants.withdraw(client, layout_of(home), name)
         _delete_operands(client, name, layout_of(home), timeout_s)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from weighbridge import messages, screens
+from weighbridge import at_start, messages, screens
 from weighbridge.domain.digest import Json
+from weighbridge.domain.lease import Turn
 from weighbridge.errors import (
     InputError,
     InputErrors,
@@ -19,9 +20,12 @@ from weighbridge.errors import (
     WeighbridgeError,
 )
 from weighbridge.mover.report import peak_memory
-from weighbridge.wiring import Opened, checked, excerpt, opened
+from weighbridge.wiring import Opened, Subject, checked, excerpt, granted, opened
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
+
+_LONGEST_WAIT = 7 * 24 * 3600
+"""Seconds."""
 
 EPILOG = """\
 exit codes:
@@ -64,8 +68,35 @@ def parser() -> argparse.ArgumentParser:
             metavar="MODEL_ID",
             help="take over an entry of this id that somebody else wrote",
         )
-    _verb(verbs, "verify", "read every byte of the published weights again, in the cluster")
+    verify = _verb(verbs, "verify", "read every byte of the published weights again, in the cluster")
     _verb(verbs, "status", "what is in place, read with GET alone")
+    doctor = _verb(
+        verbs,
+        "doctor",
+        "look at everything that an apply needs, and say what is missing; writes nothing to the cluster without --pods",
+    )
+    doctor.add_argument(
+        "--pods",
+        action="store_true",
+        help="also start a short-lived pod for each model: image, scheduling, volume, the way to the source",
+    )
+    doctor.add_argument(
+        "--request",
+        type=Path,
+        metavar="FILE",
+        help="where what to ask of the cluster's administrators is written (default: var/doctor/ENV-request.md, if there is anything)",
+    )
+    rbac = _verb(
+        verbs, "rbac", "write the Roles that this environment needs, and a policy for its pods; no network"
+    )
+    rbac.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: var/rbac/ENV)")
+    whom = rbac.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--service-account",
+        metavar="NAMESPACE:NAME",
+        help="bind them to this existing account (default: one of the environment's own is made)",
+    )
+    whom.add_argument("--group", metavar="NAME", help="bind them to this group of users")
     destroy = _verb(verbs, "destroy", "take our registrations out; volumes and weights stay")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
     destroy.add_argument(
@@ -75,6 +106,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="CLAIM",
         help="delete this PersistentVolumeClaim too; name every one that the environment or its state holds",
     )
+    for verb in (apply, verify, destroy):
+        verb.add_argument(
+            "--wait",
+            type=_seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="how long to wait where another run holds the environment (default: refuse at once)",
+        )
+        verb.add_argument(
+            "--take-over",
+            action="store_true",
+            help="dangerous: stop the run that holds the environment and take its place, and say by it that no earlier run goes"
+            " on anywhere else",
+        )
     return top
 
 
@@ -100,6 +145,7 @@ def _verb(
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    at_start.armed()
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, _interrupted)
     sys.exit(run(sys.argv[1:]))
@@ -164,7 +210,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     with _open(arguments) as opened_:
-        applied = opened_.session.apply(frozenset(arguments.adopt))
+        applied = opened_.session.apply(frozenset(arguments.adopt), _turn(arguments))
     rss = peak_memory()
     _result(
         arguments,
@@ -176,7 +222,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     with _open(arguments) as opened_:
-        verified = opened_.session.verify()
+        verified = opened_.session.verify(_turn(arguments))
         name = opened_.environment.name
     _result(
         arguments,
@@ -194,12 +240,46 @@ def _status(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    with _open(arguments) as opened_:
+        diagnosis = opened_.diagnose(pods=arguments.pods)
+        written = opened_.write_request(diagnosis, arguments.request)
+    _result(
+        arguments,
+        messages.diagnosed_message(diagnosis, written),
+        screens.diagnosed_screen(diagnosis, written),
+    )
+    return diagnosis.exit_code
+
+
+def _rbac(arguments: argparse.Namespace) -> int:
+    loaded = checked(arguments.environment)
+    grants, written = granted(loaded, _subject(arguments), arguments.out)
+    _result(arguments, messages.rbac_message(grants, written), screens.rbac_screen(grants, written))
+    return OK
+
+
+def _subject(arguments: argparse.Namespace) -> Subject | None:
+    if arguments.group:
+        return Subject(group=arguments.group)
+    if not arguments.service_account:
+        return None
+    namespace, colon, name = arguments.service_account.partition(":")
+    if not (namespace and colon and name):
+        raise InputError(
+            f"--service-account {arguments.service_account} is not NAMESPACE:NAME",
+            remedy="write the account's namespace, a colon and its name",
+            code="account-syntax",
+        )
+    return Subject(account=(namespace, name))
+
+
 def _destroy(arguments: argparse.Namespace) -> int:
     with _open(arguments) as opened_:
         name = opened_.environment.name
         typed = frozenset(arguments.weights)
         _ask(opened_, typed, sure=arguments.yes)
-        destroyed = opened_.session.destroy(typed)
+        destroyed = opened_.session.destroy(typed, _turn(arguments))
     _result(
         arguments,
         messages.destroyed_message(destroyed, name),
@@ -223,6 +303,17 @@ def _ask(opened_: Opened, typed: frozenset[str], *, sure: bool) -> None:
     print(f"This will {what}. Type the environment's name to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != environment.name:
         raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_LONGEST_WAIT}")
+    return seconds
+
+
+def _turn(arguments: argparse.Namespace) -> Turn:
+    return Turn(wait=arguments.wait, take_over=arguments.take_over)
 
 
 def _open(arguments: argparse.Namespace) -> Opened:
@@ -261,4 +352,6 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "verify": _verify,
     "status": _status,
     "destroy": _destroy,
+    "doctor": _doctor,
+    "rbac": _rbac,
 }

@@ -79,6 +79,10 @@ class PreconditionError(WeighbridgeError):
     exit_code = 3
 
 
+class ForbiddenError(PreconditionError):
+    """One missing permission on the cluster (exit 3); made by ``domain/denials.py``."""
+
+
 class StepFailedError(WeighbridgeError):
     """A step failed (exit 4). ``transient`` says that running the same command again may well succeed."""
 

@@ -20,7 +20,7 @@ from weighbridge.domain.stacks import (
 )
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
 from weighbridge.errors import Place, PreconditionError
-from weighbridge.ports import Cluster, Playbooks, Registry, Stacks, Weights
+from weighbridge.ports import Cluster, Lock, Playbooks, Registry, Stacks, Weights
 from weighbridge.run import SpecOf
 
 Location = tuple[str, str]
@@ -51,6 +51,9 @@ class Eyes(Protocol):
     def playbooks(self) -> Playbooks: ...
 
     @property
+    def lock(self) -> Lock: ...
+
+    @property
     def registry(self) -> Registry: ...
 
     @property
@@ -60,8 +63,9 @@ class Eyes(Protocol):
 def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
     """Everything the plan depends on. ``PreconditionError`` (exit 3) for whatever would stop an apply."""
     identity = identity_of(environment, eyes)
-    eyes.cluster.require_namespace()
+    unseen = [eyes.cluster.require_namespace()]
     eyes.registry.look((), frozenset())
+    unseen += _storage_classes(environment, eyes)
     models = _models(environment, eyes)
     claims = storage_spec(environment, identity, eyes, models)
     locations = {
@@ -79,8 +83,10 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
         except BaseException:  # an interruption, which the pool's threads do not hear of
             eyes.stacks.cancel()
             raise
+    found = [facts.claim for facts in models.values() if facts.claim is not None]
     if storage is not None:
-        _require_ours(environment, storage.result(), [facts.claim for facts in models.values()])
+        _require_ours(environment, storage.result(), found)
+    registered_already = {environment.cluster.custom_resource} if state.ours else set()
     return Facts(
         claims=claims.inputs.claims
         if claims is not None and isinstance(claims.inputs, StorageInputs)
@@ -88,12 +94,14 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
         cluster=identity,
         where=eyes.cluster.where,
         models=models,
-        storage=storage.result() if storage is not None else None,
-        registration=registered.result(),
+        storage=storage.result().taking_back({claim.name for claim in found})
+        if storage is not None
+        else None,
+        registration=registered.result().taking_back(registered_already),
         entries=state.entries,
         wanted_entries=wanted,
         unreconciled=state.unreconciled,
-        warnings=state.warnings,
+        warnings=(*state.warnings, *dict.fromkeys(filter(None, unseen))),
     )
 
 
@@ -108,13 +116,17 @@ def identity_of(environment: Environment, eyes: Eyes) -> ClusterIdentity:
     )
 
 
+def _storage_classes(environment: Environment, eyes: Eyes) -> list[str | None]:
+    """Refuse absent ones; what could not be looked at."""
+    return [
+        eyes.cluster.require_storage_class(name, f"models[{index}].storage.storage_class")
+        for index, model in enumerate(environment.models)
+        if (name := model.storage.storage_class) is not None
+    ]
+
+
 def _models(environment: Environment, eyes: Eyes) -> dict[str, ModelFacts]:
     receipts = eyes.cluster.receipts(environment.name)
-    for index, model in enumerate(environment.models):
-        if model.storage.storage_class is not None:
-            eyes.cluster.require_storage_class(
-                model.storage.storage_class, f"models[{index}].storage.storage_class"
-            )
     with ThreadPoolExecutor(max_workers=min(8, len(environment.models))) as pool:
         listings = list(pool.map(eyes.weights.list, environment.models))
     facts: dict[str, ModelFacts] = {}
@@ -145,13 +157,13 @@ def _require_usable(environment: Environment, model: Model, index: int, claim: C
         )
 
 
-def _require_ours(environment: Environment, preview: StackPreview, claims: list[ClaimFacts | None]) -> None:
+def _require_ours(environment: Environment, preview: StackPreview, claims: list[ClaimFacts]) -> None:
     """Refuse to take over a claim that only happens to have the name of ours. One that carries our label and is not in
     the state is ours all the same: the state was lost, and declaring it again takes it back in.
     """
     created = {change.name for change in preview.changes if change.op is Op.CREATE}
     for claim in claims:
-        if claim is not None and claim.name in created and claim.owner != environment.name:
+        if claim.name in created and claim.owner != environment.name:
             owner = f"of environment {claim.owner}" if claim.owner else "that somebody else made"
             raise PreconditionError(
                 f"there is a PersistentVolumeClaim {claim.name} already, {owner}",

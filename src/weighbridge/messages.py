@@ -1,13 +1,17 @@
 """Results → JSON for ``--json``: one object on standard output, ``{"type": …}`` first, names stable (docs/cli.md)."""
 
 import dataclasses
+from pathlib import Path
 
+from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry
+from weighbridge.domain.permissions import Role
 from weighbridge.domain.plan import Plan, PlannedStep
 from weighbridge.domain.stacks import StackPreview, StackResult
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import InputErrors, WeighbridgeError
+from weighbridge.manifests.grants import Grants
 from weighbridge.run import journal_facts
 from weighbridge.session import Applied, Destroyed, Status, Verified
 
@@ -118,6 +122,65 @@ def destroyed_message(destroyed: Destroyed, environment: str) -> Json:
         "removed": removed,
         "kept_claims": list(destroyed.kept),
         "operator": destroyed.operator,
+    }
+
+
+def rbac_message(grants: Grants, written: tuple[Path, ...]) -> Json:
+    """``{"type": "rbac", "subject": str, "files": […], "rules": [{"rule", "roles", "why", "optional"}], "warnings": […]}``."""
+    return {
+        "type": "rbac",
+        "environment": grants.environment.name,
+        "subject": str(grants.subject),
+        "files": [str(path) for path in written],
+        "rules": [
+            {
+                "rule": rule.as_yaml(),
+                "roles": [role.value for role in Role if role in rule.needed_by],
+                "why": rule.why,
+                "optional": rule.optional,
+            }
+            for rule in grants.rules
+        ],
+        "warnings": [*grants.warnings],
+    }
+
+
+def diagnosed_message(diagnosis: Diagnosis, request: Path | None) -> Json:
+    """``{"type": "diagnosed", "healthy": bool, "ok": n, "warn": n, "fail": n, "user": …, "request": path or null, "findings": [{"area", "name",
+    "level", "said", "remedy", "for_administrators"}], "missing_rules": [{"apiGroups", "resources", "verbs", "resourceNames", "namespaced",
+    "optional", "why"}]}``. ``level``: ``ok``, ``warn`` or ``fail``.
+    """
+    return {
+        "type": "diagnosed",
+        "environment": diagnosis.environment,
+        "cluster": diagnosis.where,
+        "user": diagnosis.user,
+        "healthy": diagnosis.healthy,
+        **{level.value: diagnosis.count(level) for level in Level},
+        "request": None if request is None else str(request),
+        "findings": [
+            {
+                "area": finding.area,
+                "name": finding.name,
+                "level": finding.level.value,
+                "said": finding.said,
+                "remedy": finding.remedy,
+                "for_administrators": finding.theirs and finding.level is not Level.OK,
+            }
+            for finding in diagnosis.findings
+        ],
+        "missing_rules": [
+            {
+                "apiGroups": [rule.group],
+                "resources": [rule.path],
+                "verbs": list(rule.verbs),
+                "resourceNames": list(rule.names),
+                "namespaced": rule.namespaced,
+                "optional": rule.optional,
+                "why": rule.why,
+            }
+            for rule in diagnosis.missing
+        ],
     }
 
 

@@ -4,6 +4,7 @@ Every method may raise ``errors.WeighbridgeError`` and nothing else. Reading met
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -11,6 +12,7 @@ from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Model, Route
 from weighbridge.domain.events import Event
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
+from weighbridge.domain.lease import Turn
 from weighbridge.domain.outcome import Outcome
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 from weighbridge.domain.weights import Receipt, SourceListing
@@ -30,12 +32,16 @@ class Cluster(Protocol):
         """UID of ``kube-system``. ``PreconditionError`` where the cluster cannot be reached or refuses the login."""
         ...
 
-    def require_namespace(self) -> None:
-        """``PreconditionError`` where the operands namespace is absent or going away."""
+    def require_namespace(self) -> str | None:
+        """``PreconditionError`` where the operands namespace is absent or going away. In words what could not be looked
+        at, for lack of a permission that nothing else needs.
+        """
         ...
 
-    def require_storage_class(self, name: str, key: str) -> None:
-        """``PreconditionError`` where there is no such class; ``key`` is the place in the environment file."""
+    def require_storage_class(self, name: str, key: str) -> str | None:
+        """``PreconditionError`` where there is no such class; ``key`` is the place in the environment file. In words what
+        could not be looked at.
+        """
         ...
 
     def claim(self, name: str) -> ClaimFacts | None: ...
@@ -103,6 +109,12 @@ class Stacks(Protocol):
         """From another thread: whatever is under way ends soon, by an error in the thread that asked for it."""
         ...
 
+    def settle(self, observer: Observer) -> None:
+        """Before anything is looked at: wait for what a dead run of this environment left running here, and remove the locks
+        that it left behind. ``PreconditionError`` where such a lock cannot be proven to be ours and of the dead.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationState:
@@ -141,9 +153,36 @@ class Registry(Protocol):
         ...
 
     def await_reconciled(self, observer: Observer) -> str:
-        """Wait until the operator has reconciled after our last write; what was seen, in words. ``StepFailedError``
-        with the operator's message where it failed, or at the deadline.
+        """Wait until the operator has reconciled after our last write; what was seen, in words. One that has failed is
+        asked once to look again, which is announced. ``StepFailedError`` with the operator's message and the models of ours
+        that it names where it failed again, or at the deadline.
         """
+        ...
+
+
+class Tenure(Protocol):
+    """The right to change one environment, while it lasts."""
+
+    def require(self) -> None:
+        """``StepFailedError`` where it was lost: somebody took over, or it could not be renewed in time."""
+        ...
+
+
+class Lock(Protocol):
+    """One run at a time for each environment."""
+
+    def hold(
+        self, verb: str, turn: Turn, observer: Observer, on_lost: Callable[[], None]
+    ) -> AbstractContextManager[Tenure]:
+        """Hold it for the body, whose failure is told as the loss where it was lost meanwhile.
+
+        ``PreconditionError`` where another run holds it. ``on_lost`` is called at once, from another thread; after that the
+        body is interrupted.
+        """
+        ...
+
+    def under_way(self) -> str | None:
+        """Whose run is under way, in words. Never refuses: what cannot be looked at is said too."""
         ...
 
 

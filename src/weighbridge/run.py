@@ -2,15 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, Model
-from weighbridge.domain.events import StepEnded, StepStarted
+from weighbridge.domain.events import Event, ResourceChanged, StepEnded, StepStarted
 from weighbridge.domain.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.domain.plan import Plan, PlannedStep
-from weighbridge.domain.stacks import RegistrationInputs, StackName, StackSpec
-from weighbridge.domain.steps import AwaitReconciled, DeclareStack, SyncWeights
+from weighbridge.domain.stacks import (
+    Op,
+    RegistrationInputs,
+    ResourceChange,
+    StackName,
+    StackSpec,
+    imported,
+)
+from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import StepFailedError, WeighbridgeError
 from weighbridge.ports import Journal, Observer, Playbooks, Registry, Stacks, TransferReport
@@ -26,6 +33,8 @@ class Ports:
     registry: Registry
     journal: Journal
     observer: Observer
+    require: Callable[[], None]
+    """Raises where another run has taken this one's place: then no further step begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +60,7 @@ def execute(environment: Environment, plan: Plan, ports: Ports, spec_of: SpecOf)
     run = _Run(environment, plan, ports, spec_of)
     results: list[StepResult] = []
     for planned in plan.steps:
+        ports.require()
         ports.observer(StepStarted(planned.key, planned.step.title))
         ports.journal.record("step-started", step=planned.key, title=planned.step.title)
         started = time.monotonic()
@@ -75,7 +85,7 @@ def _attempt(run: _Run, planned: PlannedStep) -> tuple[Outcome, TransferReport |
             return _sync(run, planned, step)
         if isinstance(step, DeclareStack):
             return _declare(run, planned, step), None
-        return _await(run, planned, step), None
+        return _await(run, planned), None
     except WeighbridgeError as error:
         return Failed(error), None
 
@@ -88,11 +98,33 @@ def _declare(run: _Run, planned: PlannedStep, step: DeclareStack) -> Outcome:
     nothing = isinstance(spec.inputs, RegistrationInputs) and not spec.inputs.entries
     if nothing and not run.plan.facts.registration.exists:
         return Unchanged("no model is verified yet: there is nothing to register")
-    result = run.ports.stacks.up(spec, run.ports.observer)
-    run.wrote_registration |= registering and result.changed
+    preview = run.plan.facts.registration if registering else run.plan.facts.storage
+    taken = preview.taken_back if preview is not None else ()
+    result = run.ports.stacks.up(spec, _naming_imports(run.ports.observer, taken))
+    changes = imported(result.changes, taken)
+    kept = all(entry.fate in {"keep", "foreign"} for entry in run.plan.facts.entries)
+    state_only = kept and all(change.op is Op.IMPORT for change in changes)
+    run.wrote_registration |= registering and result.changed and not state_only
     if not result.changed:
         return Unchanged("nothing differed any more")
-    return Done(", ".join(f"{change.op.value} {change.name}" for change in result.changes))
+    return Done(", ".join(_done(change) for change in changes))
+
+
+def _done(change: ResourceChange) -> str:
+    if change.op is Op.IMPORT:
+        return f"{change.name} taken into the state as it stands"
+    return f"{change.op.value} {change.name}"
+
+
+def _naming_imports(observer: Observer, taken: tuple[str, ...]) -> Observer:
+    """To Pulumi everything that its state does not hold is created; what stood there before was only taken in."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, ResourceChanged) and event.op == Op.CREATE.value and event.name in taken:
+            event = replace(event, op=Op.IMPORT.value)
+        observer(event)
+
+    return observe
 
 
 def _set_back(run: _Run) -> bool:
@@ -126,11 +158,13 @@ def _no_route(model: Model, declined: list[str]) -> StepFailedError:
     )
 
 
-def _await(run: _Run, planned: PlannedStep, step: AwaitReconciled) -> Outcome:
+def _await(run: _Run, planned: PlannedStep) -> Outcome:
     if not run.wrote_registration and run.plan.facts.unreconciled is None:
         return Unchanged("the registration was not changed" if planned.pending else planned.reason)
     seen = run.ports.registry.await_reconciled(run.ports.observer)
-    return Done(seen) if run.wrote_registration else Unchanged(f"{step.custom_resource}: {seen}")
+    return Done(
+        seen
+    )  # where we wrote nothing, an earlier write was waited for, or the operator asked to look again
 
 
 def journal_facts(results: tuple[StepResult, ...]) -> list[Json]:

@@ -1,13 +1,17 @@
 """Results → what a person reads. Pure: values in, text out."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
 from weighbridge.domain.facts import EntryOwner, PlannedEntry
+from weighbridge.domain.permissions import Role, of_role
 from weighbridge.domain.plan import Plan, PlannedStep
-from weighbridge.domain.stacks import ResourceChange, StackName
+from weighbridge.domain.stacks import Op, ResourceChange, StackName
 from weighbridge.domain.steps import DeclareStack, SyncWeights
+from weighbridge.manifests.grants import PURPOSE, Grants
 from weighbridge.session import Applied, Destroyed, ModelStatus, Status, Verified
 
 _FATES = {"add": "+", "update": "~", "keep": "=", "remove": "-", "foreign": " "}
@@ -141,6 +145,25 @@ def destroyed_screen(destroyed: Destroyed, environment: str) -> str:
     return "\n".join(lines)
 
 
+def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
+    """Line by line, grouped by area, each that is not ok with what to do; then the counts."""
+    marks = {Level.OK: "✓", Level.WARN: "!", Level.FAIL: "✗"}
+    lines = [f"Doctor for {diagnosis.environment} on {diagnosis.where or 'no cluster'}"]
+    for area in dict.fromkeys(finding.area for finding in diagnosis.findings):
+        lines += ["", area]
+        for finding in diagnosis.findings:
+            if finding.area != area:
+                continue
+            lines.append(f"  {marks[finding.level]} {finding.name}: {finding.said}")
+            if finding.remedy is not None and finding.level is not Level.OK:
+                lines.append(f"      → {finding.remedy}")
+    counts = ", ".join(f"{diagnosis.count(level)} {level.value}" for level in Level)
+    lines += ["", f"{counts}."]
+    if request is not None:
+        lines.append(f"To be sent to the cluster's administrators: {request}")
+    return "\n".join(lines)
+
+
 def _planned(planned: PlannedStep, plan: Plan) -> Iterable[str]:
     step = planned.step
     mark = "•" if planned.pending else "="
@@ -166,8 +189,10 @@ def _claim(claim: Mapping[str, Any]) -> str:
 
 
 def _change(change: ResourceChange, about: str) -> Iterable[str]:
-    drift = "  (edited from outside)" if change.drifted else ""
-    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{about}{drift}"
+    note = "  (edited from outside)" if change.drifted else ""
+    if change.op is Op.IMPORT:
+        note = "  (in the cluster, not in the state: will be taken into the state)"
+    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{about}{note}"
     for diff in change.diffs:
         yield f"        {diff.path}: {diff.before!r} → {diff.after!r}"
 
@@ -204,3 +229,35 @@ def _model_status(model: ModelStatus) -> Iterable[str]:
         yield "    its volume does not exist"
     elif claim.phase != "Bound":
         yield f"    volume {claim.name} is {claim.phase}"
+
+
+def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
+    """Which file is for whom, what is in each Role, and how to apply them."""
+    lines = [f"For {grants.subject}, namespace {grants.environment.cluster.namespace}:"]
+    lines += [f"  {path}  {PURPOSE[path.name]}" for path in written]
+    for role in Role:
+        rules = of_role(grants.rules, role, namespaced=True)
+        needed = [rule for rule in rules if not rule.optional]
+        lines.append(
+            f"  Role {role.value:<8} {_ROLES[role]}: {human.count(len(rules), 'rule')}, {len(needed)} of them indispensable"
+        )
+    lines += [f"! {warning}" for warning in grants.warnings]
+    lines += [
+        "",
+        "Who administers the cluster and the namespace applies them, and again whenever models, routes,",
+    ]
+    lines += ["credentials or pods of the file change:", f"  kubectl apply -f {written[0].parent}"]
+    if grants.subject.made and grants.subject.account is not None:
+        namespace, name = grants.subject.account
+        lines += [
+            "A login for whoever runs weighbridge, for an hour:",
+            f"  kubectl create token -n {namespace} {name}",
+        ]
+    return "\n".join(lines)
+
+
+_ROLES: Mapping[Role, str] = {
+    Role.PLAN: "looks: plan, status",
+    Role.WEIGHTS: "looks, volumes, weights: apply, verify",
+    Role.SWITCH: "looks, registers: apply, destroy",
+}

@@ -1,13 +1,15 @@
 """One environment, opened: what each verb of the command line does, as values. Printing is somebody else's."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.events import StepEnded, StepStarted, Warned
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
+from weighbridge.domain.lease import Turn
 from weighbridge.domain.outcome import Done, Failed
 from weighbridge.domain.plan import Plan, build_plan, claim_of
 from weighbridge.domain.stacks import ClusterIdentity, StackResult, StackSpec, StorageInputs
@@ -21,11 +23,15 @@ from weighbridge.errors import (
     WeighbridgeError,
 )
 from weighbridge.look import Eyes, identity_of, look, registration_spec, spec_maker
-from weighbridge.ports import Journal, Observer, TransferReport
+from weighbridge.ports import Journal, Observer, Tenure, TransferReport
 from weighbridge.run import Ports, StepResult, execute, journal_facts
 
 RenderTo = Callable[[Path, Mapping[str, SourceListing]], tuple[Path, ...]]
 """Write the manifests and the playbooks' variables below a folder; the files written."""
+
+
+_AT_ONCE = Turn()
+"""Where another run holds the environment, refuse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,12 +155,22 @@ class Session:
         """What an apply would do. Read-only: no pod, no write, not even to Pulumi's state."""
         self._require_known(adopt)
         facts = look(self.environment, self.eyes, adopt)
-        return build_plan(self.environment, facts)
+        return build_plan(
+            self.environment, replace(facts, warnings=(*facts.warnings, *self._others_under_way()))
+        )
 
-    def apply(self, adopt: frozenset[str] = frozenset()) -> Applied:
-        """Plan, then run what is pending. Every failure of a step is in the result; refusals before it are raised."""
+    def apply(self, adopt: frozenset[str] = frozenset(), turn: Turn = _AT_ONCE) -> Applied:
+        """Plan, then run what is pending, alone. Every failure of a step is in the result; refusals before it, and the loss
+        of the right to go on, are raised.
+        """
+        self._require_known(adopt)
+        with self._alone("apply", turn) as tenure:
+            self.eyes.stacks.settle(self.observer)
+            return self._apply(adopt, tenure)
+
+    def _apply(self, adopt: frozenset[str], tenure: Tenure) -> Applied:
         started = time.monotonic()
-        plan = self.plan(adopt)
+        plan = build_plan(self.environment, look(self.environment, self.eyes, adopt))
         journal = self.open_journal("apply")
         journal.record("planned", plan=plan.digest, pending=plan.pending, bytes_to_move=plan.bytes_to_move)
         for warning in plan.facts.warnings:
@@ -165,19 +181,23 @@ class Session:
             registry=self.eyes.registry,
             journal=journal,
             observer=self.observer,
+            require=tenure.require,
         )
         results = execute(
             self.environment, plan, ports, spec_maker(self.environment, self.eyes, plan.facts, adopt)
         )
         applied = Applied(plan=plan, results=results, seconds=time.monotonic() - started)
         journal.record("run-ended", complete=applied.complete, steps=journal_facts(results))
+        tenure.require()  # what the last step met may have been the loss
         return applied
 
-    def verify(self) -> Verified:
+    def verify(self, turn: Turn = _AT_ONCE) -> Verified:
         """Read every byte of every published set again, in the cluster, against the receipts on the volumes."""
+        with self._alone("verify", turn) as tenure:
+            return self._verify(tenure)
+
+    def _verify(self, tenure: Tenure) -> Verified:
         started = time.monotonic()
-        self.eyes.cluster.uid()
-        self.eyes.cluster.require_namespace()
         receipts = self.eyes.cluster.receipts(self.environment.name)
         absent = [model.id for model in self.environment.models if model.id not in receipts]
         if absent:
@@ -188,9 +208,10 @@ class Session:
             )
         journal = self.open_journal("verify")
         reports = {
-            model.id: self._verify_one(model, receipts[model.id], journal)
+            model.id: self._verify_one(model, receipts[model.id], journal, tenure)
             for model in self.environment.models
         }
+        tenure.require()
         return Verified(reports=reports, seconds=time.monotonic() - started)
 
     def status(self) -> Status:
@@ -216,14 +237,34 @@ class Session:
                 )
                 for model in self.environment.models
             ),
-            warnings=state.warnings,
+            warnings=(*state.warnings, *self._others_under_way()),
         )
 
-    def destroy(self, typed_claims: frozenset[str] = frozenset()) -> Destroyed:
+    def destroy(self, typed_claims: frozenset[str] = frozenset(), turn: Turn = _AT_ONCE) -> Destroyed:
         """Take our registrations out and leave the volumes; with the name of every claim of ours typed, those too."""
-        cluster = self.eyes.cluster
+        with self._alone("destroy", turn) as tenure:
+            self.eyes.stacks.settle(self.observer)
+            return self._destroy(typed_claims, tenure)
+
+    @contextmanager
+    def _alone(self, verb: str, turn: Turn) -> Iterator[Tenure]:
+        """Hold the environment for one run; whatever is under way is ended where the hold is lost."""
+        self.eyes.cluster.uid()
+        self.eyes.cluster.require_namespace()
+
+        def stop() -> None:
+            if verb != "verify":  # which has no part in Pulumi, and need not be able to open its state
+                self.eyes.stacks.cancel()
+
+        with self.eyes.lock.hold(verb, turn, self.observer, stop) as tenure:
+            yield tenure
+
+    def _others_under_way(self) -> tuple[str, ...]:
+        found = self.eyes.lock.under_way()
+        return () if found is None else (found,)
+
+    def _destroy(self, typed_claims: frozenset[str], tenure: Tenure) -> Destroyed:
         identity = identity_of(self.environment, self.eyes)
-        cluster.require_namespace()
         ours = frozenset(
             claim_of(self.environment, model)
             for model in self.environment.models
@@ -233,11 +274,13 @@ class Session:
             self._require_named(typed_claims, ours, identity)
         journal = self.open_journal("destroy")
         journal.record("destroying", weights=[*sorted(typed_claims)])
+        tenure.require()
         registration = self.eyes.stacks.destroy(
             registration_spec(self.environment, identity, (), frozenset()), self.observer
         )
         self._require_unregistered()
         operator = self._await_removal(registration)
+        tenure.require()
         storage = self._destroy_storage(identity, typed_claims) if typed_claims else None
         kept = self._standing(ours) if storage is None else ()
         journal.record("run-ended", kept=list(kept))
@@ -305,7 +348,8 @@ class Session:
         found = {name: self.eyes.cluster.claim(name) for name in names}
         return tuple(sorted(name for name, claim in found.items() if claim and not claim.terminating))
 
-    def _verify_one(self, model: Model, receipt: Receipt, journal: Journal) -> TransferReport:
+    def _verify_one(self, model: Model, receipt: Receipt, journal: Journal, tenure: Tenure) -> TransferReport:
+        tenure.require()
         title = f"verify {model.id}"
         self.observer(StepStarted(title, title))
         started = time.monotonic()

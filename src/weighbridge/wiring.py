@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +14,25 @@ from weighbridge.adapters.cluster import ClusterFacts
 from weighbridge.adapters.environment_file import LoadedEnvironment, excerpt, load
 from weighbridge.adapters.journal import open_journal
 from weighbridge.adapters.kube import Kube, connect
-from weighbridge.adapters.pulumi_backend import Bucket, ReadObject, parse_backend
+from weighbridge.adapters.lease import LeaseLock
+from weighbridge.adapters.probes import WorldProbes
+from weighbridge.adapters.probes_pod import ProbingPod
+from weighbridge.adapters.pulumi_backend import Backend, Bucket, ReadObject, parse_backend
 from weighbridge.adapters.pulumi_environment import StateSecrets
+from weighbridge.adapters.pulumi_lock import StackLocks
 from weighbridge.adapters.pulumi_stacks import PulumiSettings, PulumiStacks
-from weighbridge.adapters.registry import WatsonxRegistry
+from weighbridge.adapters.registry import Limits, WatsonxRegistry
 from weighbridge.adapters.s3 import S3Weights
 from weighbridge.adapters.s3_objects import ObjectReader
 from weighbridge.adapters.secrets import Secrets, references
-from weighbridge.domain.credentials import S3Keys
+from weighbridge.doctor.examine import examine
+from weighbridge.doctor.finding import Diagnosis
+from weighbridge.doctor.plans import Document, documents
+from weighbridge.doctor.request import request_text
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, EnvReference, Model
+from weighbridge.domain.events import Note
+from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import slug
 from weighbridge.domain.plan import claim_of
 from weighbridge.domain.stacks import StackName
@@ -30,13 +40,17 @@ from weighbridge.domain.weights import SourceListing, sub_path_of
 from weighbridge.errors import DefectError, Place, PreconditionError
 from weighbridge.look import Location, Manifests
 from weighbridge.manifests import bundle, render
+from weighbridge.manifests.grants import Grants, Subject, render_grants, write_grants
 from weighbridge.manifests.resources import share_dir
 from weighbridge.observers import ClosingObserver, observer_for
 from weighbridge.ports import Journal
 from weighbridge.session import Session
 from weighbridge_stacks import registration, storage
 
-__all__ = ["Opened", "checked", "excerpt", "opened"]
+__all__ = ["Opened", "Subject", "checked", "excerpt", "granted", "opened"]
+
+LEASE_TIMEOUT_SECONDS = 6
+"""For one call that takes or renews the Lease: several fit into the time after which a holder gives up."""
 
 ENVIRONMENTS = Path("environments")
 """Where names of environments are looked up: in the folder the command is run from."""
@@ -45,6 +59,19 @@ ENVIRONMENTS = Path("environments")
 def checked(name_or_path: str) -> LoadedEnvironment:
     """The environment file, read and checked. ``InputErrors`` (exit 2) with every mistake in it; no network."""
     return load(name_or_path, ENVIRONMENTS)
+
+
+def granted(
+    loaded: LoadedEnvironment, subject: Subject | None, out: Path | None
+) -> tuple[Grants, tuple[Path, ...]]:
+    """What the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``); no network."""
+    grants = render_grants(loaded.environment, subject)
+    return grants, write_grants(out or var_folder() / "rbac" / loaded.environment.name, grants)
+
+
+def var_folder() -> Path:
+    """Journals, spool, caches and what was written to be read; may be lost at any time."""
+    return Path(os.environ.get("WEIGHBRIDGE_VAR", "var"))
 
 
 def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
@@ -68,6 +95,8 @@ class Opened:
         self.observer.close()
         if "kube" in vars(self):
             self.kube.close()
+        if "_lease_kube" in vars(self):
+            self._lease_kube.close()
 
     @property
     def environment(self) -> Environment:
@@ -76,7 +105,7 @@ class Opened:
     @property
     def var(self) -> Path:
         """Journals, spool and caches of this machine; may be lost at any time."""
-        return Path(os.environ.get("WEIGHBRIDGE_VAR", "var"))
+        return var_folder()
 
     @property
     def session(self) -> Session:
@@ -90,10 +119,25 @@ class Opened:
 
     @cached_property
     def kube(self) -> Kube:
+        return self._connect()
+
+    @cached_property
+    def _lease_kube(self) -> Kube:
+        """A connection of the Lease's own: a renewal neither waits behind other requests nor for long."""
+        return self._connect(timeout_seconds=LEASE_TIMEOUT_SECONDS)
+
+    def _connect(self, timeout_seconds: float = 20) -> Kube:
         cluster, proxy = self.environment.cluster, self.environment.proxy
         return connect(
-            context=cluster.context, in_cluster=cluster.in_cluster, proxy=proxy.https if proxy else None
+            context=cluster.context,
+            in_cluster=cluster.in_cluster,
+            proxy=proxy.https if proxy else None,
+            timeout_seconds=timeout_seconds,
         )
+
+    @cached_property
+    def lock(self) -> LeaseLock:
+        return LeaseLock(self._lease_kube, self.environment.cluster.namespace, self.environment.name)
 
     @cached_property
     def cluster(self) -> ClusterFacts:
@@ -115,14 +159,19 @@ class Opened:
     @cached_property
     def registry(self) -> WatsonxRegistry:
         cluster = self.environment.cluster
-        return WatsonxRegistry(self.kube, cluster.namespace, cluster.custom_resource, self.environment.name)
+        limits = Limits(reconcile=self.environment.platform.reconcile_seconds)
+        return WatsonxRegistry(
+            self.kube, cluster.namespace, cluster.custom_resource, self.environment.name, limits
+        )
 
     @cached_property
     def stacks(self) -> PulumiStacks:
         state = self.environment.state
         keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
+        objects = _Objects(ObjectReader(keys, self.environment.proxy, self.ca_bundle))
+        backend = parse_backend(state.backend, self.loaded.folder)
         settings = PulumiSettings(
-            backend=parse_backend(state.backend, self.loaded.folder),
+            backend=backend,
             secrets=StateSecrets(passphrase=self.secrets.resolve(state.passphrase), keys=keys),
             cache=self.var / "cache",
             kubeconfig=os.environ.get("KUBECONFIG"),
@@ -130,9 +179,10 @@ class Opened:
                 ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)
             ),
             extra=self._network_variables(),
+            locks=StackLocks(backend, objects, self.lock),
         )
         programs = {StackName.STORAGE: storage.declare, StackName.REGISTRATION: registration.declare}
-        return PulumiStacks(settings, programs, read_object=self._object_reader(keys))
+        return PulumiStacks(settings, programs, read_object=objects.read)
 
     @cached_property
     def playbooks(self) -> AnsiblePlaybooks:
@@ -142,6 +192,59 @@ class Opened:
             secrets=lambda model_id: self.secrets.collect_model(self.environment, model_id),
             spool=self.var / "spool",
         )
+
+    def diagnose(self, *, pods: bool) -> Diagnosis:
+        """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
+
+        def rehearsed(model: Model, listing: SourceListing) -> list[Document]:
+            return documents(self.environment, model, listing, self._surroundings(None))
+
+        def say(what: str) -> None:
+            self.observer(Note(f"looking at {what}"))
+
+        return examine(self.environment, self._probes, rehearsed, pods=pods, say=say)
+
+    def write_request(self, diagnosis: Diagnosis, file: Path | None) -> Path | None:
+        """Write what the cluster's administrators are asked for; to the usual place only where there is something."""
+        if file is None and not diagnosis.asked:
+            return None
+        path = file or self.var / "doctor" / f"{self.environment.name}-request.md"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(request_text(self.environment, diagnosis, datetime.now(UTC)), encoding="utf-8")
+        except OSError as error:
+            raise PreconditionError(
+                f"{path} cannot be written: {error.strerror}",
+                remedy="name another file with --request",
+                code="request-unwritable",
+            ) from error
+        return path
+
+    @property
+    def _probes(self) -> WorldProbes:
+        return WorldProbes(
+            environment=self.environment,
+            connect=lambda: self.kube,
+            secrets=self.secrets,
+            weights=self.weights,
+            ca_bundle=self.ca_bundle,
+            backend=self._backend,
+            cache=self.var / "cache",
+            pod_run=lambda: ProbingPod(
+                self.kube,
+                self.environment,
+                self._surroundings(None),
+                lambda model: self.secrets.s3_keys(model.source.s3.credentials),
+            ),
+            lease=lambda: self.lock.hold("doctor", Turn(), self.observer, lambda: None),
+            holder=lambda: self.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked
+        )
+
+    def _backend(self) -> tuple[Backend, ReadObject]:
+        state = self.environment.state
+        backend = parse_backend(state.backend, self.loaded.folder)
+        keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
+        return backend, _Objects(ObjectReader(keys, self.environment.proxy, self.ca_bundle)).read
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -222,14 +325,26 @@ class Opened:
             values["AWS_CA_BUNDLE"] = str(self.ca_bundle.resolve())
         return {name: value for name, value in values.items() if value}
 
-    def _object_reader(self, keys: S3Keys | None) -> ReadObject:
-        reader = ObjectReader(keys, self.environment.proxy, self.ca_bundle)
 
-        def read(bucket: Bucket, key: str) -> bytes | None:
-            endpoint = bucket.endpoint or f"https://s3.{bucket.region or 'us-east-1'}.amazonaws.com"
-            return reader.read(bucket.name, key, endpoint=endpoint, region=bucket.region or "us-east-1")
+@dataclass(frozen=True)
+class _Objects:
+    """Objects of the state's bucket, wherever its URL says that it is."""
 
-        return read
+    reader: ObjectReader
+
+    def read(self, bucket: Bucket, key: str) -> bytes | None:
+        return self.reader.read(bucket.name, key, **_place(bucket))
+
+    def list(self, bucket: Bucket, prefix: str) -> tuple[str, ...]:
+        return self.reader.list(bucket.name, prefix, **_place(bucket))
+
+    def delete(self, bucket: Bucket, key: str) -> None:
+        self.reader.delete(bucket.name, key, **_place(bucket))
+
+
+def _place(bucket: Bucket) -> dict[str, str]:
+    region = bucket.region or "us-east-1"
+    return {"endpoint": bucket.endpoint or f"https://s3.{region}.amazonaws.com", "region": region}
 
 
 @dataclass(frozen=True)

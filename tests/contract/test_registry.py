@@ -1,119 +1,43 @@
 """The registry against an API server in memory and against the sandbox's real one: the same cases, the same answers."""
 
-import itertools
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import pytest
 from lightkube import Client, KubeConfig
-from lightkube.types import PatchType
 
 from support.api_server import FakeApiServer
+from support.registry_places import (
+    LIMITS,
+    SPEC,
+    THEIRS,
+    InMemory,
+    Meddled,
+    Place,
+    QuickClock,
+    Real,
+    entry,
+    intents,
+    iter_once,
+    memory,
+    models,
+    operator_answers,
+    registry,
+)
 from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Object, connect
-from weighbridge.adapters.registry import KubeApi, Limits, WatsonxRegistry
+from weighbridge.adapters.registry import WatsonxRegistry
 from weighbridge.domain.events import Event, Note, Warned
 from weighbridge.domain.intents import UnrecordedWriteError
 from weighbridge.domain.reconciled import Pace
 from weighbridge.domain.registration import EntriesRefusedError, Entry
 from weighbridge.errors import PreconditionError, StepFailedError
-from weighbridge_sandbox.kube import Watsonxaiifm
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
-
-THEIRS: list[Any] = [
-    {"model_id": "theirs", "location": {"pvc_name": "team-b-models"}, "tags": ["b", "a"], "x": {"n": 0.5}},
-    {"model_id": "others", "location": {"pvc_name": "team-b-models"}},
-]
-SPEC: dict[str, Any] = {
-    "license": {"accept": True},
-    "scaleConfig": "small",
-    "install_model_list": ["m"],
-    "version": "11.0.0",
-}
-LIMITS = Limits(write=20, quiet=6, stuck=30, reconcile=120)
-
-
-def entry(model_id: str, **more: Any) -> Entry:
-    location: Any = {"pvc_name": "team-a-models", "sub_path": "summarizer"}
-    return Entry.of({"model_id": model_id, "location": location, **more})
-
-
-class Place(Protocol):
-    """A custom resource that a test may set up, and that others write to."""
-
-    namespace: str
-    name: str
-
-    @property
-    def api(self) -> KubeApi: ...
-
-    @property
-    def cr(self) -> Object: ...
-
-    def edit(self, operations: list[Object]) -> None:
-        """Somebody else's JSON patch."""
-        ...
-
-    def touch_status(self) -> None:
-        """The operator says something."""
-        ...
-
-
-@dataclass
-class InMemory:
-    server: FakeApiServer
-    namespace: str = "ns"
-    name: str = "cr"
-    said: int = 0
-
-    @property
-    def api(self) -> KubeApi:
-        return self.server
-
-    @property
-    def cr(self) -> Object:
-        return self.server.cr
-
-    def edit(self, operations: list[Object]) -> None:
-        self.server.tick()
-        self.server.edit(operations, manager="team-a")
-
-    def touch_status(self) -> None:
-        self.said += 1
-        self.server.put_status("Completed", note=str(self.said), versions={"reconciled": "11.0.0"})
-
-
-@dataclass
-class Real:
-    api: KubeApi
-    other: Client
-    namespace: str
-    name: str = "watsonxaiifm-cr"
-    said: "itertools.count[int]" = field(default_factory=itertools.count)
-
-    @property
-    def cr(self) -> Object:
-        found = self.api.get(WATSONX_IFM, self.name, self.namespace)
-        assert found is not None
-        return found
-
-    def edit(self, operations: list[Object]) -> None:
-        self.other.patch(
-            Watsonxaiifm, self.name, operations, patch_type=PatchType.JSON, namespace=self.namespace
-        )
-
-    def touch_status(self) -> None:
-        body = {"status": {"note": str(next(self.said))}}
-        self.other.patch(
-            Watsonxaiifm.Status, self.name, body, patch_type=PatchType.MERGE, namespace=self.namespace
-        )
 
 
 @pytest.fixture(scope="module")
@@ -156,85 +80,6 @@ def place(request: pytest.FixtureRequest) -> Place:
     return made
 
 
-class QuickClock:
-    """Real waiting, shortened in memory, where nothing happens meanwhile."""
-
-    def __init__(self, place: Place) -> None:
-        self.now = 0.0
-        self.place = place
-        self.cancelled = threading.Event()
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += max(seconds, 0.001)
-        if isinstance(self.place, Real):
-            self.cancelled.wait(seconds)
-
-
-def registry(place: Place, api: KubeApi | None = None, pace: Pace | None = None) -> WatsonxRegistry:
-    return WatsonxRegistry(
-        api or place.api,
-        place.namespace,
-        place.name,
-        "stage",
-        limits=LIMITS,
-        pace=pace or Pace(),
-        clock=QuickClock(place),
-    )
-
-
-@dataclass
-class Meddled:
-    """The API as ``place`` gives it, with something happening right before or instead of chosen calls."""
-
-    inner: KubeApi
-    before_patch: Callable[[], None] = lambda: None
-    instead: dict[str, list[Exception | None]] = field(default_factory=dict)
-    """Method name → what each call raises; None lets it through."""
-
-    @property
-    def where(self) -> str:
-        return self.inner.where
-
-    def _meddle(self, method: str) -> None:
-        waiting = self.instead.get(method, [])
-        if waiting and (error := waiting.pop(0)) is not None:
-            raise error
-
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        self._meddle("get")
-        return self.inner.get(kind, name, namespace)
-
-    def create(self, kind: Kind, body: Object) -> Object:
-        self._meddle("create")
-        return self.inner.create(kind, body)
-
-    def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
-        self._meddle("merge")
-        return self.inner.merge(kind, name, namespace, patch)
-
-    def json_patch(
-        self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
-    ) -> Object:
-        self.before_patch()
-        self._meddle("json_patch")
-        return self.inner.json_patch(kind, name, namespace, operations)
-
-    def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
-        return self.inner.delete(kind, name, namespace)
-
-
-def models(place: Place) -> list[Any]:
-    return cast("list[Any]", place.cr["spec"]["custom_foundation_models"])
-
-
-def intents(place: Place) -> dict[str, str] | None:
-    found = place.api.get(CONFIG_MAP, "weighbridge-stage-intents", place.namespace)
-    return None if found is None else cast("dict[str, str]", found["data"])
-
-
 def test_an_absent_resource_is_refused_and_never_made(place: Place) -> None:
     absent = WatsonxRegistry(place.api, place.namespace, "absent", "stage")
     for attempt in (absent.read, lambda: absent.write((), [entry("ours")])):
@@ -262,13 +107,6 @@ def test_a_life_of_entries_leaves_everybody_elses_as_they_were(place: Place) -> 
     assert not ours.unconfirmed()
 
 
-def operator_answers(place: Place) -> None:
-    """The real one does so by itself."""
-    if isinstance(place, InMemory):
-        place.server.tick()
-        place.touch_status()
-
-
 def test_an_entry_as_somebody_put_it_there_before_is_never_taken_for_our_removal(place: Place) -> None:
     ours = registry(place)
     ours.write((), [entry("ours")])
@@ -290,16 +128,6 @@ def test_a_removal_interrupted_before_it_was_recorded_is_waited_for_by_the_next_
     operator_answers(place)
     again.await_reconciled(lambda _: None)
     assert intents(place) is None
-
-
-def memory() -> tuple[InMemory, WatsonxRegistry]:
-    """The custom resource in memory, its operator at rest, and our registry, which does not wait for long."""
-    server = FakeApiServer()
-    server.put_cr({**SPEC, "custom_foundation_models": THEIRS})
-    server.put_status("Completed", completion="t0", versions={"reconciled": "11.0.0"})
-    server.tick(10)
-    place = InMemory(server)
-    return place, replace(registry(place), limits=replace(LIMITS, reconcile=30))
 
 
 def test_a_completed_of_the_second_of_the_removal_but_before_it_is_no_answer() -> None:
@@ -388,18 +216,6 @@ def test_what_is_no_list_is_refused_and_left(place: Place, value: Any) -> None:
     with pytest.raises(EntriesRefusedError, match="is no list"):
         registry(place).write((), [entry("ours")])
     assert place.cr["spec"]["custom_foundation_models"] == value
-
-
-def iter_once(action: Callable[[], None], times: int = 1) -> Callable[[], None]:
-    """``action`` at the first calls only."""
-    left = [times]
-
-    def act() -> None:
-        if left[0]:
-            left[0] -= 1
-            action()
-
-    return act
 
 
 def test_others_who_write_between_our_look_and_our_write_lose_nothing(place: Place) -> None:
@@ -639,8 +455,11 @@ def test_the_operators_message_comes_back_when_it_fails(real: Real) -> None:
     broken = Entry.of({"model_id": "broken", "location": {"pvc_name": "no-such-claim", "sub_path": "x"}})
     fresh = registry(real)
     fresh.write((), [broken])
+    said: list[Event] = []
     with pytest.raises(StepFailedError, match="no-such-claim") as caught:
-        fresh.await_reconciled(lambda _: None)
+        fresh.await_reconciled(said.append)
     assert caught.value.code == "operator-failed"
+    assert "it names broken of environment stage" in caught.value.what
+    assert len([event for event in said if isinstance(event, Warned)]) == 1
     assert "no-such-claim" in str(registry(real).look((), frozenset()).unreconciled)
     fresh.write((), [])

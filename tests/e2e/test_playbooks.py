@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,13 @@ class Bench:
 
     estate: Estate
     out: Path
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Of the environment file that was rendered: what the login may do goes by it."""
 
     def play(
         self, playbook: str, model_id: str, *arguments: str, timeout: int = 300, **variables: Any
     ) -> Played:
+        self.estate.written(**self.changes)
         command: list[str | Path] = [
             *(BIN / "ansible-playbook", f"playbooks/{playbook}.yml"),
             *("-e", f"@{self.out}/weights/{model_id}/vars.yml", "-e", json.dumps(variables), *arguments),
@@ -290,7 +293,9 @@ def test_an_image_that_cannot_be_pulled_is_named_early(synced: Bench, tmp_path: 
     estate.kube.merge(
         CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
     )
-    played = Bench(estate, tmp_path).play("sync_weights", "llama-fetch", weights_stuck_seconds=5)
+    played = Bench(estate, tmp_path, {"pods": {"image": image}}).play(
+        "sync_weights", "llama-fetch", weights_stuck_seconds=5
+    )
     assert played.code == 2
     assert f"image {image} cannot be pulled" in played.said
     assert estate.leftovers() == []
@@ -306,7 +311,9 @@ def test_a_claim_that_stays_pending_is_told_with_the_provisioners_words(
     ran = estate.run("render", "--out", str(tmp_path), models=[model])
     assert ran.code == 0, ran.said
     subprocess.run(["kubectl", "apply", "-f", tmp_path / "storage"], check=True, capture_output=True)
-    played = Bench(estate, tmp_path).play("sync_weights", "llama-pending", weights_schedule_seconds=8)
+    played = Bench(estate, tmp_path, {"models": [model]}).play(
+        "sync_weights", "llama-pending", weights_schedule_seconds=8
+    )
     assert played.code == 2
     assert f"PersistentVolumeClaim {estate.name}-llama-pending-weights stays Pending" in played.said
     assert "sandbox.weighbridge.dev/nobody" in played.said
@@ -323,7 +330,7 @@ def test_a_volume_that_ignores_fsgroup_is_told_with_what_would_mend_it(
     ran = estate.run("render", "--out", str(tmp_path), models=[model])
     assert ran.code == 0, ran.said
     subprocess.run(["kubectl", "apply", "-f", tmp_path / "storage"], check=True, capture_output=True)
-    played = Bench(estate, tmp_path).play("sync_weights", model["id"])
+    played = Bench(estate, tmp_path, {"models": [model]}).play("sync_weights", model["id"])
     assert played.code == 2
     assert "ermission denied" in played.said or "not permitted" in played.said
     assert "fsGroup" in played.said
@@ -366,7 +373,7 @@ def test_keys_in_an_existing_secret_are_mounted_and_that_secret_stays_as_it_is(
     ran = estate.run("render", "--out", str(tmp_path), models=[model])
     assert ran.code == 0, ran.said
     subprocess.run(["kubectl", "apply", "-f", tmp_path / "storage"], check=True, capture_output=True)
-    played = Bench(estate, tmp_path).play("sync_weights", "llama-secret")
+    played = Bench(estate, tmp_path, {"models": [model]}).play("sync_weights", "llama-secret")
     assert played.code == 0, played.said
     assert estate.kube.get(SECRET, "their-keys", estate.name) == before
     assert estate.leftovers() == []

@@ -329,7 +329,7 @@ def test_a_preview_needs_no_more_than_get(lab: Lab, cluster_reader: str) -> None
     ]
     with pytest.raises(PreconditionError) as caught:
         stacks.up(more, nobody)
-    assert caught.value.code == "forbidden"
+    assert caught.value.code == "cluster-forbidden"
     assert f"system:serviceaccount:{lab.namespace}:reader" in str(caught.value)
     assert "patch persistentvolumeclaims" in str(caught.value)
 

@@ -9,6 +9,7 @@ import copy
 import itertools
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,7 @@ class FakeApiServer:
     failures: dict[str, list[Exception]] = field(default_factory=dict)
     """Method name and plural (``merge configmaps``) → errors to raise, one a call."""
     calls: list[str] = field(default_factory=list)
+    _one_at_a_time: "threading.RLock" = field(default_factory=threading.RLock)
     _versions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     # -- as the registry sees it
@@ -50,9 +52,10 @@ class FakeApiServer:
         self._called("create", kind)
         metadata = body["metadata"]
         key = (kind.plural, metadata.get("namespace"), metadata["name"])
-        if key in self.objects:
-            raise refused(409, f"{key} already exists")
-        return self._store(key, copy.deepcopy(body), manager="weighbridge", status=False)
+        with self._one_at_a_time:
+            if key in self.objects:
+                raise refused(409, f"{key} already exists")
+            return self._store(key, copy.deepcopy(body), manager="weighbridge", status=False)
 
     def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
         self._called("merge", kind)
@@ -65,12 +68,21 @@ class FakeApiServer:
     ) -> Object:
         self._called("json_patch", kind)
         self.before_patch()
-        key = self._there(kind, name, namespace)
-        return self._store(key, apply_json_patch(self._at(kind, name, namespace), operations))
+        with self._one_at_a_time:
+            key = self._there(kind, name, namespace)
+            return self._store(key, apply_json_patch(self._at(kind, name, namespace), operations))
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
         self._called("delete", kind)
         return self.objects.pop((kind.plural, namespace, name), None) is not None
+
+    def delete_version(self, kind: Kind, name: str, namespace: str, version: str) -> bool:
+        self._called("delete", kind)
+        key = (kind.plural, namespace, name)
+        with self._one_at_a_time:
+            if key in self.objects and self.objects[key]["metadata"]["resourceVersion"] != version:
+                raise refused(409, "Precondition failed: resourceVersion in precondition")
+            return self.objects.pop(key, None) is not None
 
     # -- as a test sees it
 
@@ -104,6 +116,23 @@ class FakeApiServer:
         body = copy.deepcopy(self.cr)
         body["status"] = {"watsonxaiifmStatus": state, "progress": progress, "conditions": conditions, **more}
         self._store((WATSONX_IFM.plural, "ns", "cr"), body, manager="ifm-operator", status=True)
+
+    def put_note(self, note: str) -> None:
+        """Somebody writes a key of their own into the status, beside what the operator says."""
+        body = copy.deepcopy(self.cr)
+        body["status"]["somebody"] = note
+        row: Object = {
+            "manager": "somebody",
+            "subresource": "status",
+            "time": self.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "fieldsV1": {"f:status": {"f:somebody": {}}},
+        }
+        kept = [field for field in body["metadata"]["managedFields"] if field["manager"] != "somebody"]
+        stored = self._store((WATSONX_IFM.plural, "ns", "cr"), body, manager="somebody", status=True)
+        self.objects[WATSONX_IFM.plural, "ns", "cr"] = {
+            **stored,
+            "metadata": {**stored["metadata"], "managedFields": [*kept, row]},
+        }
 
     @property
     def cr(self) -> Object:
@@ -208,7 +237,9 @@ def apply_json_patch(body: Any, operations: Sequence[Object]) -> Any:
     """JSON patch, RFC 6902: ``test``, ``add``, ``replace``, ``remove``. 422 where the API server answers 422."""
     body = copy.deepcopy(body)
     for operation in operations:
-        *parents, last = operation["path"].split("/")[1:]
+        *parents, last = (
+            part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
+        )
         target = body
         for part in parents:
             target = target[int(part)] if isinstance(target, list) else target[part]

@@ -11,8 +11,12 @@ from typing import Any, cast
 import boto3
 import yaml
 from botocore.config import Config
+from pydantic import ValidationError
 
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, POD, WATSONX_IFM, Kind, Kube, connect
+from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
+from weighbridge.domain.environment import Environment
+from weighbridge.manifests.grants import render_grants
+from weighbridge_sandbox.grants import grant
 from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import write_small_llama
 
@@ -41,13 +45,21 @@ class Ran:
 
 @dataclass
 class Estate:
-    """A namespace, a folder of the bucket ``models`` and an environment of the same name."""
+    """A namespace, a folder of the bucket ``models`` and an environment of the same name.
+
+    ``weighbridge`` runs under the login that ``granted`` hands out: what `weighbridge rbac` writes for the environment as it
+    stands, and nothing more. ``kube`` is the administrator's, for looking and for playing others.
+    """
 
     name: str
     layout: Layout
     folder: Path
     kube: Kube = field(init=False)
     environment: dict[str, Any] = field(init=False)
+    held: bool = field(init=False, default=False)
+    """While true, what was granted stays as it is: a test has taken something away."""
+    _granted: dict[str, tuple[Any, ...]] = field(init=False, default_factory=dict)
+    _last: Environment | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.kube = connect(context="weighbridge-sandbox")
@@ -61,7 +73,7 @@ class Estate:
         )
         self.environment = {
             "name": self.name,
-            "cluster": {"context": "weighbridge-sandbox", "namespace": self.name},
+            "cluster": {"context": self.context(self.name), "namespace": self.name},
             "platform": {"version": "5.2"},
             "state": {
                 "backend": f"s3://weighbridge-state/{self.name}?endpoint={S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true",
@@ -116,6 +128,45 @@ class Estate:
 
     # -- the command line --------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def context(name: str) -> str:
+        """The login of an environment: each has its own, as each has its own Roles and policy."""
+        return f"{name}-user"
+
+    def granted(self, environment: dict[str, Any] | None = None) -> None:
+        """The administrator's part for an environment of this estate, done again where its Roles or policy change. One that
+        cannot be read, names another login or another namespace gets nothing: it is there to be refused.
+        """
+        document = environment or self.environment
+        try:
+            found = Environment.model_validate(document, strict=False)
+        except ValidationError:
+            return
+        if (found.cluster.context, found.cluster.namespace) != (self.context(found.name), self.name):
+            return
+        if self.held:
+            return
+        self._last, documents = found, render_grants(found).documents
+        if self._granted.get(found.name) != documents:
+            grant(found)
+            self._granted[found.name] = documents
+
+    def regranted(self) -> None:
+        """Once more what was granted last, whatever was done to it since."""
+        if self._last is not None:
+            grant(self._last)
+
+    def written(self, **changes: Any) -> Path:
+        """The environment file as it stands, with ``changes`` applied to its top level, and its login granted."""
+        document = {**self.environment, **changes}
+        cluster = document.get("cluster")
+        if isinstance(cluster, dict) and cluster.get("context") == self.context(self.name):
+            document["cluster"] = {**cluster, "context": self.context(str(document.get("name")))}
+        file = self.folder / f"{self.name}.yaml"
+        file.write_text(yaml.safe_dump(document, sort_keys=False))
+        self.granted(document)
+        return file
+
     def run(
         self,
         verb: str,
@@ -125,9 +176,7 @@ class Estate:
         **changes: Any,
     ) -> Ran:
         """``weighbridge VERB FILE …`` with the environment file as it stands, ``changes`` applied to its top level."""
-        where = cwd or self.folder
-        file = self.folder / f"{self.name}.yaml"
-        file.write_text(yaml.safe_dump({**self.environment, **changes}, sort_keys=False))
+        where, file = cwd or self.folder, self.written(**changes)
         done = subprocess.run(
             [BIN / "weighbridge", verb, str(file), *arguments],
             cwd=where,
@@ -176,7 +225,7 @@ class Estate:
     def leftovers(self) -> list[str]:
         """Objects of ours that a finished run must not leave behind."""
         label = {"weighbridge.dev/environment": self.name}
-        kinds = (POD, Kind("batch", "v1", "Job", "jobs"), Kind("", "v1", "Secret", "secrets"))
+        kinds = (POD, LEASE, Kind("batch", "v1", "Job", "jobs"), Kind("", "v1", "Secret", "secrets"))
         found = [
             f"{kind} {item['metadata']['name']}"
             for kind in kinds

@@ -17,12 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from support.s3_signature import refusal
 
 BUCKET = "models"
-REGION = "us-east-1"
 PIECE = 1 << 16
 
 
@@ -118,9 +115,16 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.server.fake
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
-        refusal = _refusal(fake, self.command, self.path, dict(self.headers))
-        if refusal:
-            return self._error(403, refusal)
+        refused = refusal(
+            self.command,
+            self.path,
+            dict(self.headers),
+            keys=fake.keys,
+            expired=fake.expired,
+            clock=fake.clock,
+        )
+        if refused:
+            return self._error(403, refused)
         if bucket != BUCKET:
             return self._error(404, "NoSuchBucket")
         fault = fake.take_fault(key) if self.command == "GET" else None
@@ -200,42 +204,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, _timestamp: float | None = None) -> str:
         return email.utils.format_datetime(datetime.now(UTC) + self.server.fake.clock, usegmt=True)
-
-
-def _refusal(fake: FakeS3, method: str, target: str, headers: dict[str, str]) -> str | None:
-    """S3's error code for a request that is not authentic."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    match = re.fullmatch(
-        r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, SignedHeaders=([^,]+), Signature=([0-9a-f]{64})",
-        lower.get("authorization", ""),
-    )
-    if not match:
-        return "AccessDenied"
-    access, day, region, names, signature = match.groups()
-    if access not in fake.keys:
-        return "InvalidAccessKeyId"
-    if access in fake.expired:
-        return "ExpiredToken"
-    secret, token = fake.keys[access]
-    stamp = datetime.strptime(lower["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    if abs(stamp - datetime.now(UTC) - fake.clock) > timedelta(minutes=15):
-        return "RequestTimeTooSkewed"
-    signed = names.split(";")
-    must = {"host", *(name for name in lower if name.startswith("x-amz-"))}
-    if (
-        region != REGION
-        or day != lower["x-amz-date"][:8]
-        or not must <= set(signed)
-        or lower.get("x-amz-security-token") != token
-    ):
-        return "AccessDenied"
-    request = AWSRequest(
-        method=method, url=f"http://{lower['host']}{target}", headers={name: lower[name] for name in signed}
-    )
-    request.context["timestamp"] = lower["x-amz-date"]
-    signer = S3SigV4Auth(Credentials(access, secret, token), "s3", REGION)
-    text = signer.string_to_sign(request, signer.canonical_request(request))
-    return None if signer.signature(text, request) == signature else "SignatureDoesNotMatch"
 
 
 class _Server(ThreadingHTTPServer):

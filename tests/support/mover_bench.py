@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from support.fake_s3 import REGION, FakeS3, Stored
+from support.fake_s3 import FakeS3, Stored
+from support.s3_signature import REGION
 from weighbridge.domain.digest import digest
 from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.mover.weightset import set_digest

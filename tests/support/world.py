@@ -2,14 +2,16 @@
 
 import json
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.environment import Environment, Model, Route
-from weighbridge.domain.events import Event
+from weighbridge.domain.events import Event, Warned
 from weighbridge.domain.facts import ClaimFacts, EntryOwner, PlannedEntry, StandingEntry
+from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import claim_name
 from weighbridge.domain.outcome import Declined, Done, Failed
 from weighbridge.domain.stacks import (
@@ -32,11 +34,13 @@ from weighbridge.errors import (
 from weighbridge.look import Location, Manifests
 from weighbridge.ports import (
     Cluster,
+    Lock,
     Observer,
     Playbooks,
     RegistrationState,
     Registry,
     Stacks,
+    Tenure,
     TransferReport,
     Weights,
 )
@@ -117,6 +121,16 @@ class World:
     """Files of a model whose bytes differ on the volume."""
     calls: list[str] = field(default_factory=list)
     """Every write, in order."""
+    on_lost: Callable[[], None] = lambda: None
+    other_run: str | None = None
+    """Whose run holds the environment, in words."""
+    loses_during: str | None = None
+    """The write (as in ``calls``) during which this run loses the environment."""
+    lost: bool = False
+    held_for: list[str] = field(default_factory=list)
+    """Verbs that held the environment and gave it back."""
+    unsettled: PreconditionError | None = None
+    """What keeps the leftovers of a dead run from being cleared."""
     events: list[Event] = field(default_factory=list)
     journal: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
 
@@ -124,6 +138,13 @@ class World:
         for model in self.environment.models:
             self.sources.setdefault(model.id, listing())
         self.entries = self.entries or [{"model_id": "theirs", "location": {"pvc_name": "theirs"}}]
+
+    def wrote(self, call: str) -> None:
+        """Remember a write."""
+        self.calls.append(call)
+        if call == self.loses_during:
+            self.lost = True
+            self.on_lost()
 
     def session(self) -> Session:
         return Session(
@@ -134,6 +155,7 @@ class World:
                 stacks=FakeStacks(self),
                 playbooks=FakePlaybooks(self),
                 registry=FakeRegistry(self),
+                lock=FakeLock(self),
                 manifests=Manifests(claim=self._claim, entries=self._entries),
             ),
             observer=self.events.append,
@@ -169,7 +191,46 @@ class FakeEyes:
     stacks: Stacks
     playbooks: Playbooks
     registry: Registry
+    lock: Lock
     manifests: Manifests
+
+
+@dataclass
+class FakeLock:
+    """Also the ``Tenure`` that it gives: there is one hold at a time."""
+
+    world: World
+
+    @contextmanager
+    def hold(
+        self, verb: str, turn: Turn, observer: Observer, on_lost: Callable[[], None]
+    ) -> Iterator[Tenure]:
+        world = self.world
+        if world.other_run is not None and not turn.take_over:
+            raise PreconditionError(f"another run is under way: {world.other_run}", code="run-under-way")
+        if world.other_run is not None:
+            observer(Warned(f"taken over, as asked, from {world.other_run}"))
+            world.other_run = None
+        world.on_lost = on_lost
+        try:
+            yield self
+        except BaseException as error:
+            if world.lost:
+                raise self._loss() from error
+            raise
+        finally:
+            world.held_for.append(verb)
+
+    def require(self) -> None:
+        if self.world.lost:
+            raise self._loss()
+
+    def under_way(self) -> str | None:
+        return None if self.world.other_run is None else f"a run is under way: {self.world.other_run}"
+
+    @staticmethod
+    def _loss() -> StepFailedError:
+        return StepFailedError("this run has lost environment `test` and stopped", code="lease-lost")
 
 
 @dataclass
@@ -194,7 +255,7 @@ class FakeCluster:
         return dict(self.world.receipts)
 
     def forget(self, environment: str, claims: Collection[str]) -> None:
-        self.world.calls.append(f"forget {environment}")
+        self.world.wrote(f"forget {environment}")
         for key in [key for key, receipt in self.world.receipts.items() if receipt.claim in claims]:
             del self.world.receipts[key]
 
@@ -214,6 +275,11 @@ class FakeStacks:
     def cancel(self) -> None:
         self.world.cancelled.set()
 
+    def settle(self, observer: Observer) -> None:
+        del observer
+        if self.world.unsettled is not None:
+            raise self.world.unsettled
+
     def preview(self, spec: StackSpec) -> StackPreview:
         if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
             raise InterruptedByUserError("cancelled")
@@ -229,7 +295,7 @@ class FakeStacks:
         names = (
             [_name(claim) for claim in inputs.claims]
             if isinstance(inputs, StorageInputs)
-            else [spec.name.value]
+            else [inputs.custom_resource]
         )
         changes = (
             ()
@@ -242,7 +308,7 @@ class FakeStacks:
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
         del observer
         preview = self.preview(spec)
-        self.world.calls.append(f"up {spec.name.value}")
+        self.world.wrote(f"up {spec.name.value}")
         self.world.declared[spec.name] = self._digest(spec)
         if isinstance(spec.inputs, StorageInputs):
             for claim in spec.inputs.claims:
@@ -264,7 +330,7 @@ class FakeStacks:
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
         del observer
-        self.world.calls.append(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
+        self.world.wrote(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
         had = self.world.declared.pop(spec.name, None) is not None
         if had and spec.name is StackName.STORAGE:
             self.world.claims.clear()
@@ -323,7 +389,7 @@ class FakeRegistry:
 
     def await_reconciled(self, observer: Observer) -> str:
         del observer
-        self.world.calls.append("await")
+        self.world.wrote("await")
         if self.world.interrupting:
             self.world.interrupting = False
             raise KeyboardInterrupt
@@ -339,7 +405,7 @@ class FakePlaybooks:
         del observer
         if route in self.world.declining:
             return TransferReport(outcome=Declined(self.world.declining[route]))
-        self.world.calls.append(f"sync {model.id} {route.value}")
+        self.world.wrote(f"sync {model.id} {route.value}")
         if model.id in self.world.refused:
             raise self.world.refused[model.id]
         if model.id in self.world.broken:

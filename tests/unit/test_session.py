@@ -290,8 +290,23 @@ def test_a_claim_of_ours_that_the_state_has_lost_is_taken_back() -> None:
     world = World(environment("one"))
     world.session().apply()
     world.declared.clear()
+    world.events.clear()
 
-    assert world.session().apply().complete
+    plan = world.session().plan()
+    assert plan.facts.storage is not None
+    assert (plan.facts.storage.taken_back, plan.facts.registration.taken_back) == (
+        ("test-one-weights",),
+        ("watsonxaiifm-cr",),
+    )
+    screen = screens.plan_screen(plan, "test")
+    assert "< t watsonxaiifm-cr  (in the cluster, not in the state: will be taken into the state)" in screen
+    applied = world.session().apply()
+
+    assert applied.complete
+    assert applied.changed
+    details = {result.planned.step.title: result.outcome.detail for result in applied.results}
+    assert details["stack storage"] == "test-one-weights taken into the state as it stands"
+    assert "await" not in world.calls[4:], "what did not change is not waited for"
 
 
 def test_an_interrupted_destroy_is_waited_for_by_the_next_one() -> None:

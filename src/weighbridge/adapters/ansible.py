@@ -8,13 +8,11 @@ with the run, also when this process is killed.
 import json
 import os
 import queue
-import shutil
+import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +20,7 @@ from typing import Any, TypeAlias
 from ansible_runner import Runner, RunnerConfig
 
 from weighbridge.adapters.ansible_events import Collected
+from weighbridge.adapters.scratch import private_folder
 from weighbridge.domain import naming
 from weighbridge.domain.environment import Environment, Model, Route
 from weighbridge.domain.events import Warned
@@ -63,8 +62,10 @@ _DECLINES: Mapping[Route, frozenset[str]] = {
 }
 """Failures that say that this way cannot work here, so that the next route is worth a try."""
 
+_SIGNALLED = 128
+
 _PASSED_ON = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV"),
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV"),
     *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     # What login helpers of kubeconfig files read: names and places, no keys.
@@ -121,7 +122,7 @@ class AnsiblePlaybooks:
         said = Collected(
             receipts=naming.receipts_name(self.environment.name), receipt_key=naming.receipt_key(model_id)
         )
-        with _private_folder(self.tmpfs) as folder:
+        with private_folder("ansible", self.tmpfs) as folder:
             write_weights(folder / "weights", bundle)
             _write_private(folder / "secrets.json", json.dumps(dict(self.secrets(model_id))))
             extra: dict[str, Any] = {"weights_spool": str(self.spool.absolute()), **(self.variables or {})}
@@ -129,6 +130,7 @@ class AnsiblePlaybooks:
                 extra["weights_route"] = route.value
             _write_private(folder / "extra.json", json.dumps(extra))
             _write_private(folder / "ansible.cfg", "")  # the variables of the environment say all
+            (folder / "tmp").mkdir()
             limit = self.limit or limit_seconds(route, total_bytes, self.environment.pods.start_seconds)
             try:
                 run = _Run(folder, name, limit)
@@ -136,10 +138,8 @@ class AnsiblePlaybooks:
             except BaseException:
                 self._clean_up(folder)
                 raise
-            if run.status not in {
-                "successful",
-                "failed",
-            }:  # ended from outside: its own cleaning up did not run
+            if run.killed or run.status not in {"successful", "failed"}:
+                # ended from outside: its own cleaning up did not run
                 try:
                     self._clean_up(folder)
                 except WeighbridgeError as error:
@@ -148,6 +148,8 @@ class AnsiblePlaybooks:
                     )
         if run.status == "timeout":
             said.failure = _overdue(run, limit, said)
+        elif run.killed:
+            said.failure = _killed(run, said)
         elif said.failure is None and run.status != "successful":
             said.failure = _without_a_task(run, said)
         return said
@@ -186,6 +188,12 @@ class _Run:
             self._thread.join(_GRACE_SECONDS * 2)
         if self._error is not None:
             raise DefectError(f"playbook {self.playbook} could not be run: {self._error}") from self._error
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal ended it, or its guard, which then has no exit code at all; the guard hands on 128 + signal."""
+        code = self._runner.rc
+        return self.status == "failed" and (code is None or _SIGNALLED < code <= _SIGNALLED + signal.NSIG)
 
     def _work(self) -> None:
         try:
@@ -240,6 +248,8 @@ def _plain_environment(folder: Path) -> dict[str, str]:
     collections = str(share_dir("collections"))
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        # Kubernetes' client keeps what it learns of the API under a name that everybody can guess.
+        "TMPDIR": str(folder / "tmp"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": collections,
         "ANSIBLE_HOME": str(folder / "ansible"),
@@ -310,22 +320,22 @@ def _overdue(run: _Run, limit: int, said: Collected) -> WeighbridgeError:
     )
 
 
+def _killed(run: _Run, said: Collected) -> WeighbridgeError:
+    before = f"; before that: {said.failure.what}" if said.failure is not None else ""
+    return StepFailedError(
+        f"playbook {run.playbook} was killed from outside this run{before}",
+        remedy="run the command again: what has arrived stays; if it happens again, look for the machine's memory running out",
+        code="playbook-killed",
+        transient=True,
+    )
+
+
 def _without_a_task(run: _Run, said: Collected) -> WeighbridgeError:
     """The run ended badly although no task failed."""
     text = " ".join(said.output[-8:]) or "it said nothing"
     return DefectError(
         f"playbook {run.playbook} ended as {run.status} without a failed task: {text}", code="playbook"
     )
-
-
-@contextmanager
-def _private_folder(tmpfs: Path) -> Iterator[Path]:
-    root = tmpfs if tmpfs.is_dir() and os.access(tmpfs, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="weighbridge-", dir=root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_private(path: Path, text: str) -> None:

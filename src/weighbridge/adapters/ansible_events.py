@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from weighbridge.domain.denials import forbidden
 from weighbridge.domain.digest import Json
 from weighbridge.domain.events import Event, FileVerified, Note, TransferProgress, Warned
 from weighbridge.domain.receipts import from_json
@@ -17,8 +18,7 @@ from weighbridge.errors import (
 )
 
 COLLECTION = "weighbridge.byom"
-_HTTP_FORBIDDEN = 403
-_REFUSALS = {400, _HTTP_FORBIDDEN, 404, 422}
+_REFUSALS = {400, 403, 404, 422}
 
 
 @dataclass(slots=True)
@@ -133,12 +133,11 @@ def _foreign_failure(task: str, result: Mapping[str, Any]) -> WeighbridgeError:
     status = _status_in(text)
     if status is not None:
         message, code = str(status.get("message", text)), status.get("code")
+        if (denied := forbidden(message)) is not None:
+            return denied
         if code in _REFUSALS:
-            remedy = "ask for this permission" if code == _HTTP_FORBIDDEN and "cannot" in message else None
             return PreconditionError(
-                f"the cluster refuses to {task[:1].lower()}{task[1:]}: {message}",
-                remedy=remedy,
-                code=f"kubernetes-{code}",
+                f"the cluster refuses to {task[:1].lower()}{task[1:]}: {message}", code=f"kubernetes-{code}"
             )
         text = message
     return StepFailedError(

@@ -36,12 +36,12 @@ class ClusterFacts:
         """UID of ``kube-system``; refuses an unreachable cluster and a wrong login."""
         return self.kube.identity()
 
-    def require_namespace(self) -> None:
-        """Raise ``PreconditionError`` where the operands namespace is absent or going away."""
+    def require_namespace(self) -> str | None:
+        """See ``ports.Cluster``: a namespace's own role cannot read the Namespace; what is done inside it will tell."""
         try:
             found = self.kube.get(NAMESPACE, self.namespace)
-        except ForbiddenError:
-            return  # a namespace's own role cannot read the Namespace; what is done inside it will tell
+        except ForbiddenError as error:
+            return f"whether namespace {self.namespace} is there was not looked at: {error.what}"
         if found is None:
             raise PreconditionError(
                 f"{self.kube.where} has no namespace {self.namespace}",
@@ -53,23 +53,30 @@ class ClusterFacts:
             raise PreconditionError(
                 f"namespace {self.namespace} is being deleted", code="namespace-terminating"
             )
+        return None
 
-    def require_storage_class(self, name: str, key: str) -> None:
-        """Raise ``PreconditionError`` where there is no such class, naming those there are."""
+    def require_storage_class(self, name: str, key: str) -> str | None:
+        """See ``ports.Cluster``: reading storage classes is often denied; the claim's events will tell. A refusal names the
+        classes there are, where they may be listed.
+        """
         try:
             if self.kube.get(STORAGE_CLASS, name) is not None:
-                return
-            known = sorted(item["metadata"]["name"] for item in self.kube.list(STORAGE_CLASS))
-        except ForbiddenError:
-            return  # reading storage classes is often denied; the claim's events will tell
+                return None
+        except ForbiddenError as error:
+            return f"whether storage class {name} is there was not looked at: {error.what}"
         raise PreconditionError(
             f"{self.kube.where} has no storage class {name}",
-            remedy=f"write one of: {', '.join(known)}"
-            if known
-            else "the cluster has no storage classes at all",
+            remedy=self._other_classes(),
             place=Place(key=key),
             code="storage-class-absent",
         )
+
+    def _other_classes(self) -> str:
+        try:
+            known = sorted(item["metadata"]["name"] for item in self.kube.list(STORAGE_CLASS))
+        except ForbiddenError:
+            return "ask the cluster's administrators which there are"
+        return f"write one of: {', '.join(known)}" if known else "the cluster has no storage classes at all"
 
     def claim(self, name: str) -> ClaimFacts | None:
         """The PersistentVolumeClaim, or ``None``."""

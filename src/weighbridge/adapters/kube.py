@@ -17,6 +17,8 @@ from lightkube.generic_resource import create_global_resource, create_namespaced
 from lightkube.types import CascadeType, PatchType
 
 from weighbridge.adapters.kubeconfig import kubeconfig, service_account
+from weighbridge.domain.denials import forbidden
+from weighbridge.errors import ForbiddenError as ForbiddenError  # noqa: PLC0414 - whoever uses Kube meets it
 from weighbridge.errors import PreconditionError, StepFailedError
 
 Object: TypeAlias = dict[str, Any]
@@ -51,6 +53,7 @@ POD = Kind("", "v1", "Pod", "pods")
 EVENT = Kind("", "v1", "Event", "events")
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 JOB = Kind("batch", "v1", "Job", "jobs")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
 WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watsonxaiifm")
 
@@ -64,10 +67,6 @@ class ApiRefusedError(StepFailedError):
         super().__init__(what, remedy=remedy, code=f"kubernetes-{status}", transient=transient)
         self.status = status
         self.reason = reason
-
-
-class ForbiddenError(PreconditionError):
-    """One missing permission; the message is the API server's, which names verb and resource."""
 
 
 class Kube:
@@ -110,6 +109,45 @@ class Kube:
         with self._translated(f"create {kind} {body['metadata'].get('name')}"):
             return self._plain(self._client.create(_resource(kind)(body), field_manager=FIELD_MANAGER))
 
+    def apply(self, kind: Kind, body: Object) -> Object:
+        """Make or change an object of ours by server-side apply: what another manager set beside it stays. Its name stands
+        in the path, so that a Role can limit by name what may be created.
+        """
+        with self._translated(f"apply {kind} {body['metadata']['name']}"):
+            return self._plain(
+                self._client.apply(_resource(kind)(body), field_manager=FIELD_MANAGER, force=True)
+            )
+
+    def rehearse(self, kind: Kind, body: Object) -> tuple[str, ...]:
+        """A dry run of :meth:`apply`: admission and validation answer, nothing is kept. What the API server warns of.
+
+        ``ApiRefusedError`` with its words where it would refuse.
+        """
+        name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own call drops the warnings
+        with self._translated(f"apply {kind} {name}"):
+            request = client.prepare_request(
+                "patch",
+                _resource(kind),
+                body,
+                name,
+                namespace,
+                headers={"Content-Type": PatchType.APPLY.value},
+                params={"dryRun": "All", "force": "true", "fieldManager": FIELD_MANAGER},
+            )
+            response = client.send(client.build_adapter_request(request))
+            client.handle_response("patch", response, request)
+        return tuple(response.headers.get_list("warning"))
+
+    def read(self, path: str) -> tuple[Object, str | None]:
+        """What a path such as ``version`` answers, and its ``Date`` header."""
+        client = cast("Any", self._client)._client._client  # noqa: SLF001  lightkube knows resources only
+        with self._translated(f"read {path}"):
+            response = client.send(client.build_request("GET", path))
+            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001  gives its own kind of error
+            found = response.json()
+        return (found if isinstance(found, dict) else {}), response.headers.get("date")
+
     def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
         """JSON merge patch (RFC 7386) on an object of ours."""
         return self._patch(kind, name, namespace, patch, PatchType.MERGE)
@@ -127,6 +165,22 @@ class Kube:
                 cast("Any", self._client).delete(
                     _resource(kind), name, cascade=CascadeType.BACKGROUND, **_in(kind, namespace)
                 )
+        except ApiRefusedError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def delete_version(self, kind: Kind, name: str, namespace: str, version: str) -> bool:
+        """Delete the object as it was read: ``ApiRefusedError`` with status 409 where its resourceVersion is another one by
+        now; False where there is none.
+        """
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own delete has no preconditions
+        try:
+            with self._translated(f"delete {kind} {name}"):
+                request = client.prepare_request("delete", _resource(kind), name=name, namespace=namespace)
+                request.data = {"preconditions": {"resourceVersion": version}}
+                client.handle_response("delete", client.send(client.build_adapter_request(request)), request)
         except ApiRefusedError as error:
             if error.status == httpx.codes.NOT_FOUND:
                 return False
@@ -178,6 +232,12 @@ class Kube:
             yield
         except ApiError as error:
             raise self._refusal(error, doing) from error
+        except (httpx.HTTPStatusError, ValueError) as error:
+            raise PreconditionError(
+                f"{self.where} does not answer as a Kubernetes API does: {str(error).splitlines()[0]}",
+                remedy="is there a proxy or a login page in between? Try kubectl get --raw /version with the same context",
+                code="cluster-strange",
+            ) from error
         except (httpx.TimeoutException, httpx.TransportError) as error:
             raise PreconditionError(
                 f"the Kubernetes API at {self.where} does not answer: {str(error) or type(error).__name__}",
@@ -195,10 +255,8 @@ class Kube:
                 remedy="log in again (oc login, or renew the token or certificate) and repeat the command",
                 code="cluster-login",
             )
-        if status == httpx.codes.FORBIDDEN and "is forbidden: User" in message:
-            return ForbiddenError(
-                message, remedy=f"ask for this permission: {doing}", code="cluster-forbidden"
-            )
+        if status == httpx.codes.FORBIDDEN and (denied := forbidden(message)) is not None:
+            return denied
         transient = status in {409, 429, 500, 502, 503, 504}
         return ApiRefusedError(
             f"cannot {doing}: {message}", status=status, reason=reason, transient=transient

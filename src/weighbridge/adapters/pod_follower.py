@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from weighbridge.domain.pod_watch import Ended, Object, Running, Seen, Sight, Waiting, judge_job, judge_pod
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError, WeighbridgeError
 
 Say: TypeAlias = Callable[[dict[str, Any]], None]
 """Takes one event: a mover's JSON line, or a note of ours of the same shape."""
@@ -40,7 +40,9 @@ class Reader(Protocol):
     def claim(self) -> Object | None: ...
 
     def events(self, pods: Sequence[Object]) -> Sequence[Object]:
-        """Of the Job, these pods and the claim; oldest first. Empty where events may not be read."""
+        """Of the Job, these pods and the claim; oldest first. ``ForbiddenError`` where they may not be read, which is told
+        once and hinders nothing.
+        """
         ...
 
     def log(self, pod: str) -> Iterator[str]:
@@ -82,6 +84,7 @@ class Follower:
         self._tail = _Tail(reader.log)
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._spoken = float("-inf")
+        self._events_denied = False
 
     def follow_job(self) -> Ended:
         """How the Job ended, its failure included. Raises ``PreconditionError`` where it cannot start and
@@ -157,7 +160,19 @@ class Follower:
         job, pods = self._reader.job(), self._reader.pods()
         if not with_reasons:
             return Seen(job, pods)
-        return Seen(job, pods, self._reader.claim(), self._reader.events(pods))
+        return Seen(job, pods, self._reader.claim(), self._events(pods))
+
+    def _events(self, pods: Sequence[Object]) -> Sequence[Object]:
+        if self._events_denied:
+            return ()
+        try:
+            return self._reader.events(pods)
+        except ForbiddenError as error:
+            self._events_denied = True
+            self._say(
+                {"event": "note", "text": f"should something wait, why will not be known: {error.what}"}
+            )
+            return ()
 
     def _finish(self, ended: Ended) -> None:
         """Say what the log still holds, also of a pod that ended before it could be followed."""

@@ -15,6 +15,7 @@ Pulumi puts each plugin in a process group of its own.
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -47,6 +48,12 @@ def _children() -> list[int]:
             if entry.read_text().rpartition(")")[2].split()[1] == me:
                 found.append(int(entry.parent.name))
     return found
+
+
+def _hold(folder: str) -> None:
+    """Keep the folder's lock with its maker, until this process ends: nobody sweeps it away under the child (``scratch.py``)."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _reap() -> bool:
@@ -115,6 +122,8 @@ def main(arguments: list[str]) -> int:
     ):  # under a pseudo-terminal of its own it leads a session already
         os.setsid()  # the terminal's Ctrl-C is for our parent, which asks us
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    if folder:
+        _hold(folder)
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

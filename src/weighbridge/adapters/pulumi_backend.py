@@ -106,6 +106,8 @@ class RecordedStack:
     cluster_uid: str | None
     """``None`` where nothing was ever created."""
     resources: tuple[Recorded, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    """URNs of what was being created when a killed Pulumi last saved the state: whether it exists is not known."""
     salt: str | None = None
     """Of the passphrase; with a wrong passphrase it does not open, so that the CLI refuses instead of making a new one."""
 
@@ -182,6 +184,11 @@ def recorded_stack(checkpoint: dict[str, Any]) -> RecordedStack:
                 protected=bool(row.get("protect")),
             )
             for row in resources
+        ),
+        unfinished=tuple(
+            row["resource"]["urn"]
+            for row in deployment.get("pending_operations") or []
+            if row.get("type") == "creating"
         ),
         salt=((deployment.get("secrets_providers") or {}).get("state") or {}).get("salt"),
     )

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pulumi.automation import CommandError, CommandResult
 
 from weighbridge.adapters.pulumi_events import Diagnostic
+from weighbridge.domain.denials import forbidden
 from weighbridge.domain.provider_messages import decode
 from weighbridge.domain.stacks import StackSpec
 from weighbridge.errors import (
@@ -122,10 +123,16 @@ def _locked(failure: Failure) -> WeighbridgeError | None:
     )
     return PreconditionError(
         f"{failure.where} is being changed {whose}",
-        remedy="wait for that run to end; if that process is certainly gone, remove its lock: "
-        + (file[1] if file else "the file under `.pulumi/locks` of `state.backend`"),
+        remedy="wait for that run to end; if that process is certainly gone, remove its lock"
+        + (f" {file[1]}" if file else "")
+        + f": {cancel_command(f'weighbridge-{failure.spec.name}/{failure.spec.environment}', '<state.backend>')}",
         code="stack-locked",
     )
+
+
+def cancel_command(stack: str, backend_url: str) -> str:
+    """What a person types to remove every lock of ``stack`` (``PROJECT/STACK``)."""
+    return f"PULUMI_BACKEND_URL='{backend_url}' pulumi cancel --yes --stack organization/{stack}"
 
 
 def _passphrase(failure: Failure) -> WeighbridgeError | None:
@@ -168,6 +175,18 @@ def _plugin(failure: Failure) -> WeighbridgeError | None:
             else f"`weighbridge-sandbox up` builds it; elsewhere `pulumi plugin install resource {found[1]} 4.26.0`, or put it on PATH"
         ),
         code="plugin-missing",
+    )
+
+
+def _plugin_died(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"Detected that \S*?pulumi-resource-([\w-]+) exited prematurely", failure.text)
+    if not found:
+        return None
+    return StepFailedError(
+        f"Pulumi's plugin `pulumi-resource-{found[1]}` was killed, or ended by itself, while {failure.where} was worked on",
+        remedy="run the same command again; if it happens again, look for the machine's memory running out",
+        code="plugin-died",
+        transient=True,
     )
 
 
@@ -218,19 +237,7 @@ def _unreachable(failure: Failure) -> WeighbridgeError | None:
 
 
 def _forbidden(failure: Failure) -> WeighbridgeError | None:
-    found = re.search(
-        r"(?:User|user) \"([^\"]+)\" cannot (\w+) resource \"([^\"]+)\" in API group \"([^\"]*)\"(?: in the namespace \"([^\"]+)\"| at the cluster scope)?",
-        failure.text,
-    )
-    if not found:
-        return None
-    user, verb, resource, group, namespace = found.groups()
-    scope = f" in namespace {namespace}" if namespace else " in the whole cluster"
-    return PreconditionError(
-        f"`{user}` may not {verb} {resource}{f'.{group}' if group else ''}{scope}",
-        remedy=f"ask the cluster's administrators for a Role with verb `{verb}` on `{resource}` of API group `{group or chr(39) * 2}`",
-        code="forbidden",
-    )
+    return forbidden(failure.text)
 
 
 def _admission(failure: Failure) -> WeighbridgeError | None:
@@ -319,6 +326,7 @@ _RULES: tuple[Rule, ...] = (
     _passphrase,
     _program,
     _plugin,
+    _plugin_died,
     _protected,
     _forbidden,
     _admission,

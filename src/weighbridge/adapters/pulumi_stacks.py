@@ -7,13 +7,11 @@ line instead of selected, and what the Automation API would ask for afterwards i
 
 import logging
 import os
-import shutil
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +40,8 @@ from weighbridge.adapters.pulumi_environment import (
 )
 from weighbridge.adapters.pulumi_errors import translate
 from weighbridge.adapters.pulumi_events import Recorder
+from weighbridge.adapters.pulumi_lock import StackLocks
+from weighbridge.adapters.scratch import private_folder
 from weighbridge.domain.stacks import (
     ClusterIdentity,
     StackName,
@@ -88,6 +88,8 @@ class PulumiSettings:
     extra: Mapping[str, str] = field(default_factory=dict)
     """Variables for proxy and trust."""
     limits: Limits = field(default_factory=Limits)
+    locks: StackLocks | None = None
+    """What is known of the backend's locks; ``None``: every one is somebody else's."""
 
 
 class PulumiStacks:
@@ -106,6 +108,7 @@ class PulumiStacks:
         self._read_object = read_object
         self._ambient = os.environ if ambient is None else ambient
         self._identify = identify or self._seen_uid
+        self._locks = settings.locks
         self._commands: set[GuardedCommand] = set()
 
     def exists(self, spec: StackSpec) -> bool:
@@ -154,10 +157,16 @@ class PulumiStacks:
         recorded = self._recorded(spec)
         kept = self._kept(spec, recorded)
         recorder = Recorder(spec.name, observer, ignored=[row.urn for row in kept])
-        with self._workspace(spec, recorded, writing=True) as stack, self._translated(spec, recorder):
+        with (
+            self._locking(spec),
+            self._workspace(spec, recorded, writing=True) as stack,
+            self._translated(spec, recorder),
+        ):
             if recorded is None:
                 self._make_room()
                 stack.workspace.create_stack(stack.name)
+            elif recorded.unfinished:
+                stack.forget_unfinished()
             stack.up(
                 on_event=recorder,
                 refresh=refresh and recorded is not None,
@@ -181,7 +190,13 @@ class PulumiStacks:
         protected = [row for row in recorded.resources if row.protected] if recorded else []
         if recorded is None or (protected and not unprotect and spec.name is StackName.STORAGE):
             return self._result(spec, recorder, began, tuple(row.name for row in protected))
-        with self._workspace(spec, recorded, writing=True) as stack, self._translated(spec, recorder):
+        with (
+            self._locking(spec),
+            self._workspace(spec, recorded, writing=True) as stack,
+            self._translated(spec, recorder),
+        ):
+            if recorded.unfinished:
+                stack.forget_unfinished()
             if protected:
                 stack.unprotect_all()
             stack.destroy(
@@ -199,6 +214,16 @@ class PulumiStacks:
         """See ``ports.Stacks.cancel``."""
         for command in tuple(self._commands):
             command.cancel()
+
+    def settle(self, observer: Observer) -> None:
+        """See ``ports.Stacks.settle``."""
+        if self._locks is not None:
+            self._locks.settle(observer)
+
+    def _locking(self, spec: StackSpec) -> AbstractContextManager[None]:
+        if self._locks is None:
+            return nullcontext()
+        return self._locks.around(f"{project_name(spec.name)}/{spec.environment}")
 
     def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
         """The newest operations on the stack, newest first; empty where it does not exist."""
@@ -267,9 +292,7 @@ class PulumiStacks:
         temporary: bool = False,
         writing: bool = False,
     ) -> Iterator["_LeanStack"]:
-        scratch = Path(tempfile.mkdtemp(prefix=f"weighbridge-pulumi-{os.getpid()}-", dir=_tmpfs()))
-        command: GuardedCommand | None = None
-        try:
+        with private_folder("pulumi") as scratch:
             url = self._settings.backend.url
             if temporary:
                 (scratch / "state").mkdir()
@@ -279,19 +302,19 @@ class PulumiStacks:
                 self._require_meant(spec.cluster, reach)
             command = self._command(scratch, spec, url, reach)
             self._commands.add(command)
-            workspace = _LeanWorkspace(
-                work_dir=str(scratch),
-                program=lambda: self._programs[spec.name](spec),
-                project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
-                pulumi_command=command,
-            )
-            if recorded and recorded.salt:
-                workspace.save_stack_settings(spec.environment, StackSettings(encryption_salt=recorded.salt))
-            yield _LeanStack(spec.environment, workspace)
-        finally:
-            if command is not None:
+            try:
+                workspace = _LeanWorkspace(
+                    work_dir=str(scratch),
+                    program=lambda: self._programs[spec.name](spec),
+                    project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
+                    pulumi_command=command,
+                )
+                if recorded and recorded.salt:
+                    settings = StackSettings(encryption_salt=recorded.salt)
+                    workspace.save_stack_settings(spec.environment, settings)
+                yield _LeanStack(spec.environment, workspace)
+            finally:
                 self._commands.discard(command)
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def _require_meant(self, cluster: ClusterIdentity, reach: Mapping[str, str]) -> None:
         """Pulumi's Kubernetes provider compares no identities: it writes to whatever cluster its kubeconfig leads to."""
@@ -357,12 +380,6 @@ def claim_name(manifest: Mapping[str, object]) -> str:
     return str(metadata.get("name")) if isinstance(metadata, Mapping) else ""
 
 
-def _tmpfs() -> str | None:
-    """A memory file system where there is one; else the usual place for temporary files."""
-    shm = Path("/dev/shm")  # noqa: S108  a 0700 folder of a random name is made in it
-    return str(shm) if shm.is_dir() and os.access(shm, os.W_OK | os.X_OK) else None
-
-
 class _LeanWorkspace(LocalWorkspace):
     """Selecting a stack would cost a process and write PULUMI_HOME; every command gets ``--stack`` anyway."""
 
@@ -385,6 +402,12 @@ class _LeanStack(Stack):
         del show_secrets
         return UpdateSummary(
             kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result=""
+        )
+
+    def forget_unfinished(self) -> None:
+        """Drop what a killed run was creating from the state: an update creates it anew or, where it exists, takes it back."""
+        self._run_pulumi_cmd_sync(
+            ["refresh", "--clear-pending-creates", "--skip-preview", "--yes", "--suppress-outputs"]
         )
 
     def unprotect_all(self) -> None:

@@ -29,6 +29,7 @@ from weighbridge.adapters.push_rsync import Moved, Rsync, RsyncFailedError, Targ
 from weighbridge.adapters.push_spool import Spool
 from weighbridge.adapters.push_transport import PodGoneError, Way, WayRefusedError
 from weighbridge.domain.events import Event, Note, TransferProgress
+from weighbridge.domain.permissions import missing_rule
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
 from weighbridge.mover.report import peak_memory
@@ -134,7 +135,9 @@ class Push:
         *,
         deadline: float,
         emit: Callable[[Event], None],
+        refused: Sequence[WayRefusedError] = (),
     ) -> None:
+        self._refusals = list(refused)
         self._order = order
         self._reader = reader
         self._rsync = rsync
@@ -317,20 +320,21 @@ class Push:
         fruitless = 0
         position = self._position
         retry = False
-        refusals: list[str] = []
+        if not self._ways:
+            raise self._no_way()
         while True:
             way = self._ways[0]
             failure: StepFailedError
             try:
                 return action(way.target(self._deadline), retry)
             except WayRefusedError as error:
-                self._refused(error, refusals)
+                self._refused(error)
                 continue
             except RsyncFailedError as error:
                 try:
                     way.judge(error.said)
                 except WayRefusedError as refusal:
-                    self._refused(refusal, refusals)
+                    self._refused(refusal)
                     continue
                 failure = error.explained()
                 failure.__cause__ = error
@@ -349,14 +353,20 @@ class Push:
             way.reset()
             time.sleep(min(PAUSES[fruitless], max(0.0, self._deadline - time.monotonic())))
 
-    def _refused(self, error: WayRefusedError, refusals: list[str]) -> None:
-        refusals.append(str(error))
+    def _no_way(self) -> PreconditionError:
+        lacking = [error.lacking for error in self._refusals if error.lacking is not None]
+        rules = [rule.as_yaml() for access in lacking if (rule := missing_rule(access)) is not None]
+        asked = f"; one of these rules opens a way: {' or '.join(rules)}" if rules else ""
+        return PreconditionError(
+            f"the rsync pod cannot be reached: {'; '.join(map(str, self._refusals))}{asked}",
+            remedy="`weighbridge rbac` writes the rules that the route `push` needs; the route `fetch` needs none of them",
+            code="no-way-to-pod",
+        )
+
+    def _refused(self, error: WayRefusedError) -> None:
+        self._refusals.append(error)
         if len(self._ways) == 1:
-            raise PreconditionError(
-                f"the rsync pod cannot be reached: {'; '.join(refusals)}",
-                remedy="Ask for `create` on pods/portforward or pods/exec, or use the route `fetch`, which needs neither.",
-                code="no-way-to-pod",
-            ) from error
+            raise self._no_way() from error
         self._ways.pop(0).close()
         self._say(Note(f"{error}; using {self._ways[0].name} instead"))
 

@@ -14,6 +14,8 @@ from typing import Protocol
 from weighbridge.adapters.push_daemon import PORT, RECEIPTS, ROOT, STAGING, USER
 from weighbridge.adapters.push_process import find, scrubbed, start, stop
 from weighbridge.adapters.push_rsync import Target
+from weighbridge.domain.access import Access
+from weighbridge.domain.denials import parse_denial
 from weighbridge.errors import StepFailedError
 
 OPEN_SECONDS = 20
@@ -30,7 +32,11 @@ _GONE = re.compile(
 
 
 class WayRefusedError(Exception):
-    """The cluster does not allow this way; another may be open."""
+    """The cluster does not allow this way; another may be open. ``lacking`` is the permission that would open it."""
+
+    def __init__(self, what: str, lacking: Access | None = None) -> None:
+        super().__init__(what)
+        self.lacking = lacking
 
 
 class PodGoneError(StepFailedError):
@@ -96,8 +102,20 @@ def classify(said: str, pod: RsyncPod, permission: str) -> None:
             transient=True,
         )
     if _FORBIDDEN.search(said):
+        denial = parse_denial(said)
+        resource, _, subresource = permission.partition("/")
+        asked = Access(
+            verb="create",
+            group="",
+            resource=resource,
+            subresource=subresource,
+            name=pod.name,
+            namespace=pod.namespace,
+        )
         raise WayRefusedError(
-            f"the cluster does not allow `create` on {permission} in {pod.namespace}: {about(_FORBIDDEN)}"
+            f"the cluster does not allow `{denial.access.verb if denial else 'create'}` on {permission} "
+            f"in {pod.namespace}: {about(_FORBIDDEN)}",
+            denial.access if denial else asked,
         )
 
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
 from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
+from weighbridge.adapters.registry_nudge import explained, nudge
 from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.events import Event, Note, Warned
@@ -27,18 +28,21 @@ from weighbridge.domain.intents import (
 )
 from weighbridge.domain.naming import MANAGER, intents_name, object_labels
 from weighbridge.domain.reconciled import (
+    OPERATOR_FAILED,
     Baseline,
     Clock,
     Mark,
     Pace,
+    Reconciled,
     await_reconciled,
     completed,
+    is_passing,
     overwritten,
     standing,
 )
 from weighbridge.domain.registration import Entry, Merge, Refused, entries_by_id, three_way
 from weighbridge.domain.registration_view import planned_entries, seen_by_looking, standing_entries
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 
 if TYPE_CHECKING:
     from weighbridge.ports import RegistrationState
@@ -86,6 +90,8 @@ class Limits:
     stuck: float = 300.0
     """An operator under way that says nothing new for so long is not written to."""
     reconcile: float = 1800.0
+    nudge_after: float = 5.0
+    """After ``Failed``, before the operator is asked once to look again."""
 
 
 def _silent(_: Event) -> None:
@@ -202,17 +208,42 @@ class WatsonxRegistry:
     def await_reconciled(self, observer: Observer) -> str:
         """Wait until the operator has reconciled after our last write; returns what was seen.
 
-        Raises ``StepFailedError``: the operator's message if it failed, who undid our write, or the deadline.
+        An operator that has failed is asked once to look again, which is announced, and waited for once more.
+        Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
+        undid our write, or the deadline.
         """
-        intents, found = self.intents(), self.find()
+        intents, found = self._first_look()
         if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
             self.forget()
             return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
         live = found if found is not None and found.has_spec else self.read()
         mark = completed(intents.mark, live) if intents.mark else Mark.unrecorded(live)
-        seen = await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
+        try:
+            seen = self._await(mark, observer)
+        except StepFailedError as failure:
+            if failure.code != OPERATOR_FAILED:
+                raise
+            mark = nudge(self, failure, mark, observer)
+            try:
+                seen = self._await(mark, observer)
+            except StepFailedError as again:
+                raise explained(self, again) from failure
         self.confirm(mark)
         return seen.evidence
+
+    def _await(self, mark: Mark, observer: Observer) -> Reconciled:
+        return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
+
+    def _first_look(self) -> tuple[Intents, LiveCustomResource | None]:
+        """Our record and the custom resource, asked for again while the API server comes and goes."""
+        deadline = self.clock.monotonic() + self.limits.write
+        while True:
+            try:
+                return self.intents(), self.find()
+            except WeighbridgeError as error:
+                if not is_passing(error) or self.clock.monotonic() >= deadline:
+                    raise
+            self.clock.sleep(1.0)
 
     def forget(self) -> None:
         """Remove the record of this environment."""
@@ -268,7 +299,7 @@ class _Attempt:
             except UnrecordedWriteError:
                 raise
             except (PreconditionError, StepFailedError) as error:
-                if not _passing(error):
+                if not is_passing(error):
                     raise
                 last = error.what
                 if clock.monotonic() >= deadline:
@@ -416,8 +447,3 @@ def _warnings(live: LiveCustomResource) -> tuple[str, ...]:
     if not live.gitops:
         return ()
     return (f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo what others write",)
-
-
-def _passing(error: PreconditionError | StepFailedError) -> bool:
-    """Whether the same request may well succeed in a moment."""
-    return error.code == "cluster-unreachable" or (isinstance(error, StepFailedError) and error.transient)

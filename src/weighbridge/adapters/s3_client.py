@@ -31,13 +31,15 @@ ATTEMPTS = 4
 
 
 class S3Client(Protocol):
-    """The four calls used, as botocore's generated client has them."""
+    """The calls used, as botocore's generated client has them."""
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]: ...
 
     def list_buckets(self, **request: Any) -> dict[str, Any]: ...
 
     def get_object(self, **request: Any) -> dict[str, Any]: ...
+
+    def delete_object(self, **request: Any) -> dict[str, Any]: ...
 
     def close(self) -> None: ...
 

@@ -1,9 +1,11 @@
-"""Single small objects of a bucket: how the state's identity is read before Pulumi is started."""
+"""Single small objects of a bucket: the state's identity, read before Pulumi is started, and the locks beside it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighbridge.adapters.s3_client import S3Target, foreign_errors, open_client, s3_errors
+from weighbridge.adapters.s3_client import S3Client, S3Target, foreign_errors, open_client, s3_errors
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import EnvReference, Proxy, S3KeyPair, S3Source
 from weighbridge.errors import PreconditionError
@@ -19,7 +21,7 @@ _AMBIENT = S3KeyPair(
 
 @dataclass(frozen=True, slots=True)
 class ObjectReader:
-    """Reads objects with the state's own keys."""
+    """With the state's own keys."""
 
     keys: S3Keys | None
     """``None``: what AWS's usual chain finds (variables, profile, web identity, instance role)."""
@@ -28,6 +30,32 @@ class ObjectReader:
 
     def read(self, bucket: str, key: str, *, endpoint: str, region: str) -> bytes | None:
         """The object's bytes, or ``None`` where there is none. ``PreconditionError`` where the server refuses."""
+        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "read"):
+            try:
+                body = client.get_object(Bucket=bucket, Key=key)["Body"]
+            except foreign_errors() as error:
+                response: dict[str, dict[str, str]] = getattr(error, "response", {})
+                if response.get("Error", {}).get("Code") in _ABSENT:
+                    return None
+                raise
+            content: bytes = body.read()
+            return content
+
+    def list(self, bucket: str, prefix: str, *, endpoint: str, region: str) -> tuple[str, ...]:
+        """The first keys (1000) below ``prefix``, which ends in ``/``."""
+        with self._client(bucket, prefix, endpoint, region) as (client, target), s3_errors(target, "list"):
+            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+            return tuple(str(row["Key"]) for row in page.get("Contents", ()))
+
+    def delete(self, bucket: str, key: str, *, endpoint: str, region: str) -> None:
+        """One object; one that is gone already is fine."""
+        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "delete"):
+            client.delete_object(Bucket=bucket, Key=key)
+
+    @contextmanager
+    def _client(
+        self, bucket: str, key: str, endpoint: str, region: str
+    ) -> Iterator[tuple[S3Client, S3Target]]:
         folder = key.rpartition("/")[0] + "/"
         source = S3Source(
             bucket=bucket, prefix=folder, endpoint=endpoint, region=region, credentials=_AMBIENT
@@ -35,16 +63,7 @@ class ObjectReader:
         target = S3Target(source, self.keys or _ambient_keys(), self.ca_bundle, self.proxy)
         client = open_client(target)
         try:
-            with s3_errors(target, "read"):
-                try:
-                    body = client.get_object(Bucket=bucket, Key=key)["Body"]
-                except foreign_errors() as error:
-                    response: dict[str, dict[str, str]] = getattr(error, "response", {})
-                    if response.get("Error", {}).get("Code") in _ABSENT:
-                        return None
-                    raise
-                content: bytes = body.read()
-                return content
+            yield client, target
         finally:
             client.close()
 

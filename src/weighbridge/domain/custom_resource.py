@@ -13,6 +13,18 @@ from typing import Any, Final
 from weighbridge.domain.digest import Json, digest
 
 _TERMINAL: Final = frozenset({"Completed", "Failed"})
+_OPERATORS: Final = frozenset(
+    {
+        "watsonxaiifmStatus",
+        "progress",
+        "progressMessage",
+        "type",
+        "watsonxaiifmBuildNumber",
+        "versions",
+        "conditions",
+    }
+)
+"""Keys of the status that IBM's operator writes (seen in public dumps and in IBM's own scripts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Status:
     reconciled_version: str | None
     conditions: tuple[Condition, ...]
     digest: str
-    """Of the whole status: differs as soon as anything in it does."""
+    """Of what the operator says: differs as soon as anything in it does. Keys that others may add do not count."""
 
     def condition(self, kind: str) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type == kind), None)
@@ -111,6 +123,8 @@ class Writer:
     """Owns something under ``spec``."""
     models: bool
     """Owns ``spec.custom_foundation_models``."""
+    verdict: bool
+    """Wrote what the operator says through the status subresource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +164,8 @@ class LiveCustomResource:
 
     @property
     def status_written_at(self) -> datetime | None:
-        return max((writer.time for writer in self.writers if writer.status and writer.time), default=None)
+        """When the operator wrote last; what others write beside its words does not count."""
+        return max((writer.time for writer in self.writers if writer.verdict and writer.time), default=None)
 
     def spec_written(self, manager: str | None = None) -> Writer | None:
         """The newest writer of the spec, or the newest one of that name."""
@@ -160,6 +175,13 @@ class LiveCustomResource:
             if writer.spec and not writer.status and writer.time and manager in {None, writer.manager}
         ]
         return max(found, key=lambda writer: (writer.time, writer.models), default=None)
+
+    def newest_writer_but(self, manager: str) -> Writer | None:
+        """The newest writer of the spec that is not ``manager``."""
+        found = [
+            writer for writer in self.writers if writer.spec and writer.time and writer.manager != manager
+        ]
+        return max(found, key=lambda writer: str(writer.time), default=None)
 
     @property
     def models_writer(self) -> Writer | None:
@@ -243,19 +265,21 @@ def _status(raw: dict[str, Any]) -> Status:
         message=_text(raw.get("progressMessage")),
         reconciled_version=_text(_object(raw.get("versions")).get("reconciled")),
         conditions=conditions,
-        digest=digest(raw),
+        digest=digest({key: value for key, value in raw.items() if key in _OPERATORS}),
     )
 
 
 def _writer(field: dict[str, Any]) -> Writer:
     owned = _object(field.get("fieldsV1"))
-    spec = _object(owned.get("f:spec"))
+    spec, said = _object(owned.get("f:spec")), _object(owned.get("f:status"))
     return Writer(
         manager=str(field.get("manager", "")),
         time=parse_time(field.get("time")),
         status=field.get("subresource") == "status",
         spec="f:spec" in owned,
         models="f:custom_foundation_models" in spec,
+        verdict=field.get("subresource") == "status"
+        and (not said or any(f"f:{key}" in said for key in _OPERATORS)),
     )
 
 

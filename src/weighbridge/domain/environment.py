@@ -232,6 +232,8 @@ class Platform(_Strict):
         str, TextRule(text_rules.version, r"^[0-9]{1,2}\.[0-9]{1,2}(\.[0-9]{1,3})?$"), Field(examples=["5.2"])
     ]
     """watsonx.ai software version as IBM names it: ``"5.2"``. Decides parameter names and limits."""
+    reconcile_seconds: Annotated[int, Field(ge=10, le=86400, examples=[1800])] = 1800
+    """Seconds that the operator may take to reconcile after a write before the run gives up on it."""
 
 
 class State(_Strict):

@@ -35,7 +35,7 @@ class ResourceChanged:
     type: str
     name: str
     op: str
-    """``create``, ``update``, ``delete``, ``replace``, ``refresh``."""
+    """``create``, ``update``, ``delete``, ``replace``, ``import``, ``refresh``."""
 
 
 @dataclass(frozen=True, slots=True)

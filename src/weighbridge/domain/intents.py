@@ -55,6 +55,10 @@ class Intents:
         """Nothing of ours is registered, and nothing is waited for: no record is needed."""
         return not self.models and not self.pending
 
+    def with_mark(self, mark: Mark) -> "Intents":
+        """The same with another last write."""
+        return replace(self, mark=mark)
+
     def known(self) -> tuple[Entry, ...]:
         """Every entry that may be ours in the list."""
         return tuple(

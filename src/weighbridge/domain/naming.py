@@ -10,6 +10,8 @@ import re
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 ENVIRONMENT_LABEL = "weighbridge.dev/environment"
 MODEL_LABEL = "weighbridge.dev/model"
+NAMESPACE_LABEL = "weighbridge.dev/namespace"
+"""On what belongs to no namespace: the one that it is for."""
 MANAGER = "weighbridge"
 """Value of ``MANAGED_BY_LABEL`` and the name of our field manager."""
 
@@ -53,6 +55,16 @@ def receipts_name(environment: str) -> str:
 def intents_name(environment: str) -> str:
     """Return the name of the ConfigMap that holds what we registered."""
     return f"weighbridge-{environment}-intents"
+
+
+def account_name(environment: str) -> str:
+    """Return the name of the service account that runs weighbridge for the environment, and the stem of its Roles' names."""
+    return f"weighbridge-{environment}"
+
+
+def lease_name(environment: str) -> str:
+    """Return the name of the Lease that one run at a time holds."""
+    return f"weighbridge-{environment}"
 
 
 def receipt_key(model_id: str) -> str:

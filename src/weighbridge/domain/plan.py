@@ -6,7 +6,7 @@ from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.facts import Facts, ModelFacts
 from weighbridge.domain.naming import claim_name
-from weighbridge.domain.stacks import StackName, StackPreview
+from weighbridge.domain.stacks import Op, StackName, StackPreview
 from weighbridge.domain.steps import AwaitReconciled, DeclareStack, Step, SyncWeights, step_key
 from weighbridge.domain.weights import SourceListing, sub_path_of
 
@@ -142,7 +142,11 @@ def _stack(preview: StackPreview, inputs: str) -> PlannedStep:
 
 
 def _counted(preview: StackPreview) -> str:
-    counts: dict[str, int] = {}
+    counts: dict[Op, int] = {}
     for change in preview.changes:
-        counts[change.op.value] = counts.get(change.op.value, 0) + 1
-    return ", ".join(f"{number} to {op}" for op, number in counts.items())
+        counts[change.op] = counts.get(change.op, 0) + 1
+    taken = counts.pop(Op.IMPORT, 0)
+    words = [f"{number} to {op.value}" for op, number in counts.items()]
+    if taken:
+        words.insert(0, f"{taken} in the cluster, not in the state: will be taken into the state")
+    return ", ".join(words)

@@ -19,6 +19,10 @@ from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.registration import entries_by_id
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 
+OPERATOR_FAILED: Final = "operator-failed"
+"""Code of the failure that a run of the operator ended in."""
+_UNREACHABLE: Final = "cluster-unreachable"
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
@@ -182,7 +186,7 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
         copies = {entry.digest for _, entry in found.get(model_id, ())}
         if copies == ({digest} if digest else set()):
             continue
-        writer = live.models_writer
+        writer = live.models_writer or live.newest_writer_but(MANAGER)  # nobody owns a list that is gone
         who = f"{writer.manager} at {_iso(writer.time)}" if writer else "somebody"
         owners = f"; the resource is kept by {', '.join(map(str, live.gitops))}" if live.gitops else ""
         return Refuted(
@@ -211,6 +215,9 @@ def observe(
     if (known := _at_a_glance(mark, live)) is not None:
         return watch, known
     watch = _count_end(watch, mark, status)
+    # The last of so many runs began after our write, whatever begins next: others may change things without a pause.
+    if status.terminal and len(watch.ends) >= (2 if mark.baseline.exact else 3):
+        return watch, judge(live)
     if not status.terminal:
         began = watch.began or not mark.baseline.running or bool(watch.ends)
         return replace(watch, began=began, candidate=None), Waiting(status.describe())
@@ -254,9 +261,9 @@ def judge(live: LiveCustomResource) -> Verdict:
     status = live.status
     if (said := status.failure) is not None:
         return Refuted(
-            "operator-failed",
+            OPERATOR_FAILED,
             f"the operator failed on {live.where}: {said}",
-            "mend the cause; the operator tries again only when the resource changes, which an apply with a change does",
+            "mend the cause and apply again: an apply makes the operator look once more",
         )
     if not status.ready:
         lacking = status.condition("Successful")
@@ -270,7 +277,10 @@ def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
     """From one look alone: why the operator cannot be said to have taken in our last write; None if it has."""
     if mark is None:
         return None
-    _, verdict = observe(Watch(), completed(mark, live), live, 0.0, Pace())
+    mark = completed(mark, live)
+    _, verdict = observe(Watch(), mark, live, 0.0, Pace())
+    if isinstance(verdict, Waiting) and live.status.terminal and live.status.failure and fresh(mark, live):
+        verdict = judge(live)  # more may come of it, but this is what there is to know
     match verdict:
         case Reconciled():
             return None
@@ -282,9 +292,6 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
     def sleep(self, seconds: float) -> None: ...
-
-
-_UNREACHABLE: Final = "cluster-unreachable"
 
 
 def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or takes time is handed in
@@ -306,7 +313,7 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
         try:
             live = read()
         except WeighbridgeError as error:
-            if not _passing(error):
+            if not is_passing(error):
                 raise
             verdict: Verdict = Waiting(f"cannot look at the moment: {error.what}")
         else:
@@ -333,7 +340,8 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
         )
 
 
-def _passing(error: WeighbridgeError) -> bool:
+def is_passing(error: WeighbridgeError) -> bool:
+    """Whether the same request may well succeed in a moment."""
     if isinstance(error, PreconditionError):
         return error.code == _UNREACHABLE
     return isinstance(error, StepFailedError) and error.transient

@@ -1,9 +1,9 @@
 """Pulumi stacks as values: what is declared, what a preview shows, what an update did. Nothing here knows Pulumi."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from weighbridge.domain.digest import Json
 
@@ -76,6 +76,7 @@ class Op(StrEnum):
     REPLACE = "replace"
     DELETE = "delete"
     IMPORT = "import"
+    """It stands in the cluster and is ours, but the state has lost it: it is taken into the state as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,23 @@ class StackPreview:
     @property
     def pending(self) -> bool:
         return bool(self.changes)
+
+    @property
+    def taken_back(self) -> tuple[str, ...]:
+        """What stands in the cluster and would be taken into the state."""
+        return tuple(change.name for change in self.changes if change.op is Op.IMPORT)
+
+    def taking_back(self, standing: Collection[str]) -> Self:
+        """The same, where those of ``standing`` that the state has lost are not created but taken back."""
+        return replace(self, changes=imported(self.changes, standing))
+
+
+def imported(changes: tuple[ResourceChange, ...], standing: Collection[str]) -> tuple[ResourceChange, ...]:
+    """``changes``, where declaring what is in ``standing`` already makes nothing new."""
+    return tuple(
+        replace(change, op=Op.IMPORT) if change.op is Op.CREATE and change.name in standing else change
+        for change in changes
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

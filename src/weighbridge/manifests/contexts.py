@@ -6,6 +6,7 @@ Every class names its template. Field values are plain JSON values or tuples and
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from weighbridge.domain.access import Rule
 from weighbridge.domain.digest import Json
 
 Labels: TypeAlias = dict[str, str]
@@ -92,7 +93,7 @@ class PodSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoverJobContext:
-    """The Job that fetches, publishes or verifies one set."""
+    """The Job that fetches, publishes or verifies one set, or that only looks."""
 
     template: ClassVar[str] = "mover-job.yaml.j2"
     name: str
@@ -100,13 +101,14 @@ class MoverJobContext:
     labels: Labels
     annotations: dict[str, str]
     verb: str
-    """``fetch``, ``publish`` or ``verify``."""
+    """``fetch``, ``publish``, ``verify`` or ``probe``."""
     pod: PodSettings
-    claim: str
+    claim: str | None
+    """``None``: a folder of the pod's own in its place, for a probe that comes before the claim."""
     order: str
     """Name of the order ConfigMap."""
     credentials: str | None
-    """Name of the Secret with the source's keys; only ``fetch`` has one."""
+    """Name of the Secret with the source's keys; only ``fetch`` and ``probe`` have one."""
     trust: bool
     """Whether the order ConfigMap holds ``ca.pem``."""
     deadline_seconds: int
@@ -141,6 +143,99 @@ class ReceiptsContext:
     labels: Labels
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseContext:
+    """The Lease that one run of an environment holds (coordination.k8s.io/v1)."""
+
+    template: ClassVar[str] = "lease.yaml.j2"
+    name: str
+    namespace: str
+    labels: Labels
+    annotations: dict[str, str]
+    identity: str
+    duration_seconds: int
+    acquired: str
+    """``MicroTime``, as ``renewed``."""
+    renewed: str
+    transitions: int
+
+
+Account: TypeAlias = tuple[str, str]
+"""(namespace, name) of a service account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountContext:
+    """The service account that runs weighbridge for one environment."""
+
+    template: ClassVar[str] = "rbac-account.yaml.j2"
+    name: str
+    namespace: str
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleContext:
+    """A Role; a ClusterRole where ``namespace`` is ``None``."""
+
+    template: ClassVar[str] = "rbac-role.yaml.j2"
+    name: str
+    namespace: str | None
+    labels: Labels
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleBindingContext:
+    """Binds the role of the same name and scope to ``account``, or where that is ``None`` to ``group``."""
+
+    template: ClassVar[str] = "rbac-binding.yaml.j2"
+    name: str
+    namespace: str | None
+    labels: Labels
+    account: Account | None
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyContext:
+    """The ValidatingAdmissionPolicy for what one environment's account makes; ``account`` or ``group`` as in a binding."""
+
+    template: ClassVar[str] = "policy.yaml.j2"
+    name: str
+    labels: Labels
+    account: Account | None
+    group: str | None
+    environment: str
+    environment_label: str
+    images: tuple[str, ...]
+    service_account: str
+    """Of the pods."""
+    claims: tuple[str, ...]
+    secrets: tuple[str, ...]
+    config_maps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyBindingContext:
+    """Puts the policy of the same name into force."""
+
+    template: ClassVar[str] = "policy-binding.yaml.j2"
+    name: str
+    labels: Labels
+
+
 Context: TypeAlias = (
-    ClaimContext | RegistrationContext | OrderContext | MoverJobContext | RsyncPodContext | ReceiptsContext
+    ClaimContext
+    | RegistrationContext
+    | OrderContext
+    | MoverJobContext
+    | RsyncPodContext
+    | ReceiptsContext
+    | LeaseContext
+    | AccountContext
+    | RoleContext
+    | RoleBindingContext
+    | PolicyContext
+    | PolicyBindingContext
 )

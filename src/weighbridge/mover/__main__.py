@@ -1,4 +1,4 @@
-"""``mover.pyz {fetch|publish|verify} --order FILE --volume DIR``: argv → run → exit code.
+"""``mover.pyz {fetch|publish|verify|probe} --order FILE --volume DIR``: argv → run → exit code.
 
 Exit codes: 0 fine, 3 refused after looking, 4 failed, 5 verification failed, 128 + signal when stopped by one.
 """
@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from . import probe
 from .commands import fetch, publish_pushed, verify
 from .control import Control
 from .errors import FailedError, InterruptedByError, MoverError
@@ -25,6 +26,14 @@ _VERBS = {"fetch": fetch, "publish": publish_pushed, "verify": verify}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; every end, also a defect of the mover itself, leaves a result line and a termination message."""
     arguments = _parser().parse_args(argv)
+    if arguments.verb == "probe":
+        return probe.main(
+            arguments.order,
+            volume=arguments.volume,
+            credentials=arguments.credentials,
+            ca_file=arguments.ca,
+            termination=arguments.termination,
+        )
     os.umask(0o002)  # another run may come with another uid of the same group
     reporter, result = Reporter(sys.stdout), Result()
     volume = Volume(arguments.volume)
@@ -63,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mover", description="Brings a weight set onto a volume, proves and publishes it."
     )
-    parser.add_argument("verb", choices=sorted(_VERBS))
+    parser.add_argument("verb", choices=sorted([*_VERBS, "probe"]))
     parser.add_argument("--order", required=True, metavar="FILE", help="the order, JSON")
     parser.add_argument("--volume", required=True, metavar="DIR", help="where the volume is mounted")
     parser.add_argument(

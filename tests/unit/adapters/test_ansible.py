@@ -151,6 +151,27 @@ def test_a_failed_playbook_has_cleaned_up_after_itself(
     assert len(ran.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("victim", ["$$", "$PPID"])
+def test_a_playbook_or_guard_that_is_killed_is_cleaned_up_after_and_said_to_be_killed(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    ran = tmp_path / "ran"
+    spy = tmp_path / "ansible-playbook"
+    spy.write_text(
+        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) kill -9 {victim}; exec sleep 60;; esac\n'
+    )
+    spy.chmod(0o755)
+    monkeypatch.setattr("sys.executable", _beside(spy))
+
+    failed = sync(playbooks)
+
+    assert isinstance(failed.error, StepFailedError)
+    assert (failed.error.code, failed.error.transient) == ("playbook-killed", True)
+    assert failed.error.remedy
+    assert "clean_up_weights.yml" in ran.read_text().splitlines()[1]
+    assert list((tmp_path / "shm").iterdir()) == []
+
+
 def test_a_playbook_may_take_as_long_as_all_the_deadlines_within_it() -> None:
     size, start = 10 * 2**30, 600
     assert limit_seconds(Route.PUSH, size, start) > 4 * (deadline_seconds(size) + start)

@@ -7,11 +7,11 @@ import pytest
 
 from weighbridge.adapters.ansible_events import Collected
 from weighbridge.domain.events import Event, FileVerified, Note, TransferProgress, Warned
-from weighbridge.errors import PreconditionError, StepFailedError, VerificationError
+from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError, VerificationError
 
 FORBIDDEN = (
-    'Failed to apply object: b\'{"kind":"Status","status":"Failure","message":"jobs.batch \\\\"x\\\\" is forbidden: '
-    'User \\\\"u\\\\" cannot patch resource \\\\"jobs\\\\"","reason":"Forbidden","code":403}\\n\''
+    'Failed to apply object: b\'{"kind":"Status","status":"Failure","message":"jobs.batch \\\\"wb-s-m-fetch\\\\" is '
+    'forbidden: User \\\\"u\\\\" cannot patch resource \\\\"jobs\\\\" in API group \\\\"batch\\\\" in the namespace \\\\"n\\\\"","reason":"Forbidden","code":403}\\n\''
 )
 
 
@@ -75,13 +75,15 @@ def test_the_first_failure_counts_and_the_later_one_is_told() -> None:
     assert said.failure.what == "Start the Job: no"
 
 
-def test_a_refusal_of_the_api_server_is_told_in_its_own_words() -> None:
+def test_a_missing_permission_names_the_rule_to_ask_for() -> None:
     said = collected()
     taken(said, **failed("Start the Job", msg=FORBIDDEN))
-    assert isinstance(said.failure, PreconditionError)
-    assert said.failure.code == "kubernetes-403"
-    assert 'jobs.batch "x" is forbidden: User "u" cannot patch resource "jobs"' in said.failure.what
-    assert said.failure.remedy == "ask for this permission"
+    assert isinstance(said.failure, ForbiddenError)
+    assert said.failure.code == "cluster-forbidden"
+    assert "`u` may not patch jobs.batch wb-s-m-fetch in namespace n" in said.failure.what
+    assert 'apiGroups: ["batch"], resources: [jobs], verbs: [patch], resourceNames: [wb-s-m-fetch]' in str(
+        said.failure
+    )
 
 
 def test_a_failed_job_still_says_what_it_had_moved_and_its_last_words() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weighbridge.adapters.pod_follower import Clock, Follower, Patience
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError, WeighbridgeError
 
 Object = Mapping[str, Any]
 DONE = {"outcome": "published", "set_digest": "sha256:d", "error": None}
@@ -122,6 +122,22 @@ def test_progress_files_and_the_result() -> None:
     assert ended.message == DONE
     assert [event["event"] for event in said].count("file") == 1
     assert any(event["event"] == "progress" for event in said)
+
+
+def test_events_that_may_not_be_read_are_told_once_and_hinder_nothing() -> None:
+    class Discreet(Script):
+        def events(self, pods: Sequence[Object]) -> Sequence[Object]:
+            del pods
+            raise ForbiddenError("`u` may not list events", code="cluster-forbidden")
+
+    script = Discreet(
+        [(job(), []), (job(), []), (job(), [running("p")]), (job("Complete"), [finished("p", DONE)])]
+    )
+    ended, said, _ = follow(script)
+    assert ended.error is None
+    assert [event["text"] for event in said if "may not list events" in event.get("text", "")] == [
+        "should something wait, why will not be known: `u` may not list events"
+    ]
 
 
 def test_a_pod_that_ended_before_anybody_looked_still_tells_its_files() -> None:

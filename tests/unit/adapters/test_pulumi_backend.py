@@ -166,3 +166,13 @@ def test_a_damaged_state_is_named_with_its_backup(tmp_path: Path) -> None:
     with pytest.raises(PreconditionError) as refused:
         read_stack(Folder(tmp_path), "weighbridge-storage", "stage", None)
     assert "stage.json.bak" in str(refused.value)
+
+
+def test_what_a_killed_pulumi_was_creating_is_known_and_nothing_else() -> None:
+    content = checkpoint()
+    content["checkpoint"]["latest"]["pending_operations"] = [
+        {"resource": resource("a:b:C", "one"), "type": "creating"},
+        {"resource": resource("a:b:C", "two"), "type": "updating"},
+    ]
+    assert [urn.rpartition("::")[2] for urn in recorded_stack(content).unfinished] == ["one"]
+    assert recorded_stack(checkpoint()).unfinished == ()

@@ -9,6 +9,7 @@ from weighbridge.domain.provider_messages import encode
 from weighbridge.domain.stacks import ClusterIdentity, StackSpec, StorageInputs
 from weighbridge.errors import (
     DefectError,
+    ForbiddenError,
     InterruptedByUserError,
     PreconditionError,
     StepFailedError,
@@ -48,9 +49,13 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
             'Preview failed: persistentvolumeclaims "a" is forbidden: User "system:serviceaccount:x:y" cannot patch resource '
             '"persistentvolumeclaims" in API group "" in the namespace "cpd-instance"'
         ),
-        PreconditionError,
-        "forbidden",
-        ["system:serviceaccount:x:y", "patch", "persistentvolumeclaims", "cpd-instance"],
+        ForbiddenError,
+        "cluster-forbidden",
+        [
+            "`system:serviceaccount:x:y` may not patch persistentvolumeclaims a in namespace cpd-instance",
+            "verbs: [patch], resourceNames: [a]",
+            "Role `weights`",
+        ],
     ),
     (
         "a webhook is named with its words",
@@ -225,6 +230,20 @@ def test_a_killed_cli_is_called_killed() -> None:
     assert isinstance(found, StepFailedError)
     assert (found.code, found.transient) == ("pulumi-killed", True)
     assert "signal 9" in str(found)
+
+
+def test_a_plugin_that_was_killed_is_named_and_no_bug_is_to_be_reported() -> None:
+    error = told(
+        ": error reading from server: EOF",
+        stderr=(
+            "Detected that /usr/bin/pulumi-resource-weighbridge exited prematurely.\n"
+            "       This is *always* a bug in the provider. Please report the issue to the provider author as appropriate."
+        ),
+    )
+    assert isinstance(error, StepFailedError)
+    assert (error.code, error.transient) == ("plugin-died", True)
+    assert "pulumi-resource-weighbridge" in error.what
+    assert "bug" not in str(error)
 
 
 def test_a_long_message_is_cut() -> None:

@@ -21,6 +21,7 @@ from weighbridge.adapters.push import Advance, Push, PushOrder, PushResult
 from weighbridge.adapters.push_rsync import Rsync, Target
 from weighbridge.adapters.push_spool import Spool
 from weighbridge.adapters.push_transport import Way, WayRefusedError
+from weighbridge.domain.access import Access
 from weighbridge.domain.events import Event, Note, TransferProgress
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
@@ -316,7 +317,15 @@ class ClosedWay(DirectWay):
 
     def target(self, deadline: float) -> Target:
         del deadline
-        raise WayRefusedError("the cluster does not allow `create` on pods/portforward")
+        lacking = Access(
+            verb="create",
+            group="",
+            resource="pods",
+            subresource="portforward",
+            name="wb-s-m-rsync",
+            namespace="n",
+        )
+        raise WayRefusedError("the cluster does not allow `create` on pods/portforward", lacking)
 
 
 def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(
@@ -325,8 +334,11 @@ def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(
     files = content()
     result = push(tmp_path, order(files), FolderReader(files), ClosedWay(0), DirectWay(daemon.port))
     assert result.transport == "direct"
-    with pytest.raises(PreconditionError, match="pods/portforward"):
+    with pytest.raises(PreconditionError, match="pods/portforward") as refused:
         push(tmp_path, order(files), FolderReader(files), ClosedWay(0))
+    assert refused.value.code == "no-way-to-pod"
+    rule = '{apiGroups: [""], resources: [pods/portforward], verbs: [create], resourceNames: [wb-s-m-rsync]}'
+    assert rule in refused.value.what, "a route that declines shows nothing but this"
 
 
 def test_a_failing_source_ends_the_push_with_its_own_words(tmp_path: Path, daemon: RsyncDaemon) -> None:

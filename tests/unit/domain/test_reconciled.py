@@ -88,6 +88,27 @@ def test_a_completed_of_before_is_no_answer_however_long_it_stands(exact: bool) 
 
 
 @pytest.mark.parametrize("exact", [True, False])
+def test_what_others_write_into_the_status_is_no_answer_and_delays_none(exact: bool) -> None:
+    story = Story()
+    mark = story.write(exact=exact)
+    notes = iter(map(str, range(100)))
+
+    def note() -> None:
+        story.server.put_note(next(notes))
+
+    def noted(state: str, **more: str) -> Callable[[], None]:
+        def say() -> None:
+            story.status(state, **more)
+            note()
+
+        return say
+
+    assert words(watched(story, mark, [note] * 20)) == "." * 20
+    ended = [noted("InProgress"), noted("Completed", completion="u1"), note, note, note]
+    assert words(watched(story, mark, ended)) == "...RR"
+
+
+@pytest.mark.parametrize("exact", [True, False])
 def test_a_run_after_the_write_is_the_answer_once_it_has_stood(exact: bool) -> None:
     story = Story()
     mark = story.write(exact=exact)
@@ -148,7 +169,30 @@ def test_a_run_under_way_at_the_write_must_be_followed_by_another() -> None:
             nothing,
         ],
     )
-    assert words(seen) == "........R"
+    assert words(seen) == "......RRR"
+
+
+@pytest.mark.parametrize(("last", "seen"), [("Completed", "....R.R"), ("Failed", "....X.X")])
+def test_a_second_end_is_the_answer_at_once_however_busy_others_keep_the_operator(
+    last: str, seen: str
+) -> None:
+    story = Story()
+    mark = story.write()
+    steps: list[Callable[[], None]] = [story.server.tick]
+    for number in range(3):  # no end stands for longer than one look
+        steps += [
+            lambda: story.status("InProgress", "0%"),
+            lambda number=number: story.status(last, completion=f"u{number}"),  # type: ignore[misc]
+        ]
+    assert words(watched(story, mark, steps)) == seen
+
+
+def test_without_the_answer_to_the_write_the_second_end_may_have_begun_before_it() -> None:
+    story = Story()
+    mark = story.write(exact=False)
+    story.server.tick()
+    ends = [lambda number=number: story.status("Completed", completion=f"u{number}") for number in range(3)]
+    assert words(watched(story, mark, ends)) == "..R"
 
 
 def test_two_ends_are_two_runs_even_if_the_second_beginning_was_missed() -> None:
@@ -162,7 +206,7 @@ def test_two_ends_are_two_runs_even_if_the_second_beginning_was_missed() -> None
         nothing,
         nothing,
     ]
-    assert words(watched(story, mark, steps)) == "...R"
+    assert words(watched(story, mark, steps)) == ".RRR"
 
 
 def test_a_second_run_too_short_to_be_seen_is_believed_after_a_long_look() -> None:
@@ -221,6 +265,21 @@ def test_who_undid_the_write_is_named() -> None:
     assert isinstance(verdict, Refuted)
     assert "argocd-controller at 2026-01-02T03:04:26" in verdict.reason
     assert "Argo CD (annotation argocd.argoproj.io/tracking-id=models:ifm)" in verdict.reason
+
+
+def test_who_took_the_whole_list_away_is_named_though_nobody_owns_it_now() -> None:
+    story = Story()
+    mark = story.write()
+    story.server.tick()
+    spec = {"license": {"accept": True}}
+    fields = story.server.cr["metadata"]["managedFields"]
+    story.server.put_cr(spec, manager="kustomize-controller", managedFields=fields)
+    for row in story.server.cr["metadata"]["managedFields"]:
+        row["fieldsV1"].get("f:spec", {}).pop("f:custom_foundation_models", None)
+    (verdict,) = watched(story, mark, [nothing])
+    assert isinstance(verdict, Refuted)
+    assert "kustomize-controller at 2026" in verdict.reason
+    assert "kept by Flux" in verdict.reason
 
 
 def test_a_resource_made_anew_is_told() -> None:

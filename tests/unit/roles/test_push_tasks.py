@@ -52,7 +52,7 @@ class Played:
         ]
 
 
-def play(folder: Path, *jobs: dict[str, Any], running: bool = False) -> Played:
+def play(folder: Path, *jobs: dict[str, Any], running: bool = False, password: bool = True) -> Played:
     ours = folder / "ansible_collections/weighbridge/byom"
     theirs = folder / "ansible_collections/kubernetes/core/plugins"
     for place in (ours / "plugins/action", theirs / "action", theirs / "modules"):
@@ -73,6 +73,7 @@ def play(folder: Path, *jobs: dict[str, Any], running: bool = False) -> Played:
     sent = {"changed": True, "set_digest": SET, "files": rows}
     answers = {
         "weights_state": [{**STATE, "running": running}],
+        "rsync_password": [{"changed": password, "made": password}],
         "weights_push": [sent, sent],
         "follow_job": jobs,
     }
@@ -101,7 +102,20 @@ def test_the_publishing_job_is_told_what_was_sent(tmp_path: Path) -> None:
         for task in played.of("k8s")
         if task.get("state") == "absent"
     ]
-    assert removed == [["Pod", "Secret"], ["Job", "Pod", "ConfigMap", "Secret"]]
+    assert removed == [["Pod"], ["Secret"], ["Job", "Pod", "ConfigMap"], ["Secret"]]
+
+
+def test_where_secrets_may_not_be_made_the_push_is_told_and_none_is_removed(tmp_path: Path) -> None:
+    played = play(tmp_path, PUBLISHED, password=False)
+    assert played.code == 0, played.said
+    assert [task["password"] for task in played.of("weights_push")] == [False]
+    removed = [
+        item["kind"]
+        for task in played.of("k8s")
+        if task.get("state") == "absent"
+        for item in task["definition"]
+    ]
+    assert removed == ["Pod", "Job", "Pod", "ConfigMap"]
 
 
 def test_files_that_did_not_arrive_whole_are_sent_once_more(tmp_path: Path) -> None:

@@ -30,12 +30,14 @@ def test_the_disk_must_hold_source_spool_volume_and_a_reserve() -> None:
     check_disk(free=GIB, volumes=[17 * GIB], source=0, spool=2 * GIB, volume=17 * GIB)
 
 
-def test_the_generated_environment_differs_in_name_and_model_only() -> None:
+def test_the_generated_environment_differs_in_name_login_and_model_only() -> None:
+    differs = {"name", "cluster", "models"}
     sandbox = yaml.safe_load(SANDBOX.read_text())
     made = synthetic_environment(sandbox)
     assert made["name"] == "sandbox-synthetic"
-    assert {key: value for key, value in made.items() if key not in {"name", "models"}} == {
-        key: value for key, value in sandbox.items() if key not in {"name", "models"}
+    assert made["cluster"] == {**sandbox["cluster"], "context": "weighbridge-sandbox-synthetic"}
+    assert {key: value for key, value in made.items() if key not in differs} == {
+        key: value for key, value in sandbox.items() if key not in differs
     }
     models = made["models"]
     assert isinstance(models, list)

@@ -1,15 +1,15 @@
-"""Reads what a follower needs of one Job or bare pod, over weighbridge's Kubernetes client."""
+"""Reads what a follower needs of one Job or bare pod, over our Kubernetes client."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from weighbridge.adapters.kube import CLAIM, EVENT, JOB, POD, ForbiddenError, Kube
+from weighbridge.adapters.kube import CLAIM, EVENT, JOB, POD, Kube
 
 Object = Mapping[str, Any]
 
 
 class KubeReader:
-    """Implements ``weighbridge.adapters.pod_follower.Reader``. ``job`` is ``None`` for a bare pod."""
+    """Implements ``pod_follower.Reader``. ``job`` is ``None`` for a bare pod."""
 
     def __init__(
         self, kube: Kube, namespace: str, claim: str, *, job: str | None = None, pod: str | None = None
@@ -46,12 +46,9 @@ class KubeReader:
     def events(self, pods: Sequence[Object]) -> list[Object]:
         names = [self._job, self._claim, *(pod["metadata"]["name"] for pod in pods[-1:])]
         found: list[Object] = []
-        try:
-            for name in names:
-                if name:
-                    found += self._kube.list(EVENT, self._namespace, fields={"involvedObject.name": name})
-        except ForbiddenError:
-            return []
+        for name in names:
+            if name:
+                found += self._kube.list(EVENT, self._namespace, fields={"involvedObject.name": name})
         return sorted(
             found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or "")
         )

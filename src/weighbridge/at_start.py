@@ -1,0 +1,28 @@
+"""Before anything else is imported by the console script: a Ctrl-C while modules still load ends it without a traceback.
+
+Nothing has begun by then, so there is nothing to say; a shell reports 130, as for any interruption. ``armed`` hands Ctrl-C
+back to Python once there is something that can be interrupted in an orderly way.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+
+def disarmed(program: str) -> bool:
+    """Let SIGINT end the process if ``program`` is our console script. One that is ignored (a job in the background) stays so."""
+    ours = (
+        Path(program).name == "weighbridge" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return ours
+
+
+def armed() -> None:
+    """From here on SIGINT raises ``KeyboardInterrupt``."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+disarmed(sys.argv[0] if sys.argv else "")

@@ -1,0 +1,93 @@
+"""Permissions: one line a role, one for each rule that is not there."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from weighbridge.doctor.finding import Finding, Level, fail, ok, warn
+from weighbridge.domain.access import Access, Role, Rule
+from weighbridge.domain.environment import Environment, Route
+from weighbridge.domain.human import count
+from weighbridge.domain.permissions import least_role
+
+AREA = "permissions"
+_PURPOSES: Mapping[Role, str] = {
+    Role.PLAN: "plan and status",
+    Role.WEIGHTS: "storage, weights, verify",
+    Role.SWITCH: "registration",
+}
+
+
+def missing_rules(
+    rules: tuple[Rule, ...], answers: Mapping[Access, bool], namespace: str
+) -> tuple[Rule, ...]:
+    """Each rule of which something is denied, narrowed to the verbs and names that are."""
+    found = []
+    for rule in rules:
+        denied = [access for access in rule.accesses(namespace) if not answers[access]]
+        if denied:
+            verbs = tuple(verb for verb in rule.verbs if any(access.verb == verb for access in denied))
+            names = tuple(name for name in rule.names if any(access.name == name for access in denied))
+            found.append(replace(rule, verbs=verbs, names=names))
+    return tuple(found)
+
+
+def judge_access(
+    environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
+) -> list[Finding]:
+    """``missing``: of ``missing_rules``, for the same ``rules``."""
+    found = [_of_role(role, rules, missing) for role in Role]
+    found += _ways_to_push(environment, rules, missing)
+    return found + [_of_rule(rule, environment.cluster.namespace) for rule in missing]
+
+
+def _of_role(role: Role, rules: tuple[Rule, ...], missing: tuple[Rule, ...]) -> Finding:
+    name = f"role {role.value}"
+    needs = [rule for rule in rules if role in rule.needed_by]
+    lacks = [rule for rule in missing if role in rule.needed_by]
+    purpose = _PURPOSES[role]
+    if not lacks:
+        return ok(AREA, name, f"{purpose}: may do all of {count(len(needs), 'rule')}")
+    said = f"{purpose}: lacks {len(lacks)} of {count(len(needs), 'rule')}, see below"
+    if all(rule.optional for rule in lacks):
+        return warn(AREA, name, f"{said}; it goes on without")
+    return fail(AREA, name, said, "ask for the rules below, or have what `weighbridge rbac` writes applied")
+
+
+def _of_rule(rule: Rule, namespace: str) -> Finding:
+    kind = f"{rule.resource}.{rule.group}" if rule.group else rule.resource
+    kind = f"{kind}/{rule.subresource}" if rule.subresource else kind
+    names = f" {', '.join(rule.names)}" if rule.names else ""
+    where = f" in namespace {namespace}" if rule.namespaced else ""
+    holder = f"Role `{least_role(rule).value}`" if rule.namespaced else "the ClusterRole"
+    return Finding(
+        area=AREA,
+        name=f"{'/'.join(rule.verbs)} {kind}",
+        level=Level.WARN if rule.optional else Level.FAIL,
+        said=f"may not {', '.join(rule.verbs)} {kind}{names}{where} ({rule.why})",
+        remedy=f"ask the cluster's administrators for the rule {rule.as_yaml()}; it is in {holder} of what `weighbridge rbac` writes",
+        theirs=True,
+    )
+
+
+def _ways_to_push(
+    environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
+) -> list[Finding]:
+    """Neither way of the route push is needed by itself; one of the two is."""
+    pushing = [model for model in environment.models if Route.PUSH in model.routes]
+    if not pushing:
+        return []
+    lacks = {rule.subresource or rule.resource for rule in missing if rule.optional}
+    passwords = any(rule.resource == "secrets" and rule.optional for rule in rules)
+    forward = "portforward" not in lacks and not (passwords and "secrets" in lacks)
+    if forward:
+        return [ok(AREA, "route push", "by pods/portforward")]
+    if "exec" not in lacks:
+        return [ok(AREA, "route push", "by pods/exec; pods/portforward with a Secret would be faster")]
+    only = [model.id for model in pushing if model.routes == (Route.PUSH,)]
+    said = "neither pods/portforward with its Secret nor pods/exec is allowed"
+    remedy = "either of the two does: see the rules below"
+    if only:
+        return [
+            fail(AREA, "route push", f"{said}, and {', '.join(only)} has no other route", remedy, theirs=True)
+        ]
+    return [warn(AREA, "route push", f"{said}; the route fetch is left", remedy, theirs=True)]

@@ -1,0 +1,88 @@
+"""What the doctor says: lines, each with what to do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weighbridge.domain.access import Rule
+from weighbridge.errors import PreconditionError, WeighbridgeError
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    """An apply may do without it, or it could not be looked at."""
+    FAIL = "fail"
+    """An apply would stop here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    area: str
+    name: str
+    level: Level
+    said: str
+    remedy: str | None = None
+    theirs: bool = False
+    """Whether the cluster's administrators have to do it: it goes into the request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything that was looked at, in the order in which a run meets it."""
+
+    environment: str
+    where: str | None
+    """The cluster in words; ``None`` where none could be chosen."""
+    findings: tuple[Finding, ...]
+    user: str | None = None
+    """Who we are to the cluster."""
+    missing: tuple[Rule, ...] = ()
+    """Permissions that are not there, each narrowed to the verbs and names that are denied."""
+
+    def count(self, level: Level) -> int:
+        return sum(finding.level is level for finding in self.findings)
+
+    @property
+    def healthy(self) -> bool:
+        return not self.count(Level.FAIL)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where nothing failed, else 3."""
+        return 0 if self.healthy else PreconditionError.exit_code
+
+    @property
+    def asked(self) -> tuple[Finding, ...]:
+        """What is for the cluster's administrators."""
+        return tuple(finding for finding in self.findings if finding.theirs and finding.level is not Level.OK)
+
+
+def ok(area: str, name: str, said: str) -> Finding:
+    return Finding(area=area, name=name, level=Level.OK, said=said)
+
+
+def warn(area: str, name: str, said: str, remedy: str | None = None, *, theirs: bool = False) -> Finding:
+    return Finding(area=area, name=name, level=Level.WARN, said=said, remedy=remedy, theirs=theirs)
+
+
+def fail(area: str, name: str, said: str, remedy: str | None = None, *, theirs: bool = False) -> Finding:
+    return Finding(area=area, name=name, level=Level.FAIL, said=said, remedy=remedy, theirs=theirs)
+
+
+def not_looked_at(area: str, name: str, why: str, remedy: str | None = None) -> Finding:
+    return warn(area, name, f"not looked at, because {why}", remedy)
+
+
+def of_error(area: str, name: str, error: WeighbridgeError, level: Level = Level.FAIL) -> Finding:
+    """The line of a probe that was refused."""
+    return Finding(area=area, name=name, level=level, said=_flat(error.what), remedy=error.remedy)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    levels = {finding.level for finding in findings}
+    return Level.FAIL if Level.FAIL in levels else Level.WARN if Level.WARN in levels else Level.OK

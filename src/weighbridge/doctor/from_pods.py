@@ -1,0 +1,123 @@
+"""What pods find where the movers work, and which NetworkPolicy is in between."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from weighbridge.doctor import network, reach
+from weighbridge.doctor.finding import Finding, Level, not_looked_at, of_error, ok, warn
+from weighbridge.doctor.plans import pod_labels
+from weighbridge.doctor.probes import Object, PodReport, Probes, Stage
+from weighbridge.domain.environment import Environment, Model, Route
+from weighbridge.domain.plan import claim_of
+from weighbridge.errors import ForbiddenError
+from weighbridge.mover.errors import RefusedError
+from weighbridge.mover.order import ProxySettings
+from weighbridge.mover.proxies import proxy_for
+
+AREA = "pods"
+
+
+@dataclass
+class FromPods:
+    environment: Environment
+    probes: Probes
+    say: Callable[[str], None]
+    ways: Mapping[str, Sequence[Stage]]
+    """By endpoint: what was found from here."""
+    claims: Mapping[str, Object | None]
+    """By name."""
+    policies: Sequence[Object] | None
+    """``None``: they could not be read."""
+    unread: Callable[[str, str, ForbiddenError], Finding]
+    found: list[Finding] = field(default_factory=list)
+
+    def look(self, *, asked: bool) -> list[Finding]:
+        """``asked``: whether pods may be started. In the thread of whoever calls, which Ctrl-C reaches: pods clean up."""
+        judged: set[tuple[str, tuple[str, ...]]] = set()
+        for model in self.environment.models:
+            report = self._probed(model) if asked else None
+            self._policies_for(model, report, judged)
+        if not asked:
+            self.found.append(
+                warn(
+                    AREA,
+                    "from pods",
+                    "not looked at without --pods: image pull, scheduling, volume, the way to the source",
+                    f"weighbridge doctor {self.environment.name} --pods",
+                )
+            )
+        return self.found
+
+    def _probed(self, model: Model) -> PodReport | None:
+        name = claim_of(self.environment, model)
+        claim = self.claims.get(name)
+        bound = claim is not None and (claim.get("status") or {}).get("phase") == "Bound"
+        subject = f"pod of {model.id}"
+        self.say(f"what a pod of {model.id} finds")
+        report = self.probes.pod(model, volume=bound)
+        if report.skipped is not None:
+            error = report.skipped
+            self.found.append(
+                self.unread(AREA, subject, error)
+                if isinstance(error, ForbiddenError)
+                else not_looked_at(AREA, subject, " ".join(error.what.split()), error.remedy)
+            )
+            return None
+        if report.error is not None:
+            self.found.append(of_error(AREA, subject, report.error))
+            return report
+        self.found.append(ok(AREA, subject, "image pulled, scheduled, ran and ended"))
+        lines = reach.judge_stages(AREA, subject, report.stages, from_pod=True)
+        self.found += [line if len(model.routes) == 1 else _softened(line) for line in lines]
+        if not bound:
+            self.found.append(
+                not_looked_at(AREA, f"{subject}: volume", f"claim {name} is not there and bound yet")
+            )
+        return report
+
+    def _policies_for(
+        self, model: Model, report: PodReport | None, judged: set[tuple[str, tuple[str, ...]]]
+    ) -> None:
+        """Of a model that pods fetch; the same words for the same server once."""
+        if Route.FETCH not in model.routes or self.policies is None:
+            return
+        source = model.source.s3
+        stages = report.stages if report and report.stages else self.ways.get(source.endpoint, ())
+        target, port = self._near(source.endpoint)
+        lines = network.judge_egress(
+            self.policies,
+            pod_labels(self.environment, model),
+            target,
+            reach.addresses(stages),
+            port,
+            only_way=model.routes == (Route.FETCH,),
+            reached=None if report is None or report.error else reach.reached(report.stages),
+        )
+        key = (target, tuple(line.said for line in lines))
+        if key not in judged:
+            judged.add(key)
+            self.found += lines
+
+    def _near(self, endpoint: str) -> tuple[str, int]:
+        """What pods connect to: the server, or the proxy on the way to it."""
+        parts = urlsplit(endpoint)
+        wanted = self.environment.proxy
+        settings = ProxySettings(no_proxy=())
+        if wanted is not None:
+            settings = ProxySettings(wanted.http, wanted.https, wanted.no_proxy)
+        try:
+            proxy = proxy_for(parts.scheme, parts.hostname or "", settings, {})
+        except RefusedError:
+            proxy = None
+        if proxy is not None:
+            return f"{proxy.host}:{proxy.port}", proxy.port
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return f"{parts.hostname}:{port}", port
+
+
+def _softened(line: Finding) -> Finding:
+    """Where another route is left, only the volume is needed by both."""
+    if line.level is not Level.FAIL or line.name.endswith(": volume"):
+        return line
+    return replace(line, level=Level.WARN)

@@ -1,0 +1,79 @@
+"""What an apply would make, for rehearsing and measuring it, and what a probing pod is told."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from weighbridge.doctor.quota import PodNeed
+from weighbridge.domain import naming
+from weighbridge.domain.environment import Environment, Model, Route
+from weighbridge.domain.weights import SourceListing
+from weighbridge.manifests.bundle import Surroundings, pod_settings, render_weights
+from weighbridge.manifests.render import Object, render_claim
+
+_NO_MOVER = b"rehearsal"
+"""Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object to be rehearsed."""
+
+    body: Object
+    comfort: bool = False
+    """Who may not create it is not told so: a run does not create it either."""
+
+
+Rehearsed: TypeAlias = Callable[[Model, SourceListing], list[Document]]
+
+
+def documents(
+    environment: Environment, model: Model, listing: SourceListing, around: Surroundings
+) -> list[Document]:
+    """Everything that an apply makes for a model, less Secrets. Of each fetching Job also its pod, as a pod of the Job's
+    name: the API server judges a Job's pods only once they are made.
+
+    Raises ``PreconditionError`` where ``storage.size`` is too small, ``InputError`` where there are too many files.
+    """
+    found: list[Document] = []
+    claim = render_claim(environment, model, listing)
+    if claim is not None:
+        found.append(Document(claim))
+    bundle = render_weights(environment, model, listing, replace(around, mover=_NO_MOVER))
+    if Route.FETCH in model.routes:
+        found += [Document(body) for body in bundle.files["fetch.yaml"]]
+        found += [
+            Document(_pod_of(body), comfort=True)
+            for body in bundle.files["fetch.yaml"]
+            if body["kind"] == "Job"
+        ]
+    if Route.PUSH in model.routes:
+        found += [Document(body) for body in (*bundle.files["push.yaml"], bundle.files["publish.yaml"][-1])]
+    return found
+
+
+def _pod_of(job: Object) -> Object:
+    plain: Mapping[str, Any] = job
+    template, metadata = plain["spec"]["template"], plain["metadata"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template["metadata"], "name": metadata["name"], "namespace": metadata["namespace"]},
+        "spec": template["spec"],
+    }
+
+
+def pod_labels(environment: Environment, model: Model) -> dict[str, str]:
+    """Labels of the pod that fetches a model, those that Kubernetes gives to a Job's pods included."""
+    job = naming.job_name(environment.name, model.id, "fetch")
+    ours = naming.object_labels(environment.name, model.id)
+    return {**environment.pods.labels, **ours, "job-name": job, "batch.kubernetes.io/job-name": job}
+
+
+def pod_need(environment: Environment) -> PodNeed:
+    """What each pod of the environment takes."""
+    settings = pod_settings(environment)
+    routes = {route for model in environment.models for route in model.routes}
+    return PodNeed(
+        settings.requests, settings.limits, frozenset({False, *([True] if Route.PUSH in routes else [])})
+    )

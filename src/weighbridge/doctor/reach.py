@@ -1,0 +1,99 @@
+"""Stages of the way to a source (``mover/probe.py``) as lines, from here or from a pod."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from weighbridge.doctor.cluster import judge_skew
+from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok
+from weighbridge.doctor.probes import Stage
+
+_NAMES: Final = {
+    "dns": "name", "tcp": "connection", "proxy": "proxy", "tls": "TLS", "http": "answer", "login": "login",
+    "python": "Python", "rsync": "rsync", "volume": "volume",
+}  # fmt: skip
+_ORDER: Final = ("dns", "tcp", "tls", "http")
+_FIREWALL = (
+    "have {where} allowed through (firewall, NetworkPolicy), or set `proxy:` if there is one on the way"
+)
+_REMEDIES: Final[Mapping[str, str]] = {
+    "dns-failed": "correct `endpoint`, or have the name made known to {resolver}",
+    "dns-timeout": "{resolver} does not answer: is DNS allowed through?",
+    "tcp-refused": "is the server up, and is this its port?",
+    "tcp-timeout": _FIREWALL,
+    "tcp-unreachable": _FIREWALL,
+    "proxy-unusable": "write the proxy as http://host:port",
+    "proxy-refused": "have the proxy allow this host and port, or put the host into `proxy.no_proxy`",
+    "proxy-login": "use a proxy that asks {who} for no login, or put the host into `proxy.no_proxy`",
+    "proxy-silent": "is this a proxy for HTTPS (CONNECT)?",
+    "trust-unusable": "trust.ca_bundle is a file of PEM certificates",
+    "tls-untrusted": "name a PEM file that holds the certificate of the endpoint's issuer: trust: {{ca_bundle: ca.pem}}",
+    "tls-expired": "the server's certificate has expired, or this clock is far ahead",
+    "tls-clock": "the certificate is not valid yet: is this clock far behind?",
+    "tls-name": "use the name that stands in the certificate as `endpoint`",
+    "tls-failed": "does the server speak TLS on this port? http:// if it does not",
+    "not-http": "`endpoint` is the S3 API's address: https:// where it speaks TLS",
+    "http-silent": "the server takes connections and does not answer: is it overloaded, or is something in between?",
+    "credentials-missing": "the Secret needs the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "source-empty": "upload the model there, or correct `prefix`",
+    "s3:InvalidAccessKeyId": "correct credentials.access_key: keys of another server look like this",
+    "s3:XAdminUserNotFound": "correct credentials.access_key: keys of another server look like this",
+    "s3:SignatureDoesNotMatch": "correct credentials.secret_key",
+    "s3:AccessDenied": "allow s3:ListBucket on the bucket and s3:GetObject on its objects for this user",
+    "s3:NoSuchBucket": "correct `bucket`, or create it",
+    "s3:RequestTimeTooSkewed": "set the clock (NTP)",
+    "s3:ExpiredToken": "get fresh session keys",
+    "s3:InvalidToken": "correct or remove credentials.session_token",
+    "s3:PermanentRedirect": "write the bucket's `region`, and the endpoint of that region",
+    "s3:AuthorizationHeaderMalformed": "write the bucket's `region`",
+    "rsync-missing": "the route push needs an image with Python and rsync",
+    "volume-unwritable": "its driver ignores fsGroup: set fsGroupPolicy: File on the CSIDriver or uid/gid in the StorageClass, or"
+    " choose another storage_class",
+}
+_HERE: Final = {"resolver": "this machine's resolver", "who": "us"}
+_POD: Final = {"resolver": "the cluster's DNS", "who": "pods"}
+_THEIRS: Final = frozenset({"dns", "tcp", "proxy", "volume"})
+"""Stages of a pod that the cluster's administrators can mend."""
+
+
+def judge_stages(area: str, subject: str, stages: Sequence[Stage], *, from_pod: bool) -> list[Finding]:
+    """A line a stage, and for those behind a failed one that they were not looked at. ``subject``: what is reached, in words."""
+    lines: list[Finding] = []
+    around = {**(_POD if from_pod else _HERE), "where": subject}
+    for stage in stages:
+        kind = str(stage["stage"])
+        name = f"{subject}: {_NAMES.get(kind, kind)}"
+        if stage["ok"]:
+            lines.append(ok(area, name, str(stage["said"])))
+            if isinstance(skew := stage.get("skew"), int | float):
+                ours = "the pod's node" if from_pod else "this machine"
+                lines.append(judge_skew(area, f"{subject}: clock", float(skew), ours, "the server"))
+            continue
+        code = str(stage.get("code"))
+        remedy = _REMEDIES.get(code, "see the server's documentation of this code").format_map(around)
+        lines.append(fail(area, name, str(stage["said"]), remedy, theirs=from_pod and kind in _THEIRS))
+    return lines + _after(area, subject, stages)
+
+
+def _after(area: str, subject: str, stages: Sequence[Stage]) -> list[Finding]:
+    """What the first failed stage of the way left unseen."""
+    broken = next(
+        (stage for stage in stages if not stage["ok"] and stage["stage"] in {*_ORDER, "proxy"}), None
+    )
+    if broken is None:
+        return []
+    at = "tcp" if broken["stage"] == "proxy" else str(broken["stage"])
+    left = [_NAMES[kind] for kind in _ORDER[_ORDER.index(at) + 1 :]]
+    left += ["clock"]
+    return [
+        not_looked_at(area, f"{subject}: {', '.join(left)}", f"its {_NAMES[str(broken['stage'])]} failed")
+    ]
+
+
+def reached(stages: Sequence[Stage]) -> bool:
+    """Whether something answered in the end."""
+    return any(stage["stage"] == "http" and stage["ok"] for stage in stages)
+
+
+def addresses(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """What the name resolved to."""
+    return tuple(str(item) for stage in stages for item in stage.get("addresses") or ())

@@ -1,0 +1,171 @@
+"""What ``weighbridge rbac`` writes: who may do what for one environment, and what may be inside of what they make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from weighbridge.domain import permission_table as table
+from weighbridge.domain.environment import Environment
+from weighbridge.domain.naming import ENVIRONMENT_LABEL, NAMESPACE_LABEL, account_name, object_labels
+from weighbridge.domain.permissions import Role, Rule, of_role, permissions
+from weighbridge.manifests.contexts import (
+    Account,
+    AccountContext,
+    Labels,
+    PolicyBindingContext,
+    PolicyContext,
+    RoleBindingContext,
+    RoleContext,
+)
+from weighbridge.manifests.render import Object, render, to_yaml
+
+NAMESPACE_FILE, CLUSTER_FILE, POLICY_FILE = "namespace.yaml", "cluster.yaml", "policy.yaml"
+PURPOSE: Mapping[str, str] = {
+    NAMESPACE_FILE: "for an administrator of the namespace",
+    CLUSTER_FILE: "for an administrator of the cluster: reads of what belongs to no namespace",
+    POLICY_FILE: "for an administrator of the cluster: what the account's pods may be (Kubernetes 1.30 or newer)",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Whom the rules are for: a service account, or a group."""
+
+    account: Account | None = None
+    group: str | None = None
+    made: bool = False
+    """Whether the account is made with the rules."""
+
+    @classmethod
+    def own(cls, environment: Environment) -> "Subject":
+        """The environment's own account, in its namespace."""
+        account = (environment.cluster.namespace, account_name(environment.name))
+        return cls(account=account, made=True)
+
+    def __str__(self) -> str:
+        return f"service account {':'.join(self.account)}" if self.account else f"group {self.group}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grants:
+    """Rules of one environment, as values and as objects."""
+
+    environment: Environment
+    subject: Subject
+    rules: tuple[Rule, ...]
+    files: Mapping[str, tuple[Object, ...]]
+    """File name → its documents, in the order in which they are to be applied."""
+    warnings: tuple[str, ...]
+
+    @property
+    def documents(self) -> tuple[Object, ...]:
+        return tuple(document for documents in self.files.values() for document in documents)
+
+
+def render_grants(environment: Environment, subject: Subject | None = None) -> Grants:
+    """Roles ``plan``, ``weights`` and ``switch``, a ClusterRole for what belongs to no namespace, their bindings, the policy.
+
+    All three Roles are bound to ``subject``, by default an account of the environment's own; whoever splits the work
+    among several binds each Role to its own. The policy's name and the ClusterRole's hold the namespace, because
+    both stand beside those of other namespaces.
+    """
+    chosen = subject or Subject.own(environment)
+    rules = permissions(environment)
+    stem, namespace = account_name(environment.name), environment.cluster.namespace
+    wide = f"weighbridge.{namespace}.{environment.name}"  # a dot, which stands in neither name
+    labels = object_labels(environment.name)
+    wide_labels = labels | {NAMESPACE_LABEL: namespace}
+    inside: list[Object] = []
+    if chosen.made:
+        inside.append(render(AccountContext(name=stem, namespace=namespace, labels=labels)))
+    for role in Role:
+        inside += _bound(
+            f"{stem}-{role.value}", namespace, labels, of_role(rules, role, namespaced=True), chosen
+        )
+    outside = tuple(rule for rule in rules if not rule.namespaced)
+    return Grants(
+        environment=environment,
+        subject=chosen,
+        rules=rules,
+        files={
+            NAMESPACE_FILE: tuple(inside),
+            CLUSTER_FILE: tuple(_bound(wide, None, wide_labels, outside, chosen)),
+            POLICY_FILE: _policy(environment, wide, wide_labels, chosen),
+        },
+        warnings=_warnings(environment),
+    )
+
+
+def write_grants(out: Path, grants: Grants) -> tuple[Path, ...]:
+    """Write the files below ``out``, made where absent, each rule's purpose in comments; returns the files."""
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, documents in grants.files.items():
+        head = f"Environment {grants.environment.name}: {PURPOSE[name]}."
+        texts = [to_yaml(document, comment=_purposes(document, grants.rules)) for document in documents]
+        (out / name).write_text(f"# {head}\n{''.join(texts)}", encoding="utf-8")
+        written.append(out / name)
+    return tuple(written)
+
+
+def _purposes(document: Object, rules: tuple[Rule, ...]) -> str:
+    """What each rule of a Role is for, in its order; nothing for other objects."""
+    if document["kind"] == "ClusterRole":
+        shown = [rule for rule in rules if not rule.namespaced]
+    elif document["kind"] == "Role":
+        role = Role(str(cast("Object", document["metadata"])["name"]).rpartition("-")[2])
+        shown = [*of_role(rules, role, namespaced=True)]
+    else:
+        return ""
+    return "\n".join(
+        f"{number}. {'/'.join(rule.verbs)} {rule.path}: {rule.why}{' (optional)' if rule.optional else ''}"
+        for number, rule in enumerate(shown, start=1)
+    )
+
+
+def _bound(
+    name: str, namespace: str | None, labels: Labels, rules: tuple[Rule, ...], subject: Subject
+) -> list[Object]:
+    role = RoleContext(name=name, namespace=namespace, labels=labels, rules=rules)
+    binding = RoleBindingContext(
+        name=name, namespace=namespace, labels=labels, account=subject.account, group=subject.group
+    )
+    return [render(role), render(binding)]
+
+
+def _policy(environment: Environment, name: str, labels: Labels, subject: Subject) -> tuple[Object, ...]:
+    policy = PolicyContext(
+        name=name,
+        labels=labels,
+        account=subject.account,
+        group=subject.group,
+        environment=environment.name,
+        environment_label=ENVIRONMENT_LABEL,
+        images=(environment.pods.image,),
+        service_account=environment.pods.service_account or "default",
+        claims=_each(table.claims(environment)),
+        secrets=_each(
+            (
+                *table.made_secrets(environment),
+                *table.existing_secrets(environment),
+                *table.pushed_pods(environment),
+            )
+        ),
+        config_maps=_each(table.job_names(environment)),
+    )
+    return render(policy), render(PolicyBindingContext(name=name, labels=labels))
+
+
+def _each(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _warnings(environment: Environment) -> tuple[str, ...]:
+    if "@sha256:" in environment.pods.image:
+        return ()
+    unpinned = (
+        f"pods.image {environment.pods.image} is not pinned by a digest: the policy allows it by this name, "
+        "whatever its registry serves under it"
+    )
+    return (unpinned,)

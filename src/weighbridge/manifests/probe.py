@@ -1,0 +1,73 @@
+"""The Job that only looks, from where the movers work: for ``weighbridge doctor --pods``.
+
+It goes by the name of the verifying Job, so that whoever may verify may probe, and no further name has to be allowed. Both run
+under the environment's Lease, so they never meet.
+"""
+
+import base64
+from dataclasses import replace
+
+from weighbridge.domain import naming
+from weighbridge.domain.digest import Json, canonical_json, digest
+from weighbridge.domain.environment import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.domain.plan import claim_of
+from weighbridge.manifests.bundle import ORDER_ANNOTATION, Surroundings, pod_settings
+from weighbridge.manifests.contexts import MoverJobContext, OrderContext
+from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.render import Object, render
+
+RUN_SECONDS = 120
+"""The probe itself: each of its stages has ten seconds."""
+KEEP_SECONDS = 60
+_STAGE_SECONDS = 10
+
+
+def render_probe(
+    environment: Environment, model: Model, around: Surroundings, *, volume: bool
+) -> tuple[Object, Object]:
+    """The order's ConfigMap, and the Job. ``volume``: mount the model's claim, which then has to be there."""
+    name = naming.job_name(environment.name, model.id, "verify")
+    namespace, labels = environment.cluster.namespace, naming.object_labels(environment.name, model.id)
+    fetched = Route.FETCH in model.routes
+    s3, settings = model.source.s3, pod_settings(environment)
+    source: Json = {"endpoint": s3.endpoint, "region": s3.region, "bucket": s3.bucket, "prefix": s3.prefix}
+    order: Json = {
+        "schema": 1,
+        "seconds": _STAGE_SECONDS,
+        "volume": volume,
+        "rsync": Route.PUSH in model.routes,
+        "source": source if fetched else None,
+    }
+    texts = {"order.json": canonical_json(order).decode() + "\n"}
+    if around.ca_pem is not None:
+        texts["ca.pem"] = around.ca_pem
+    archive = base64.b64encode(around.mover or mover_archive()).decode()
+    config = render(OrderContext(name=name, namespace=namespace, labels=labels, texts=texts, archive=archive))
+    job = render(
+        MoverJobContext(
+            name=name,
+            namespace=namespace,
+            labels=labels,
+            annotations={ORDER_ANNOTATION: digest(order)},
+            verb="probe",
+            pod=replace(settings, labels={**settings.labels, **labels}),
+            claim=claim_of(environment, model) if volume else None,
+            order=name,
+            credentials=credentials_secret(environment, model),
+            trust=around.ca_pem is not None,
+            deadline_seconds=environment.pods.start_seconds + RUN_SECONDS,
+            retries=0,
+            keep_seconds=KEEP_SECONDS,
+        )
+    )
+    return config, job
+
+
+def credentials_secret(environment: Environment, model: Model) -> str | None:
+    """The Secret with the source's keys, an existing one or one to be made; ``None`` where no pod of this model needs them."""
+    if Route.FETCH not in model.routes:
+        return None
+    credentials = model.source.s3.credentials
+    if isinstance(credentials, KubernetesSecretReference):
+        return credentials.secret
+    return naming.job_name(environment.name, model.id, "credentials")

@@ -1,0 +1,202 @@
+"""The whole examination over a fake world: it never stops at the first failure, says what it did not look at, and why."""
+
+import threading
+
+import pytest
+
+from support.probes import FakeProbes
+from support.world import environment
+from weighbridge.doctor.deadline import within
+from weighbridge.doctor.examine import examine
+from weighbridge.doctor.finding import Diagnosis, Finding, Level
+from weighbridge.doctor.plans import Document, documents
+from weighbridge.doctor.probes import PodReport
+from weighbridge.domain.environment import Environment, Model
+from weighbridge.domain.weights import SourceListing
+from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
+from weighbridge.manifests.bundle import Surroundings
+
+
+def diagnose(
+    probes: FakeProbes, found: Environment | None = None, *, pods: bool = False, seconds: float = 30
+) -> Diagnosis:
+    env = found or environment("one", "two", routes=("fetch", "push"))
+
+    def rehearsed(model: Model, listing: SourceListing) -> list[Document]:
+        return documents(env, model, listing, Surroundings())
+
+    return examine(env, probes, rehearsed, pods=pods, seconds=seconds)
+
+
+def failing(diagnosis: Diagnosis) -> list[Finding]:
+    return [finding for finding in diagnosis.findings if finding.level is Level.FAIL]
+
+
+def line(diagnosis: Diagnosis, area: str, name: str) -> Finding:
+    return next(item for item in diagnosis.findings if item.area == area and item.name.startswith(name))
+
+
+def test_a_healthy_world_is_ok_and_starts_no_pod() -> None:
+    probes = FakeProbes()
+    diagnosis = diagnose(probes)
+    assert diagnosis.exit_code == 0
+    assert not failing(diagnosis)
+    assert [item.name for item in diagnosis.findings if item.level is Level.WARN] == ["from pods"]
+    assert "pod" not in probes.asked
+    assert not diagnosis.asked
+
+
+@pytest.mark.parametrize(
+    "probe",
+    ["tools", "references", "reach", "listing one", "where", "server", "uid", "allowed", "namespace", "served_versions", "custom_resource", "operators", "storage_class", "csi_driver", "claim", "quotas", "limit_ranges", "network_policies", "rehearse", "under_way", "states"],
+)  # fmt: skip
+def test_whatever_breaks_everything_that_does_not_depend_on_it_is_looked_at(probe: str) -> None:
+    """Each broken probe gives a line that carries its words, and every other independent probe is still used."""
+    broken = FakeProbes(broken={probe: PreconditionError("it is broken", remedy="mend it", code="broken")})
+    diagnosis = diagnose(broken)
+    told = [item for item in diagnosis.findings if item.said == "it is broken"]
+    assert told
+    assert all(item.remedy == "mend it" and item.level is not Level.OK for item in told)
+    depending = {
+        "where": {"server"},
+        "server": {"uid"},
+        "reach": {"listing one", "listing two", "rehearse"},
+        "served_versions": set(),
+        "storage_class": {"csi_driver"},
+    }.get(probe, set())
+    healthy = FakeProbes()
+    diagnose(healthy)
+    if probe in {"where", "server"}:
+        assert {"tools", "states", "listing one"} <= set(broken.asked)
+        for area in ("permissions", "registration", "storage", "quota", "admission", "network"):
+            assert "not looked at, because the cluster was not reached" in line(diagnosis, area, "").said
+    else:
+        assert set(healthy.asked) - depending <= set(broken.asked)
+    for name in depending & set(broken.asked):
+        assert name == probe
+
+
+def test_a_source_that_is_not_reached_is_not_taken_for_a_wrong_login() -> None:
+    refused = ({"stage": "dns", "ok": False, "code": "dns-failed", "said": "does not resolve"},)
+    diagnosis = diagnose(FakeProbes(way=refused))
+    assert [item.name for item in failing(diagnosis)] == ["s3.example.com from here: name"]
+    assert "its server was not reached" in line(diagnosis, "source", "login for one").said
+    assert (
+        "its name failed"
+        in line(diagnosis, "source", "s3.example.com from here: connection, TLS, answer").said
+    )
+    assert "could not be listed" in line(diagnosis, "admission", "objects of one").said
+
+
+def test_a_missing_secret_is_told_once_and_the_login_waits_for_it() -> None:
+    missing = PreconditionError("environment variable KEY is not set", code="secret-missing")
+    diagnosis = diagnose(
+        FakeProbes(broken={"env:KEY": missing, "listing one": missing, "listing two": missing})
+    )
+    assert [item.name for item in failing(diagnosis)] == ["secret env:KEY"]
+    assert (
+        line(diagnosis, "source", "login for one").said
+        == "not looked at, because its keys are missing (see secrets)"
+    )
+
+
+def test_what_may_not_be_read_is_no_failure_by_itself() -> None:
+    denied = ForbiddenError(
+        "`someone` may not list resourcequotas", remedy="ask for the rule", code="cluster-forbidden"
+    )
+    diagnosis = diagnose(FakeProbes(broken={"quotas": denied}))
+    assert diagnosis.exit_code == 0
+    assert "may not list resourcequotas" in line(diagnosis, "quota", "ResourceQuota").said
+    assert line(diagnosis, "quota", "ResourceQuota").remedy == "ask for the rule"
+
+
+def test_a_probe_that_never_answers_is_given_up_and_the_rest_goes_on() -> None:
+    never = threading.Event()
+
+    def hang() -> None:
+        never.wait(30)
+
+    diagnosis = diagnose(FakeProbes(hang=hang), seconds=3)
+    never.set()
+    assert [item.said for item in failing(diagnosis)] == ["no answer within 3 s"]
+    assert line(diagnosis, "state", "stack storage").level is Level.OK
+
+
+def test_within_gives_results_errors_and_up() -> None:
+    assert within(5, "x", lambda: 7) == 7
+    with pytest.raises(PreconditionError, match="no"):
+        within(5, "x", lambda: (_ for _ in ()).throw(PreconditionError("no")))
+    stop = threading.Event()
+    with pytest.raises(StepFailedError, match=r"within 0\.05 s"):
+        within(0.05, "x", stop.wait)
+    stop.set()
+
+
+def test_a_pod_mounts_the_claim_only_where_it_is_bound() -> None:
+    bound = {
+        "metadata": {"name": "test-one-weights", "labels": {"weighbridge.dev/environment": "test"}},
+        "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "fast"},
+        "status": {"phase": "Bound", "capacity": {"storage": "64Mi"}},
+    }
+    pending = {**bound, "status": {"phase": "Pending"}}
+    probes = FakeProbes(claims={"test-one-weights": bound, "test-two-weights": pending})
+    diagnosis = diagnose(probes, pods=True)
+    assert probes.mounted == [("one", True), ("two", False)]
+    assert "not there and bound" in line(diagnosis, "pods", "pod of two: volume").said
+
+
+BLOCKING = {"metadata": {"name": "deny-egress"}, "spec": {"podSelector": {}, "policyTypes": ["Egress"]}}
+
+
+def test_the_policy_that_keeps_a_pod_from_the_source_is_named() -> None:
+    unreached = (
+        {"stage": "tcp", "ok": False, "code": "tcp-timeout", "said": "192.0.2.7 port 443 does not answer"},
+    )
+    fetched = environment("one")
+    probes = FakeProbes(policies=[BLOCKING], pods={"one": PodReport(stages=unreached)})
+    diagnosis = diagnose(probes, fetched, pods=True)
+    assert [(item.area, item.name) for item in failing(diagnosis)] == [
+        ("pods", "pod of one: connection"),
+        ("network", "policies for s3.example.com:443"),
+    ]
+    assert "NetworkPolicy deny-egress" in line(diagnosis, "network", "policies").said
+    assert "app.kubernetes.io/managed-by=weighbridge" in str(line(diagnosis, "network", "policies").remedy)
+
+
+def test_what_a_pod_does_not_reach_is_a_warning_where_the_model_can_be_pushed() -> None:
+    stages = (
+        {"stage": "tcp", "ok": False, "code": "tcp-timeout", "said": "no"},
+        {"stage": "volume", "ok": False, "code": "volume-unwritable", "said": "no"},
+    )
+    diagnosis = diagnose(FakeProbes(pods={"one": PodReport(stages=stages)}), pods=True)
+    assert [item.name for item in failing(diagnosis)] == ["pod of one: volume"]
+
+
+def test_a_policy_that_nothing_enforces_is_a_warning_where_the_pod_got_there() -> None:
+    diagnosis = diagnose(FakeProbes(policies=[BLOCKING]), environment("one"), pods=True)
+    assert diagnosis.exit_code == 0
+    assert "nothing enforces it here" in line(diagnosis, "network", "policies").said
+
+
+def test_no_pod_is_started_beside_another_run() -> None:
+    held = PreconditionError("jane's apply is under way", remedy="wait", code="run-under-way")
+    diagnosis = diagnose(FakeProbes(pods={"one": PodReport(skipped=held)}), pods=True)
+    assert diagnosis.exit_code == 0
+    assert line(diagnosis, "pods", "pod of one").said == "not looked at, because jane's apply is under way"
+
+
+def test_a_missing_permission_is_explained_once() -> None:
+    """Under permissions, with the rule; whatever it hinders refers to it."""
+    denied = ForbiddenError("`someone` may not list resourcequotas", remedy="ask", code="cluster-forbidden")
+    probes = FakeProbes(broken={"quotas": denied}, denied=lambda access: access.resource == "resourcequotas")
+    diagnosis = diagnose(probes)
+    assert "(see permissions)" in line(diagnosis, "quota", "ResourceQuota").said
+    assert [item.name for item in diagnosis.asked] == ["list resourcequotas"]
+
+
+def test_a_pod_that_cannot_start_says_why() -> None:
+    error = PreconditionError("image x cannot be pulled", remedy="mirror it", code="image-not-pulled")
+    diagnosis = diagnose(FakeProbes(pods={"one": PodReport(error=error)}), pods=True)
+    assert [(item.name, item.said, item.remedy) for item in failing(diagnosis)] == [
+        ("pod of one", "image x cannot be pulled", "mirror it")
+    ]

@@ -1,0 +1,126 @@
+"""What `weighbridge rbac` writes: golden files, and that Roles and policy speak of the same names as the pods do. Renew the
+golden files with WEIGHBRIDGE_RENEW_GOLDEN=1 and read the difference."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from weighbridge.domain.environment import Environment
+from weighbridge.domain.permissions import Role
+from weighbridge.domain.weights import SourceListing
+from weighbridge.manifests.bundle import Surroundings, render_weights
+from weighbridge.manifests.grants import Subject, render_grants, write_grants
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "rbac"
+
+
+def test_written_files_are_the_golden_ones(tmp_path: Path, environment: Environment) -> None:
+    files = write_grants(tmp_path, render_grants(environment))
+    found = {path.name: path.read_text() for path in files}
+    if os.environ.get("WEIGHBRIDGE_RENEW_GOLDEN"):
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        GOLDEN.mkdir()
+        for name, text in found.items():
+            (GOLDEN / name).write_text(text)
+    assert found == {path.name: path.read_text() for path in GOLDEN.iterdir()}
+
+
+def of_kind(environment: Environment, kind: str, subject: Subject | None = None) -> list[dict[str, Any]]:
+    documents = render_grants(environment, subject).documents
+    return [cast("dict[str, Any]", item) for item in documents if item["kind"] == kind]
+
+
+def variables(environment: Environment) -> dict[str, list[str]]:
+    """The policy's lists of names."""
+    (policy,) = of_kind(environment, "ValidatingAdmissionPolicy")
+    rows = {row["name"]: row["expression"] for row in policy["spec"]["variables"]}
+    return {name: yaml.safe_load(rows[name]) for name in ("images", "claims", "secrets", "configMaps")}
+
+
+def test_the_policy_allows_exactly_what_our_pods_name(
+    environment: Environment, listing: SourceListing, around: Surroundings
+) -> None:
+    """Every pod and Job that is rendered passes it, and no name is allowed that none of them uses."""
+    allowed = variables(environment)
+    used: dict[str, set[str]] = {name: set() for name in allowed}
+    for model in environment.models:
+        for name, documents in render_weights(environment, model, listing, around).files.items():
+            if name in {"push.yaml", "publish.yaml"} and "push" not in [
+                route.value for route in model.routes
+            ]:
+                continue  # rendered for every model, used by those that are pushed
+            for document in cast("list[dict[str, Any]]", [*documents]):
+                if document["kind"] not in {"Pod", "Job"}:
+                    continue
+                spec = document["spec"]["template"]["spec"] if document["kind"] == "Job" else document["spec"]
+                assert spec["serviceAccountName"] == "weighbridge"
+                assert spec["automountServiceAccountToken"] is False
+                used["images"] |= {row["image"] for row in spec["containers"]}
+                for volume in spec["volumes"]:
+                    if "persistentVolumeClaim" in volume:
+                        used["claims"].add(volume["persistentVolumeClaim"]["claimName"])
+                    if "secret" in volume:
+                        used["secrets"].add(volume["secret"]["secretName"])
+                    if "configMap" in volume:
+                        used["configMaps"].add(volume["configMap"]["name"])
+    spare = {
+        "wb-stage-plain-publish"
+    }  # the order of a model that is not pushed: harmless, and simpler to say
+    assert {name: set(names) - spare for name, names in allowed.items()} == used
+
+
+def test_every_role_is_bound_to_the_one_subject(environment: Environment) -> None:
+    stranger = Subject(account=("tools", "pipeline"))
+    for subject, expected in (
+        (None, {"kind": "ServiceAccount", "name": "weighbridge-stage", "namespace": "cpd-instance"}),
+        (stranger, {"kind": "ServiceAccount", "name": "pipeline", "namespace": "tools"}),
+        (
+            Subject(group="model-team"),
+            {"kind": "Group", "name": "model-team", "apiGroup": "rbac.authorization.k8s.io"},
+        ),
+    ):
+        bindings = of_kind(environment, "RoleBinding", subject)
+        assert [item["roleRef"]["name"] for item in bindings] == [
+            f"weighbridge-stage-{role.value}" for role in Role
+        ]
+        wide = of_kind(environment, "ClusterRoleBinding", subject)
+        assert [item["subjects"] for item in (*bindings, *wide)] == [[expected]] * 4
+        assert bool(of_kind(environment, "ServiceAccount", subject)) == (subject is None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        (None, 'request.userInfo.username == "system:serviceaccount:cpd-instance:weighbridge-stage"'),
+        (Subject(group='odd "group"'), r'"odd \"group\"" in request.userInfo.groups'),
+    ],
+)
+def test_the_policy_is_for_that_subject_alone(
+    environment: Environment, subject: Subject | None, expected: str
+) -> None:
+    (policy,) = of_kind(environment, "ValidatingAdmissionPolicy", subject)
+    assert [row["expression"] for row in policy["spec"]["matchConditions"]] == [expected]
+
+
+def test_names_of_two_environments_never_meet(environment: Environment) -> None:
+    """`a-b` in namespace `c` and `b` in namespace `c-a` would, were they joined by a dash."""
+    cluster = environment.cluster
+    one = environment.model_copy(
+        update={"name": "b", "cluster": cluster.model_copy(update={"namespace": "c-a"})}
+    )
+    two = environment.model_copy(
+        update={"name": "a-b", "cluster": cluster.model_copy(update={"namespace": "c"})}
+    )
+    for kind in ("ClusterRole", "ValidatingAdmissionPolicy"):
+        assert of_kind(one, kind)[0]["metadata"]["name"] != of_kind(two, kind)[0]["metadata"]["name"]
+
+
+def test_an_image_without_a_digest_is_warned_of(environment: Environment) -> None:
+    assert render_grants(environment).warnings == ()
+    pods = environment.pods.model_copy(update={"image": "registry.example.com/python:3.11"})
+    (warning,) = render_grants(environment.model_copy(update={"pods": pods})).warnings
+    assert "registry.example.com/python:3.11 is not pinned by a digest" in warning
