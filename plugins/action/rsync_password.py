@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
+    SECRET_SPEC,
     Speaker,
     WeighbridgeAction,
     kube_of,
@@ -18,13 +18,7 @@ from weighbridge.errors import ForbiddenError
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/rsync_password.py."""
 
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "environment": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "name": {"type": "str", "required": True},
-    }
+    ARGUMENTS = SECRET_SPEC
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

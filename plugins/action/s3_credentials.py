@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
+    SECRET_SPEC,
     WeighbridgeAction,
     kube_of,
     put_secret,
@@ -17,11 +17,7 @@ class ActionModule(WeighbridgeAction):
     """See plugins/modules/s3_credentials.py."""
 
     ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "environment": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "name": {"type": "str", "required": True},
+        **SECRET_SPEC,
         "credentials": {"type": "dict", "required": True},
         "folder": {"type": "str", "default": "."},
     }

@@ -8,16 +8,8 @@ short_description: Follow a mover's Job to its end
 description:
   - Displays progress while it works, reconnects to the log, follows a replacement pod.
   - Says early and clearly why a pod cannot start. Polls with GET and LIST; nothing is watched or executed.
+extends_documentation_fragment: weighbridge.byom.cluster
 options:
-  cluster:
-    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
-    type: dict
-    required: true
-    suboptions:
-      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
-      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
-      proxy: {type: str, description: Proxy on the way to the API server.}
-      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
   namespace: {type: str, required: true, description: The operands namespace.}
   model_id: {type: str, required: true, description: The model.}
   job: {type: str, required: true, description: Name of the Job.}

@@ -9,16 +9,8 @@ description:
   - It is made in this process, and C(weights_push) reads it from the Secret; no argument, result or file holds it.
   - One that an earlier run left is overwritten.
   - Where Secrets may not be made, that is said and nothing fails; the files then go by exec, which asks for no password.
+extends_documentation_fragment: weighbridge.byom.cluster
 options:
-  cluster:
-    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
-    type: dict
-    required: true
-    suboptions:
-      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
-      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
-      proxy: {type: str, description: Proxy on the way to the API server.}
-      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
   namespace: {type: str, required: true, description: The operands namespace.}
   environment: {type: str, required: true, description: Name of the environment.}
   model_id: {type: str, required: true, description: The model.}

@@ -7,16 +7,8 @@ author: The Weighbridge authors
 short_description: Put the keys of an S3 source into a short-lived Secret
 description:
   - References are resolved in this process; no argument, result or file holds a value.
+extends_documentation_fragment: weighbridge.byom.cluster
 options:
-  cluster:
-    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
-    type: dict
-    required: true
-    suboptions:
-      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
-      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
-      proxy: {type: str, description: Proxy on the way to the API server.}
-      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
   namespace: {type: str, required: true, description: The operands namespace.}
   environment: {type: str, required: true, description: Name of the environment.}
   model_id: {type: str, required: true, description: The model.}

@@ -10,16 +10,8 @@ description:
   - Continues inside a file after an interruption, also from another machine. What is on the volume already is not sent again.
   - The pod's daemon asks for the password of the Secret that has the pod's name; see M(weighbridge.byom.rsync_password).
   - Nothing is published here; that is the task of the publishing Job, which is told the digests that this returns.
+extends_documentation_fragment: weighbridge.byom.cluster
 options:
-  cluster:
-    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
-    type: dict
-    required: true
-    suboptions:
-      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
-      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
-      proxy: {type: str, description: Proxy on the way to the API server.}
-      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
   namespace: {type: str, required: true, description: The operands namespace.}
   pod: {type: str, required: true, description: Name of the rsync pod.}
   container: {type: str, default: rsync, description: Its container.}

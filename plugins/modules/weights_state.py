@@ -8,16 +8,8 @@ short_description: What the cluster holds of one model's weights
 description:
   - Reads receipt, volume and what earlier runs left, by GET alone; starts nothing and writes nothing.
   - Fails (exit 3 of Weighbridge) where the PersistentVolumeClaim does not exist, except in check mode.
+extends_documentation_fragment: weighbridge.byom.cluster
 options:
-  cluster:
-    description: Which cluster, as C(weights_cluster) of a rendered C(vars.yml) says.
-    type: dict
-    required: true
-    suboptions:
-      context: {type: str, description: Context of the kubeconfig files that E(KUBECONFIG) names; the current one by default.}
-      in_cluster: {type: bool, default: false, description: Use the service account of the pod that this runs in.}
-      proxy: {type: str, description: Proxy on the way to the API server.}
-      uid: {type: str, description: UID of namespace C(kube-system); another cluster is refused.}
   namespace: {type: str, required: true, description: The operands namespace.}
   environment: {type: str, required: true, description: Name of the environment.}
   model_id: {type: str, required: true, description: The model.}

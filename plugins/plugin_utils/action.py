@@ -40,6 +40,15 @@ CLUSTER_SPEC = {
     },
 }
 
+SECRET_SPEC = {
+    "cluster": CLUSTER_SPEC,
+    "namespace": {"type": "str", "required": True},
+    "environment": {"type": "str", "required": True},
+    "model_id": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+}
+"""What ``put_secret`` goes by."""
+
 
 def failure(error: WeighbridgeError) -> dict[str, Any]:
     """A task result that says in ``weighbridge`` what ``msg`` says to people."""
