@@ -6,18 +6,16 @@ Every method may raise ``errors.WeighbridgeError`` and nothing else. Reading met
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Model, Route
-from weighbridge.domain.events import Event
+from weighbridge.domain.events import Observer as Observer  # noqa: PLC0414 - of every port that reports
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.outcome import Outcome
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 from weighbridge.domain.weights import Receipt, SourceListing
-
-Observer: TypeAlias = Callable[[Event], None]
 
 
 class Cluster(Protocol):

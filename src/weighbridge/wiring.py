@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from weighbridge.adapters.kube import Kube, connect
 from weighbridge.adapters.lease import LeaseLock
 from weighbridge.adapters.probes import WorldProbes
 from weighbridge.adapters.probes_pod import ProbingPod
-from weighbridge.adapters.pulumi_backend import Backend, Bucket, ReadObject, parse_backend
+from weighbridge.adapters.pulumi_backend import Backend, Bucket, parse_backend
 from weighbridge.adapters.pulumi_environment import StateSecrets
 from weighbridge.adapters.pulumi_lock import StackLocks
 from weighbridge.adapters.pulumi_stacks import PulumiSettings, PulumiStacks
@@ -29,6 +29,7 @@ from weighbridge.doctor.examine import examine
 from weighbridge.doctor.finding import Diagnosis
 from weighbridge.doctor.plans import Document, documents
 from weighbridge.doctor.request import request_text
+from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.digest import Json
 from weighbridge.domain.environment import Environment, EnvReference, Model
 from weighbridge.domain.events import Note
@@ -166,23 +167,21 @@ class Opened:
 
     @cached_property
     def stacks(self) -> PulumiStacks:
-        state = self.environment.state
-        keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
-        objects = _Objects(ObjectReader(keys, self.environment.proxy, self.ca_bundle))
-        backend = parse_backend(state.backend, self.loaded.folder)
+        state = self._state
+        passphrase = self.secrets.resolve(self.environment.state.passphrase)
         settings = PulumiSettings(
-            backend=backend,
-            secrets=StateSecrets(passphrase=self.secrets.resolve(state.passphrase), keys=keys),
+            backend=state.backend,
+            secrets=StateSecrets(passphrase=passphrase, keys=state.keys),
             cache=self.var / "cache",
             kubeconfig=os.environ.get("KUBECONFIG"),
             withheld=frozenset(
                 ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)
             ),
             extra=self._network_variables(),
-            locks=StackLocks(backend, objects, self.lock),
+            locks=StackLocks(state.backend, state.objects, self.lock),
         )
         programs = {StackName.STORAGE: storage.declare, StackName.REGISTRATION: registration.declare}
-        return PulumiStacks(settings, programs, read_object=objects.read)
+        return PulumiStacks(settings, programs, read_object=state.objects.read)
 
     @cached_property
     def playbooks(self) -> AnsiblePlaybooks:
@@ -228,7 +227,7 @@ class Opened:
             secrets=self.secrets,
             weights=self.weights,
             ca_bundle=self.ca_bundle,
-            backend=self._backend,
+            backend=lambda: (self._state.backend, self._state.objects.read),
             cache=self.var / "cache",
             pod_run=lambda: ProbingPod(
                 self.kube,
@@ -240,11 +239,16 @@ class Opened:
             holder=lambda: self.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked
         )
 
-    def _backend(self) -> tuple[Backend, ReadObject]:
+    @cached_property
+    def _state(self) -> "_State":
+        """Where Pulumi's state lies, and the keys to it, resolved once."""
         state = self.environment.state
-        backend = parse_backend(state.backend, self.loaded.folder)
         keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
-        return backend, _Objects(ObjectReader(keys, self.environment.proxy, self.ca_bundle)).read
+        return _State(
+            backend=parse_backend(state.backend, self.loaded.folder),
+            keys=keys,
+            objects=_Objects(ObjectReader(keys, self.environment.proxy, self.ca_bundle)),
+        )
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -340,6 +344,15 @@ class _Objects:
 
     def delete(self, bucket: Bucket, key: str) -> None:
         self.reader.delete(bucket.name, key, **_place(bucket))
+
+
+@dataclass(frozen=True)
+class _State:
+    """Pulumi's state of the environment."""
+
+    backend: Backend
+    keys: S3Keys | None = field(repr=False)
+    objects: _Objects
 
 
 def _place(bucket: Bucket) -> dict[str, str]:

@@ -311,21 +311,21 @@ def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int) -> 
 
 
 def _overdue(run: _Run, limit: int, said: Collected) -> WeighbridgeError:
-    before = f"; before that: {said.failure.what}" if said.failure is not None else ""
-    return StepFailedError(
-        f"playbook {run.playbook} did not end within {limit} s and was ended{before}",
-        remedy="run the command again: what has arrived stays",
-        code="deadline",
-        transient=True,
-    )
+    return _ended(run, said, f"did not end within {limit} s and was ended", code="deadline")
 
 
 def _killed(run: _Run, said: Collected) -> WeighbridgeError:
+    again = "; if it happens again, look for the machine's memory running out"
+    return _ended(run, said, "was killed from outside this run", code="playbook-killed", further=again)
+
+
+def _ended(run: _Run, said: Collected, how: str, *, code: str, further: str = "") -> WeighbridgeError:
+    """Ended from outside, perhaps after a failure of its own."""
     before = f"; before that: {said.failure.what}" if said.failure is not None else ""
     return StepFailedError(
-        f"playbook {run.playbook} was killed from outside this run{before}",
-        remedy="run the command again: what has arrived stays; if it happens again, look for the machine's memory running out",
-        code="playbook-killed",
+        f"playbook {run.playbook} {how}{before}",
+        remedy=f"run the command again: what has arrived stays{further}",
+        code=code,
         transient=True,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from weighbridge.adapters import machine
 from weighbridge.adapters.lease_object import ChangedError, Clock, KubeApi, LeaseObject, SystemClock
 from weighbridge.adapters.lease_tenure import ATTEMPTS, Tenure, interrupt_main
-from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.events import Note, Observer, Warned
 from weighbridge.domain.lease import (
     DURATION,
     RENEW_EVERY,
@@ -30,8 +30,6 @@ from weighbridge.domain.lease import (
     micro_time,
 )
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
-
-Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

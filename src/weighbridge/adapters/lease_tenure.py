@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from weighbridge.adapters.lease_object import ChangedError, LeaseObject
-from weighbridge.domain.events import Event, Warned
+from weighbridge.domain.events import Observer, Warned
 from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Record, Work
 from weighbridge.errors import StepFailedError, WeighbridgeError
-
-Observer = Callable[[Event], None]
 
 ATTEMPTS: Final = 5
 """Of one write, where others (a label, a note) write the object too."""

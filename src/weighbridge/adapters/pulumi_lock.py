@@ -16,12 +16,10 @@ from typing import Final, Protocol
 from weighbridge.adapters import machine
 from weighbridge.adapters.pulumi_backend import Backend, Bucket, Folder
 from weighbridge.adapters.pulumi_errors import cancel_command
-from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.events import Note, Observer, Warned
 from weighbridge.domain.lease import LookAt, Process, Work
 from weighbridge.domain.stack_locks import LockFate, StackLock, judge_lock, parse_lock
 from weighbridge.errors import PreconditionError, WeighbridgeError
-
-Observer = Callable[[Event], None]
 
 LOCKS: Final = ".pulumi/locks/organization"
 ENDING_SECONDS: Final = 90.0

@@ -7,7 +7,7 @@ first, in a ConfigMap of our own.
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,7 +16,7 @@ from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, 
 from weighbridge.adapters.registry_nudge import explained, nudge
 from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.domain.digest import Json, canonical_json
-from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.events import Event, Note, Observer, Warned
 from weighbridge.domain.intents import (
     Intents,
     UnrecordedWriteError,
@@ -46,8 +46,6 @@ from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeEr
 
 if TYPE_CHECKING:
     from weighbridge.ports import RegistrationState
-
-Observer = Callable[[Event], None]
 
 
 class KubeApi(Protocol):

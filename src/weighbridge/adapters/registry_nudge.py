@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from weighbridge.adapters.kube import WATSONX_IFM, ApiRefusedError
 from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_resource
-from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.domain.events import Event, Note, Observer, Warned
 from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.nudge import Nudge, find_nudge, named_models
 from weighbridge.domain.reconciled import OPERATOR_FAILED, Baseline, Mark, is_passing
@@ -13,12 +13,12 @@ from weighbridge.domain.registration import PatchOperation
 from weighbridge.errors import PreconditionError, StepFailedError
 
 if TYPE_CHECKING:
-    from weighbridge.adapters.registry import Observer, WatsonxRegistry
+    from weighbridge.adapters.registry import WatsonxRegistry
 
 _CONFLICTS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
-def nudge(registry: "WatsonxRegistry", failure: StepFailedError, mark: Mark, observer: "Observer") -> Mark:
+def nudge(registry: "WatsonxRegistry", failure: StepFailedError, mark: Mark, observer: Observer) -> Mark:
     """Make the operator look once more, and return the write that is to be waited for.
 
     A cause outside the resource may need a moment to pass, so it is given one. Where somebody else has made the
@@ -66,7 +66,7 @@ def _chosen(registry: "WatsonxRegistry", live: LiveCustomResource) -> Nudge | No
 
 
 def _written(
-    registry: "WatsonxRegistry", live: LiveCustomResource, chosen: Nudge, observer: "Observer", mark: Mark
+    registry: "WatsonxRegistry", live: LiveCustomResource, chosen: Nudge, observer: Observer, mark: Mark
 ) -> Mark | None:
     """The mark of the edit; None if somebody else wrote first."""
     after = live
@@ -91,7 +91,7 @@ def _written(
     return _recorded(registry, after, mark)
 
 
-def _put_back(registry: "WatsonxRegistry", chosen: Nudge, mark: Mark, observer: "Observer") -> Mark:
+def _put_back(registry: "WatsonxRegistry", chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
     """The entry went out, and somebody wrote before it came back: it comes back as any missing entry of ours does."""
     entries = [intent.entry for intent in registry.intents().models.values()]
     observer(Note(f"{chosen.model_id} is put back beside what somebody else has written meanwhile"))

@@ -1,5 +1,6 @@
 """What happens while weighbridge works, as values. Observers turn them into bars, plain lines or JSON lines."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -65,3 +66,5 @@ class Warned:
 
 
 Event: TypeAlias = TransferProgress | FileVerified | ResourceChanged | StepStarted | StepEnded | Note | Warned
+
+Observer: TypeAlias = Callable[[Event], None]
