@@ -199,9 +199,7 @@ def test_forged_bytes_and_a_forged_manifest_are_not_published_by_push(synced: Be
     estate, model_id = synced.estate, "llama-push"
     receipt = synced.receipt(model_id)
     assert receipt is not None
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {model_id: None}}
-    )
+    estate.forget_receipt(model_id)
     volume = estate.volume(model_id)
     published = volume / receipt["sub_path"]
     victim = min(published.glob("*.safetensors"))
@@ -233,9 +231,7 @@ def test_a_rendered_publication_that_nobody_told_what_was_sent_is_replaced(synce
     estate, model_id = synced.estate, "llama-push"
     receipt = synced.receipt(model_id)
     assert receipt is not None
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {model_id: None}}
-    )
+    estate.forget_receipt(model_id)
     folder = synced.out / "weights" / model_id
     subprocess.run(["kubectl", "apply", "-f", folder / "publish.yaml"], check=True, capture_output=True)
     played = synced.play("sync_weights", model_id)
@@ -252,9 +248,7 @@ def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> N
     estate = synced.estate
     receipt = synced.receipt("llama-fetch")
     assert receipt is not None
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
-    )
+    estate.forget_receipt("llama-fetch")
     folder = synced.out / "weights" / "llama-fetch"
     variables = yaml.safe_load((folder / "vars.yml").read_text())
     subprocess.run(["kubectl", "apply", "-f", folder / "fetch.yaml"], check=True, capture_output=True)
@@ -290,9 +284,7 @@ def test_an_image_that_cannot_be_pulled_is_named_early(synced: Bench, tmp_path: 
     image = "weighbridge.local/absent:1"
     ran = estate.run("render", "--out", str(tmp_path), pods={"image": image})
     assert ran.code == 0, ran.said
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
-    )
+    estate.forget_receipt("llama-fetch")
     played = Bench(estate, tmp_path, {"pods": {"image": image}}).play(
         "sync_weights", "llama-fetch", weights_stuck_seconds=5
     )
@@ -339,9 +331,7 @@ def test_a_volume_that_ignores_fsgroup_is_told_with_what_would_mend_it(
 
 def test_a_quota_that_is_used_up_is_told_at_once(synced: Bench) -> None:
     estate = synced.estate
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
-    )
+    estate.forget_receipt("llama-fetch")
     quota = ["kubectl", "-n", estate.name, "quota", "none"]
     subprocess.run([*quota[:3], "create", *quota[3:], "--hard=pods=0"], check=True, capture_output=True)
     try:
@@ -383,9 +373,7 @@ def test_missing_credentials_are_named_and_nothing_is_left(
     synced: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estate = synced.estate
-    estate.kube.merge(
-        CONFIG_MAP, f"weighbridge-{estate.name}-receipts", estate.name, {"data": {"llama-fetch": None}}
-    )
+    estate.forget_receipt("llama-fetch")
     monkeypatch.delenv("SANDBOX_S3_SECRET_KEY")
     played = synced.play("sync_weights", "llama-fetch")
     assert played.code == 2

@@ -18,7 +18,7 @@ import yaml
 
 from support.estate import Estate
 from weighbridge.adapters.ansible import AnsiblePlaybooks
-from weighbridge.adapters.kube import CONFIG_MAP, JOB
+from weighbridge.adapters.kube import JOB
 from weighbridge.domain.environment import Model, Route
 from weighbridge.domain.events import Event, TransferProgress
 from weighbridge.domain.outcome import Declined, Done, Failed, Unchanged
@@ -50,11 +50,8 @@ class Port:
         self.listing: SourceListing = self.opened.weights.list(self.model)
 
     def forget(self) -> None:
-        name = self.estate.name
         with contextlib.suppress(Exception):
-            self.estate.kube.merge(
-                CONFIG_MAP, f"weighbridge-{name}-receipts", name, {"data": {self.model.id: None}}
-            )
+            self.estate.forget_receipt(self.model.id)
 
     def job(self) -> dict[str, Any] | None:
         return self.estate.kube.get(JOB, f"wb-{self.estate.name}-{self.model.id}-fetch", self.estate.name)

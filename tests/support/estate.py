@@ -235,6 +235,11 @@ class Estate:
         lasting = {f"weighbridge-{self.name}-receipts", f"weighbridge-{self.name}-intents"}
         return found + [f"configmap {name}" for name in maps if name not in lasting]
 
+    def forget_receipt(self, model_id: str) -> None:
+        """As if nothing of this model had been published yet."""
+        patch = {"data": {model_id: None}}
+        self.kube.merge(CONFIG_MAP, f"weighbridge-{self.name}-receipts", self.name, patch)
+
     def volume(self, model_id: str) -> Path:
         """Where the sandbox's node mounts a model's volume."""
         claim = self.kube.get(CLAIM, f"{self.name}-{model_id}-weights", self.name)

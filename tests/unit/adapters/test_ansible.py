@@ -101,12 +101,11 @@ def test_the_environment_of_this_process_is_not_handed_on(
 ) -> None:
     """ansible-playbook is a program that writes down what it was given; PATH is how it is found."""
     seen = tmp_path / "seen"
-    spy = tmp_path / "ansible-playbook"
-    spy.write_text(
-        f'#!/bin/sh\nenv > {seen}; echo "$@" >> {seen}; ls -l {tmp_path}/shm/*/secrets.json >> {seen}; exit 3\n'
+    plays(
+        tmp_path,
+        monkeypatch,
+        f'#!/bin/sh\nenv > {seen}; echo "$@" >> {seen}; ls -l {tmp_path}/shm/*/secrets.json >> {seen}; exit 3\n',
     )
-    spy.chmod(0o755)
-    monkeypatch.setattr("sys.executable", _beside(spy))
     sync_report = playbooks.sync(playbooks.environment.models[0], LISTING, Route.FETCH, lambda _event: None)
     assert isinstance(sync_report.outcome, Failed)
     text = seen.read_text()
@@ -120,12 +119,11 @@ def test_a_playbook_that_does_not_end_is_ended_cleaned_up_after_and_said_to_be_l
     playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = tmp_path / "ran"
-    spy = tmp_path / "ansible-playbook"
-    spy.write_text(
-        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) exec sleep 60;; *) ls -d {tmp_path}/shm/*/weights >> {ran};; esac\n'
+    plays(
+        tmp_path,
+        monkeypatch,
+        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) exec sleep 60;; *) ls -d {tmp_path}/shm/*/weights >> {ran};; esac\n',
     )
-    spy.chmod(0o755)
-    monkeypatch.setattr("sys.executable", _beside(spy))
 
     failed = sync(replace(playbooks, limit=1))
 
@@ -143,10 +141,7 @@ def test_a_failed_playbook_has_cleaned_up_after_itself(
     playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = tmp_path / "ran"
-    spy = tmp_path / "ansible-playbook"
-    spy.write_text(f'#!/bin/sh\necho "$@" >> {ran}\nexit 2\n')
-    spy.chmod(0o755)
-    monkeypatch.setattr("sys.executable", _beside(spy))
+    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\nexit 2\n')
     sync(playbooks)
     assert len(ran.read_text().splitlines()) == 1
 
@@ -156,12 +151,11 @@ def test_a_playbook_or_guard_that_is_killed_is_cleaned_up_after_and_said_to_be_k
     playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
     ran = tmp_path / "ran"
-    spy = tmp_path / "ansible-playbook"
-    spy.write_text(
-        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) kill -9 {victim}; exec sleep 60;; esac\n'
+    plays(
+        tmp_path,
+        monkeypatch,
+        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) kill -9 {victim}; exec sleep 60;; esac\n',
     )
-    spy.chmod(0o755)
-    monkeypatch.setattr("sys.executable", _beside(spy))
 
     failed = sync(playbooks)
 
@@ -177,6 +171,14 @@ def test_a_playbook_may_take_as_long_as_all_the_deadlines_within_it() -> None:
     assert limit_seconds(Route.PUSH, size, start) > 4 * (deadline_seconds(size) + start)
     for route in (Route.FETCH, None):
         assert limit_seconds(route, size, start) > deadline_seconds(size) + 2 * start
+
+
+def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """This script stands in for ansible-playbook."""
+    spy = tmp_path / "ansible-playbook"
+    spy.write_text(script)
+    spy.chmod(0o755)
+    monkeypatch.setattr("sys.executable", _beside(spy))
 
 
 def _beside(program: Path) -> str:
