@@ -87,6 +87,12 @@ class Playbooks(Protocol):
         """Read every byte of the published set again; the receipt's verdict is updated either way."""
         ...
 
+    def settle(self, keep: frozenset[str], observer: Observer) -> None:
+        """Remove the Jobs, pods and keys that dead runs left in the cluster, other than of the models in ``keep``: theirs is
+        what their next sync goes on with. Said where there were any; what could not be removed is left for the next run.
+        """
+        ...
+
 
 class Stacks(Protocol):
     """Pulumi: what lasts."""

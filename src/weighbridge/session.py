@@ -175,6 +175,7 @@ class Session:
         journal.record("planned", plan=plan.digest, pending=plan.pending, bytes_to_move=plan.bytes_to_move)
         for warning in plan.facts.warnings:
             self.observer(Warned(warning))
+        self.eyes.playbooks.settle(_to_be_synced(plan), self.observer)
         ports = Ports(
             stacks=self.eyes.stacks,
             playbooks=self.eyes.playbooks,
@@ -275,6 +276,7 @@ class Session:
         journal = self.open_journal("destroy")
         journal.record("destroying", weights=[*sorted(typed_claims)])
         tenure.require()
+        self.eyes.playbooks.settle(frozenset(), self.observer)
         registration = self.eyes.stacks.destroy(
             registration_spec(self.environment, identity, (), frozenset()), self.observer
         )
@@ -370,3 +372,11 @@ class Session:
                 remedy=f"its models are {', '.join(model.id for model in self.environment.models)}",
                 code="unknown-model",
             )
+
+
+def _to_be_synced(plan: Plan) -> frozenset[str]:
+    """Models whose weights are still to be brought in."""
+    syncs = ((planned, planned.step) for planned in plan.steps)
+    return frozenset(
+        step.model_id for planned, step in syncs if isinstance(step, SyncWeights) and planned.pending
+    )

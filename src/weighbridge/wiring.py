@@ -190,6 +190,7 @@ class Opened:
             around=self._surroundings(self.cluster.uid()),
             secrets=lambda model_id: self.secrets.collect_model(self.environment, model_id),
             spool=self.var / "spool",
+            notes=self.lock,
         )
 
     def diagnose(self, *, pods: bool) -> Diagnosis:

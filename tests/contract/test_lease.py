@@ -17,7 +17,8 @@ import pytest
 
 from support.api_server import FakeApiServer
 from support.lease_bench import ELSEWHERE, HERE, Bench
-from weighbridge.adapters.kube import LEASE, ForbiddenError, Object, connect
+from support.login import granted
+from weighbridge.adapters.kube import LEASE, ForbiddenError, Object
 from weighbridge.adapters.lease import LeaseLock
 from weighbridge.adapters.lease_object import ChangedError, LeaseObject
 from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, Turn
@@ -49,8 +50,9 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield Bench(FakeApiServer())
         return
     namespace = cast("str", request.getfixturevalue("namespace"))
-    kube = connect(context="weighbridge-sandbox")
-    yield Bench(kube, namespace, f"stage-{next(NUMBERS)}")
+    environment = f"stage-{next(NUMBERS)}"
+    kube = granted(environment, namespace)
+    yield Bench(kube, namespace, environment)
     kube.close()
 
 
@@ -315,6 +317,28 @@ def test_notes_of_a_dead_run_reach_the_next_one_and_stay_until_they_are_settled(
     with third.hold("apply", Turn(), bench.events.append, bench.stop):
         assert [work.process.pid for work in third.notes()] == [100]
         third.ended("weighbridge-storage/stage")
+    assert bench.lease() is None
+
+
+def test_models_whose_playbook_a_dead_run_had_begun_are_told_until_they_are_tidied_up(bench: Bench) -> None:
+    first = bench.run()
+    assert not first.weights, "who holds nothing notes nothing"
+    with first.hold("apply", Turn(), bench.events.append, bench.stop):
+        for model in ("one", "two", "three"):
+            first.weights_begin(model)
+        first.weights_ended("three")
+        died_with = cast("Object", bench.lease())["metadata"]["annotations"]
+    again = [{"op": "replace", "path": "/metadata/annotations", "value": died_with}]
+    assert spec(bench).get("holderIdentity", "") == "", "nobody holds it, but the notes are still needed"
+    bench.api.json_patch(LEASE, lease_name(bench.environment), bench.namespace, again)
+    assert "left Jobs, pods or keys of one, two in the namespace" in str(bench.run(OTHER).under_way())
+
+    second = bench.run(OTHER)
+    with second.hold("apply", Turn(), bench.events.append, bench.stop):
+        assert second.weights == {"one", "two"}
+        second.weights_begin("one")
+        for model in ("one", "two"):
+            second.weights_ended(model)
     assert bench.lease() is None
 
 

@@ -12,6 +12,7 @@ import pytest
 from lightkube import Client, KubeConfig
 
 from support.api_server import FakeApiServer
+from support.login import ADMINISTRATOR, granted
 from support.registry_places import (
     LIMITS,
     SPEC,
@@ -29,7 +30,7 @@ from support.registry_places import (
     operator_answers,
     registry,
 )
-from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Object, connect
+from weighbridge.adapters.kube import WATSONX_IFM, Kind, Object, connect
 from weighbridge.adapters.registry import WatsonxRegistry
 from weighbridge.domain.events import Event, Note, Warned
 from weighbridge.domain.intents import UnrecordedWriteError
@@ -50,11 +51,11 @@ def real() -> Iterator[Real]:
     namespace = f"contract-registry-{os.getpid() % 10000}"
     create_operands(namespace)
     other = Client(KubeConfig.from_file(kubeconfig), field_manager="team-a", trust_env=False)
-    api = connect(context="weighbridge-sandbox")
+    made = Real(granted("stage", namespace), connect(context=ADMINISTRATOR), other, namespace)
     try:
-        yield Real(api, other, namespace)
+        yield made
     finally:
-        api.close()
+        made.close()
         other.close()
         delete_operands(namespace)
 
@@ -69,24 +70,25 @@ def place(request: pytest.FixtureRequest) -> Place:
         server.tick(10)
         return InMemory(server)
     made: Real = request.getfixturevalue("real")
-    made.api.delete(CONFIG_MAP, "weighbridge-stage-intents", made.namespace)
+    made.forget()
     spec = {**made.cr["spec"], "custom_foundation_models": THEIRS}
     for key in ("ignoreForMaintenance", "shutdown"):
         spec.pop(key, None)
     made.edit([{"op": "replace", "path": "/spec", "value": spec}])
     settle = registry(made, pace=Pace(settle=0.5))
     settle.await_reconciled(lambda _: None)
-    made.api.delete(CONFIG_MAP, "weighbridge-stage-intents", made.namespace)
+    made.forget()
     return made
 
 
 def test_an_absent_resource_is_refused_and_never_made(place: Place) -> None:
-    absent = WatsonxRegistry(place.api, place.namespace, "absent", "stage")
+    api = place.api_of("absent")
+    absent = WatsonxRegistry(api, place.namespace, "absent", "elsewhere")
     for attempt in (absent.read, lambda: absent.write((), [entry("ours")])):
         with pytest.raises(PreconditionError, match="has no Watsonxaiifm") as caught:
             attempt()
         assert caught.value.code == "cr-absent"
-    assert place.api.get(WATSONX_IFM, "absent", place.namespace) is None
+    assert api.get(WATSONX_IFM, "absent", place.namespace) is None
 
 
 def test_a_life_of_entries_leaves_everybody_elses_as_they_were(place: Place) -> None:
@@ -430,7 +432,7 @@ def test_looking_at_a_foreign_entry_of_a_wanted_model_refuses(place: Place) -> N
 
 @pytest.mark.sandbox
 def test_the_operator_is_waited_for_and_not_asked_twice(real: Real) -> None:
-    real.api.delete(CONFIG_MAP, "weighbridge-stage-intents", real.namespace)
+    real.forget()
     fresh = registry(real)
     fresh.await_reconciled(lambda _: None)
     written = fresh.write((), [entry("ours")])

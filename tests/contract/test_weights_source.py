@@ -155,6 +155,22 @@ def test_a_closed_port_a_name_nobody_knows_and_a_web_page_are_told_apart(
     del tmp_path
 
 
+def test_answers_that_break_off_while_the_source_is_looked_at_are_asked_for_again(server: S3Server) -> None:
+    relay = FaultyS3(server, cut_after(20), cut_after(20))
+    listing = S3Weights().list(server.source("tiny-llama/", endpoint=relay.endpoint), keys=KEYS)
+    relay.close()
+    assert relay.faults == []
+    assert [file.path for file in listing.files] == sorted(MODEL)
+
+
+def test_a_server_whose_answers_all_break_off_is_a_failure_that_may_pass(server: S3Server) -> None:
+    relay = FaultyS3(server, *(cut_after(20) for _ in range(30)))
+    with pytest.raises(StepFailedError, match="cannot read s3://") as failed:
+        S3Weights().list(server.source("tiny-llama/", endpoint=relay.endpoint), keys=KEYS)
+    relay.close()
+    assert (failed.value.transient, failed.value.code) == (True, "s3-connection")
+
+
 def test_a_skewed_clock_is_named_with_the_difference(
     server: S3Server, big: SourceFile, tmp_path: Path
 ) -> None:

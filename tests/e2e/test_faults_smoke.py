@@ -25,6 +25,8 @@ def _trial(route: str, change: str, fault: str, phase: str, at: float) -> Trial:
 
 TRIALS = (
     _trial("fetch", "version", "kill-everything", "weights", 0.5),
+    _trial("fetch", "version", "kill-after-receipt", "weights", 0.0),
+    _trial("push", "version", "kill-after-receipt", "weights", 0.0),
     _trial("fetch", "parameter", "kill-pulumi", "registration", 0.5),
     _trial("fetch", "version", "s3-flips-a-bit", "weights", 0.3),
     _trial("push", "version", "kill-rsync", "weights", 0.1),

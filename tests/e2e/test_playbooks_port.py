@@ -25,6 +25,8 @@ from weighbridge.domain.outcome import Declined, Done, Failed, Unchanged
 from weighbridge.domain.weights import SourceListing
 from weighbridge.errors import VerificationError
 from weighbridge.wiring import opened
+from weighbridge_sandbox.layout import Layout
+from weighbridge_sandbox.supervision import Supervision
 
 pytestmark = pytest.mark.sandbox
 
@@ -163,9 +165,9 @@ def folders_of(processes: list[psutil.Process]) -> set[Path]:
 
 
 @contextlib.contextmanager
-def stalled_s3() -> Iterator[None]:
-    """The S3 server answers nobody."""
-    [server] = [process for process in psutil.process_iter(["name"]) if process.info["name"] == "versitygw"]
+def stalled_s3(layout: Layout) -> Iterator[None]:
+    """This sandbox's S3 server answers nobody."""
+    server = psutil.Process(Supervision(layout).states()["s3"].pid)
     server.suspend()
     try:
         yield
@@ -179,7 +181,7 @@ def test_an_interrupted_run_takes_its_pods_along(port: Port) -> None:
     port.forget()
     with port.driven(Route.FETCH) as process, contextlib.ExitStack() as stack:
         wait_for(lambda: port.job() is not None, "the Job")
-        stack.enter_context(stalled_s3())
+        stack.enter_context(stalled_s3(port.estate.layout))
         playing = children_of(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(60)

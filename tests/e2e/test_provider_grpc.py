@@ -13,6 +13,7 @@ from lightkube import Client, KubeConfig
 from lightkube.types import PatchType
 
 from support.engine import Engine, Failure
+from support.login import ADMINISTRATOR, log_in
 from support.plugin import Plugin, started
 from weighbridge.adapters.kube import CONFIG_MAP, connect
 from weighbridge_sandbox.kube import Watsonxaiifm
@@ -36,6 +37,8 @@ class Cluster:
     namespace: str
     uid: str
     other: Client
+    context: str
+    """The login that the provider works under."""
 
     @property
     def models(self) -> list[Any]:
@@ -52,7 +55,7 @@ class Cluster:
 
     def inputs(self, *entries: Any, **more: Any) -> dict[str, Any]:
         return {
-            "context": "weighbridge-sandbox",
+            "context": self.context,
             "namespace": self.namespace,
             "customResource": CR,
             "environment": "stage",
@@ -66,10 +69,10 @@ class Cluster:
 def cluster(sandbox: Layout) -> Iterator[Cluster]:
     namespace = f"provider-grpc-{os.getpid() % 10000}"
     create_operands(namespace)
-    api = connect(context="weighbridge-sandbox")
+    api = connect(context=ADMINISTRATOR)
     other = Client(KubeConfig.from_file(sandbox.kubeconfig), field_manager="team-a", trust_env=False)
     try:
-        yield Cluster(namespace, api.identity(), other)
+        yield Cluster(namespace, api.identity(), other, log_in("stage", namespace))
     finally:
         api.close()
         other.close()
@@ -119,7 +122,7 @@ def test_a_whole_life_leaves_the_others_and_no_trace(cluster: Cluster, engine: E
     engine.delete(state)
     assert cluster.models == [late, *theirs]
     assert cluster.annotations is None
-    with closing(connect(context="weighbridge-sandbox")) as api:
+    with closing(connect(context=ADMINISTRATOR)) as api:
         left = api.get(CONFIG_MAP, "weighbridge-stage-intents", cluster.namespace) or {}
         assert set(left["data"]) == {"_last-write"}, "a removal is kept until the operator has taken it in"
         api.delete(CONFIG_MAP, "weighbridge-stage-intents", cluster.namespace)
@@ -132,8 +135,10 @@ def test_another_cluster_is_refused(cluster: Cluster, engine: Engine) -> None:
 
 
 def test_an_absent_resource_is_refused(cluster: Cluster, engine: Engine) -> None:
+    context = log_in("elsewhere", cluster.namespace, custom_resource="absent")
+    of_the_absent = {"context": context, "environment": "elsewhere", "customResource": "absent"}
     with pytest.raises(Failure, match="has no Watsonxaiifm"):
-        engine.create(cluster.inputs(entry("one"), customResource="absent"))
+        engine.create(cluster.inputs(entry("one"), **of_the_absent))
 
 
 def test_somebody_elses_entry_is_refused_in_the_preview_already(cluster: Cluster, engine: Engine) -> None:
@@ -147,13 +152,22 @@ def test_a_second_writer_in_a_tight_loop_loses_nothing(cluster: Cluster, engine:
     theirs = cluster.models
     ended = threading.Event()
     added: list[str] = []
+    standing: list[
+        str
+    ] = []  # of those, newest first: a list that only grew would keep the operator ever longer
 
     def meddle() -> None:
         while not ended.is_set():
             name = f"meddler-{len(added)}"
             value = {"model_id": name, "location": {"pvc_name": "team-b-models"}}
-            cluster.edit({"op": "add", "path": "/spec/custom_foundation_models/0", "value": value})
+            first, last = (f"/spec/custom_foundation_models/{index}" for index in (0, len(standing)))
+            edit: list[dict[str, Any]] = [{"op": "add", "path": first, "value": value}]
+            if len(standing) == 10:
+                oldest = {"op": "test", "path": f"{last}/model_id", "value": standing.pop()}
+                edit += [oldest, {"op": "remove", "path": last}]
+            cluster.edit(*edit)
             added.append(name)
+            standing.insert(0, name)
             time.sleep(0.02)
 
     meddler = threading.Thread(target=meddle)
@@ -171,7 +185,7 @@ def test_a_second_writer_in_a_tight_loop_loses_nothing(cluster: Cluster, engine:
         meddler.join(30)
     assert len(added) >= 20
     assert [row["model_id"] for row in cluster.models] == [
-        *reversed(added),
+        *standing,
         *(row["model_id"] for row in theirs),
     ]
     cluster.edit({"op": "replace", "path": "/spec/custom_foundation_models", "value": theirs})

@@ -14,6 +14,7 @@ from lightkube.types import PatchType
 from pulumi import automation
 from pulumi.automation import OpType, Stack
 
+from support.login import ADMINISTRATOR, log_in
 from weighbridge.adapters.kube import CONFIG_MAP, Kube, connect
 from weighbridge.domain.provider_messages import decode
 from weighbridge_sandbox.kube import Watsonxaiifm
@@ -43,6 +44,8 @@ class World:
     folder: Path
     other: Client
     api: Kube
+    """The administrator's."""
+    context: str
     entries: list[Any] = field(default_factory=list)
     adopt: list[str] = field(default_factory=list)
     secret: bool = False
@@ -58,7 +61,7 @@ class World:
 
     def declare(self) -> None:
         inputs: dict[str, Any] = {
-            "context": "weighbridge-sandbox",
+            "context": self.context,
             "namespace": self.namespace,
             "customResource": CR,
             "environment": "stage",
@@ -116,8 +119,8 @@ def namespace(sandbox: Layout) -> Iterator[str]:
 @pytest.fixture
 def world(sandbox: Layout, namespace: str, tmp_path: Path) -> Iterator[World]:
     other = Client(KubeConfig.from_file(sandbox.kubeconfig), field_manager="team-a", trust_env=False)
-    api = connect(context="weighbridge-sandbox")
-    made = World(namespace, tmp_path, other, api)
+    api = connect(context=ADMINISTRATOR)
+    made = World(namespace, tmp_path, other, api, log_in("stage", namespace))
     theirs = made.models
     yield made
     gc.collect()

@@ -20,7 +20,18 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from support.stacks_lab import PASSPHRASE, Lab, command_line, entry, kubectl, processes_below, scratch_folders
+from support.stacks_lab import (
+    PASSPHRASE,
+    SLOW,
+    A,
+    B,
+    Lab,
+    command_line,
+    entry,
+    kubectl,
+    processes_below,
+    scratch_folders,
+)
 from weighbridge.adapters.pulumi_backend import Bucket
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.events import Event, ResourceChanged
@@ -53,6 +64,7 @@ def namespace(sandbox: Layout) -> Iterator[str]:
     del sandbox
     name = f"stacks-{os.getpid() % 100000}"
     create_operands(name)
+    Lab(name, Path()).log_in()
     yield name
     delete_operands(name)
 
@@ -71,26 +83,24 @@ def lab(namespace: str, tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_a_preview_of_a_stack_that_does_not_exist_shows_everything_and_creates_nothing(lab: Lab) -> None:
-    preview = lab.stacks().preview(lab.storage(lab.claim("a"), lab.claim("b")))
+    preview = lab.stacks().preview(lab.storage(lab.claim(A), lab.claim(B)))
     assert [(change.name, change.op, change.type) for change in preview.changes] == [
-        ("a", Op.CREATE, "v1/PersistentVolumeClaim"),
-        ("b", Op.CREATE, "v1/PersistentVolumeClaim"),
+        (A, Op.CREATE, "v1/PersistentVolumeClaim"),
+        (B, Op.CREATE, "v1/PersistentVolumeClaim"),
     ]
     assert not preview.exists
     assert not lab.state.exists()
-    assert not {"a", "b"} & lab.claims()
+    assert not {A, B} & lab.claims()
 
 
 def test_a_second_apply_writes_nothing_from_another_checkout_either(lab: Lab) -> None:
     told: list[Event] = []
-    wanted = lab.storage(lab.claim("a"))
+    wanted = lab.storage(lab.claim(A))
     first = lab.stacks().up(wanted, told.append)
-    assert told == [ResourceChanged("storage", "v1/PersistentVolumeClaim", "a", "create")]
+    assert told == [ResourceChanged("storage", "v1/PersistentVolumeClaim", A, "create")]
     assert [change.op for change in first.changes] == [Op.CREATE]
-    assert lab.get("pvc", "a", "{.status.phase}") == "Pending", (
-        "an update does not wait for the first consumer"
-    )
-    version = lab.get("pvc", "a", "{.metadata.resourceVersion}")
+    assert lab.get("pvc", A, "{.status.phase}") == "Pending", "an update does not wait for the first consumer"
+    version = lab.get("pvc", A, "{.metadata.resourceVersion}")
 
     elsewhere = lab.folder / "another machine"
     elsewhere.mkdir()
@@ -99,11 +109,11 @@ def test_a_second_apply_writes_nothing_from_another_checkout_either(lab: Lab) ->
     assert others.preview(wanted).changes == ()
     second = others.up(wanted, told.append)
     assert (second.changes, second.unchanged, len(told)) == ((), 1, 1)
-    assert lab.get("pvc", "a", "{.metadata.resourceVersion}") == version
+    assert lab.get("pvc", A, "{.metadata.resourceVersion}") == version
 
 
 def test_the_state_holds_neither_paths_of_this_machine_nor_the_passphrase(lab: Lab) -> None:
-    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
+    lab.stacks().up(lab.storage(lab.claim(A)), nobody)
     written = [path.read_text() for path in lab.state.rglob("*") if path.is_file()]
     assert not [text for text in written if PASSPHRASE in text]
     state = (lab.state / ".pulumi" / "stacks" / "weighbridge-storage" / "lab.json").read_text()
@@ -113,34 +123,34 @@ def test_the_state_holds_neither_paths_of_this_machine_nor_the_passphrase(lab: L
 
 
 def test_a_label_edited_from_outside_is_shown_and_mended(lab: Lab) -> None:
-    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    wanted, stacks = lab.storage(lab.claim(A)), lab.stacks()
     stacks.up(wanted, nobody)
-    kubectl("label", "pvc", "a", "-n", lab.namespace, "app.kubernetes.io/managed-by=somebody", "--overwrite")
+    kubectl("label", "pvc", A, "-n", lab.namespace, "app.kubernetes.io/managed-by=somebody", "--overwrite")
     change = stacks.preview(wanted).changes[0]
     assert (change.op, change.drifted) == (Op.UPDATE, True)
     path = 'metadata.labels["app.kubernetes.io/managed-by"]'
     assert change.diffs == (PropertyChange(path, "update", "somebody", "weighbridge"),)
     stacks.up(wanted, nobody)
-    assert lab.get("pvc", "a", r"{.metadata.labels.app\.kubernetes\.io/managed-by}") == "weighbridge"
+    assert lab.get("pvc", A, r"{.metadata.labels.app\.kubernetes\.io/managed-by}") == "weighbridge"
     assert stacks.preview(wanted).changes == ()
 
 
 def test_a_label_that_somebody_else_added_is_none_of_our_business(lab: Lab) -> None:
-    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    wanted, stacks = lab.storage(lab.claim(A)), lab.stacks()
     stacks.up(wanted, nobody)
-    kubectl("label", "pvc", "a", "-n", lab.namespace, "cost-center=4711", "--field-manager=cost-tool")
+    kubectl("label", "pvc", A, "-n", lab.namespace, "cost-center=4711", "--field-manager=cost-tool")
     assert stacks.preview(wanted).changes == ()
-    stacks.up(lab.storage(lab.claim("a", added="yes")), nobody)
-    assert lab.get("pvc", "a", "{.metadata.labels.cost-center}") == "4711"
+    stacks.up(lab.storage(lab.claim(A, added="yes")), nobody)
+    assert lab.get("pvc", A, "{.metadata.labels.cost-center}") == "4711"
 
 
 def test_a_claim_that_was_deleted_from_outside_is_shown_and_made_again(lab: Lab) -> None:
-    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    wanted, stacks = lab.storage(lab.claim(A)), lab.stacks()
     stacks.up(wanted, nobody)
-    kubectl("delete", "pvc", "a", "-n", lab.namespace)
+    kubectl("delete", "pvc", A, "-n", lab.namespace)
     assert [(change.op, change.drifted) for change in stacks.preview(wanted).changes] == [(Op.CREATE, True)]
     stacks.up(wanted, nobody)
-    assert "a" in lab.claims()
+    assert A in lab.claims()
 
 
 @pytest.fixture
@@ -156,61 +166,61 @@ def growing_class(namespace: str) -> Iterator[str]:
 
 def test_growing_a_claim_is_an_update(lab: Lab, growing_class: str) -> None:
     stacks = lab.stacks()
-    stacks.up(lab.storage(lab.claim("a", size="32Mi", storage_class=growing_class)), nobody)
-    assert soon(lambda: lab.get("pvc", "a", "{.status.phase}") == "Bound", 60)
-    bigger = lab.storage(lab.claim("a", size="48Mi", storage_class=growing_class))
+    stacks.up(lab.storage(lab.claim(A, size="32Mi", storage_class=growing_class)), nobody)
+    assert soon(lambda: lab.get("pvc", A, "{.status.phase}") == "Bound", 60)
+    bigger = lab.storage(lab.claim(A, size="48Mi", storage_class=growing_class))
     change = stacks.preview(bigger).changes[0]
     assert (change.op, change.diffs) == (
         Op.UPDATE,
         (PropertyChange("spec.resources.requests.storage", "update", "32Mi", "48Mi"),),
     )
     stacks.up(bigger, nobody)
-    assert lab.get("pvc", "a", "{.spec.resources.requests.storage}") == "48Mi"
+    assert lab.get("pvc", A, "{.spec.resources.requests.storage}") == "48Mi"
 
 
 def test_what_would_replace_a_claim_is_refused_by_preview_and_update_alike(lab: Lab) -> None:
     stacks = lab.stacks()
-    stacks.up(lab.storage(lab.claim("a")), nobody)
-    uid = lab.get("pvc", "a", "{.metadata.uid}")
-    other = lab.storage(lab.claim("a", storage_class="sandbox-rwx-immediate"))
+    stacks.up(lab.storage(lab.claim(A)), nobody)
+    uid = lab.get("pvc", A, "{.metadata.uid}")
+    other = lab.storage(lab.claim(A, storage_class="sandbox-rwx-immediate"))
     for refused in (lambda: stacks.preview(other), lambda: stacks.up(other, nobody)):
         with pytest.raises(PreconditionError) as caught:
             refused()
         assert caught.value.code == "claim-replacement"
-    assert lab.get("pvc", "a", "{.metadata.uid}") == uid
+    assert lab.get("pvc", A, "{.metadata.uid}") == uid
 
 
 def test_a_claim_that_is_no_longer_declared_stays_and_is_named(lab: Lab) -> None:
     stacks = lab.stacks()
-    stacks.up(lab.storage(lab.claim("a"), lab.claim("b")), nobody)
-    fewer = lab.storage(lab.claim("b"))
+    stacks.up(lab.storage(lab.claim(A), lab.claim(B)), nobody)
+    fewer = lab.storage(lab.claim(B))
     preview = stacks.preview(fewer)
-    assert (preview.changes, preview.kept, preview.unchanged) == ((), ("a",), 1)
-    assert stacks.up(fewer, nobody).kept == ("a",)
-    assert {"a", "b"} <= lab.claims()
-    assert stacks.preview(lab.storage(lab.claim("a"), lab.claim("b"))).changes == ()
+    assert (preview.changes, preview.kept, preview.unchanged) == ((), (A,), 1)
+    assert stacks.up(fewer, nobody).kept == (A,)
+    assert {A, B} <= lab.claims()
+    assert stacks.preview(lab.storage(lab.claim(A), lab.claim(B))).changes == ()
 
 
 def test_destroy_keeps_claims_and_says_so_unless_they_are_given_up(lab: Lab) -> None:
-    wanted, stacks = lab.storage(lab.claim("a")), lab.stacks()
+    wanted, stacks = lab.storage(lab.claim(A)), lab.stacks()
     stacks.up(wanted, nobody)
     assert stacks.preview(lab.storage()).kept == (
-        "a",
+        A,
     )  # `destroy --weights` asks this way what there is to name
     kept = stacks.destroy(wanted, nobody)
-    assert (kept.changes, kept.kept) == ((), ("a",))
-    assert "a" in lab.claims()
+    assert (kept.changes, kept.kept) == ((), (A,))
+    assert A in lab.claims()
     gone = stacks.destroy(wanted, nobody, unprotect=True)
-    assert [(change.name, change.op) for change in gone.changes] == [("a", Op.DELETE)]
-    assert "a" not in lab.claims()
+    assert [(change.name, change.op) for change in gone.changes] == [(A, Op.DELETE)]
+    assert A not in lab.claims()
     assert stacks.destroy(wanted, nobody, unprotect=True).changes == ()
 
 
 def test_a_state_of_another_cluster_is_refused_before_anything_starts(lab: Lab) -> None:
     stacks = lab.stacks()
-    stacks.up(lab.storage(lab.claim("a")), nobody)
+    stacks.up(lab.storage(lab.claim(A)), nobody)
     before = {path: path.read_bytes() for path in lab.state.rglob("*") if path.is_file()}
-    elsewhere = lab.storage(lab.claim("a"), uid=str(uuid.uuid4()))
+    elsewhere = lab.storage(lab.claim(A), uid=str(uuid.uuid4()))
     for refused in (
         lambda: stacks.preview(elsewhere),
         lambda: stacks.up(elsewhere, nobody),
@@ -223,7 +233,7 @@ def test_a_state_of_another_cluster_is_refused_before_anything_starts(lab: Lab) 
 
 
 def test_a_wrong_passphrase_is_refused_and_changes_nothing(lab: Lab) -> None:
-    wanted = lab.storage(lab.claim("a"))
+    wanted = lab.storage(lab.claim(A))
     lab.stacks().up(wanted, nobody)
     wrong = lab.stacks(passphrase="another")
     for refused in (lambda: wrong.preview(wanted), lambda: wrong.up(wanted, nobody)):
@@ -233,30 +243,9 @@ def test_a_wrong_passphrase_is_refused_and_changes_nothing(lab: Lab) -> None:
     assert lab.stacks().preview(wanted).changes == ()
 
 
-@pytest.fixture
-def cluster_reader(lab: Lab) -> Iterator[str]:
-    """A service account of the lab's namespace that may look at namespace kube-system: how a cluster is told from others."""
-    name = f"reader-{lab.namespace}"
-    kubectl(
-        *("create", "clusterrole", name, "--verb=get"), "--resource=namespaces", "--resource-name=kube-system"
-    )
-    account = f"--serviceaccount={lab.namespace}:reader"
-    kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
-    kubectl("create", "serviceaccount", "reader", "-n", lab.namespace)
-    yield "reader"
-    kubectl("delete", "rolebinding", "--all", "-n", lab.namespace)
-    kubectl("delete", "clusterrolebinding", name)
-    kubectl("delete", "clusterrole", name)
-    kubectl("delete", "serviceaccount", "reader", "-n", lab.namespace)
-
-
 def test_in_the_cluster_the_pods_own_account_is_used_whatever_kubeconfig_there_is(
-    lab: Lab, cluster_reader: str
+    lab: Lab,
 ) -> None:
-    kubectl(
-        *("create", "rolebinding", "pod-edit", "-n", lab.namespace, "--clusterrole=edit"),
-        f"--serviceaccount={lab.namespace}:{cluster_reader}",
-    )
     [cluster] = {
         (row["cluster"]["server"], row["cluster"]["certificate-authority-data"])
         for row in json.loads(kubectl("config", "view", "--raw", "--flatten", "-o", "json"))["clusters"]
@@ -264,7 +253,7 @@ def test_in_the_cluster_the_pods_own_account_is_used_whatever_kubeconfig_there_i
     address, authority = urlsplit(cluster[0]), lab.folder / "ca.crt"
     authority.write_bytes(base64.b64decode(cluster[1]))
     token = lab.folder / "token"
-    token.write_text(kubectl("create", "token", cluster_reader, "-n", lab.namespace).strip())
+    token.write_text(kubectl("create", "token", "weighbridge-lab", "-n", lab.namespace).strip())
     elsewhere = lab.folder / "home" / ".kube" / "config"
     elsewhere.parent.mkdir(parents=True)
     elsewhere.write_text(
@@ -296,41 +285,41 @@ def test_in_the_cluster_the_pods_own_account_is_used_whatever_kubeconfig_there_i
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "('from-a-pod', 'create')" in done.stdout
-    assert "from-a-pod" in lab.claims()
+    assert f"('{A}', 'create')" in done.stdout
+    assert A in lab.claims()
 
 
-def test_a_preview_needs_no_more_than_get(lab: Lab, cluster_reader: str) -> None:
-    assert cluster_reader == "reader"
-    lab.stacks().up(lab.storage(lab.claim("a")), nobody)
-    kubectl(
-        "create", "role", "reader", "-n", lab.namespace, "--verb=get", "--resource=persistentvolumeclaims"
-    )
-    kubectl(
-        "create",
-        "rolebinding",
-        "reader",
-        "-n",
-        lab.namespace,
-        "--role=reader",
-        f"--serviceaccount={lab.namespace}:reader",
-    )
-    token = kubectl("create", "token", "reader", "-n", lab.namespace).strip()
+@pytest.fixture
+def planner(lab: Lab) -> Iterator[str]:
+    """A service account of the lab's namespace with its Role for plans and the ClusterRole, and nothing else."""
+    account, cluster_role = f"--serviceaccount={lab.namespace}:planner", f"weighbridge.{lab.namespace}.lab"
+    kubectl("create", "serviceaccount", "planner", "-n", lab.namespace)
+    kubectl("create", "rolebinding", "planner", "-n", lab.namespace, "--role=weighbridge-lab-plan", account)
+    kubectl("create", "clusterrolebinding", cluster_role + ".p", f"--clusterrole={cluster_role}", account)
+    yield "planner"
+    kubectl("delete", "clusterrolebinding", cluster_role + ".p")
+    kubectl("delete", "rolebinding", "planner", "-n", lab.namespace)
+    kubectl("delete", "serviceaccount", "planner", "-n", lab.namespace)
+
+
+def test_a_preview_needs_no_more_than_the_role_for_plans(lab: Lab, planner: str) -> None:
+    lab.stacks().up(lab.storage(lab.claim(A)), nobody)
+    token = kubectl("create", "token", planner, "-n", lab.namespace).strip()
     config = json.loads(kubectl("config", "view", "--raw", "-o", "json"))
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     reader = lab.folder / "reader"
     reader.write_text(json.dumps(config))
     stacks = lab.stacks(kubeconfig=str(reader))
-    assert stacks.preview(lab.storage(lab.claim("a"))).changes == ()
-    more = lab.storage(lab.claim("a", added="yes"), lab.claim("b"))
+    assert stacks.preview(lab.storage(lab.claim(A))).changes == ()
+    more = lab.storage(lab.claim(A, added="yes"), lab.claim(B))
     assert [(change.name, change.op) for change in stacks.preview(more).changes] == [
-        ("a", Op.UPDATE),
-        ("b", Op.CREATE),
+        (A, Op.UPDATE),
+        (B, Op.CREATE),
     ]
     with pytest.raises(PreconditionError) as caught:
         stacks.up(more, nobody)
     assert caught.value.code == "cluster-forbidden"
-    assert f"system:serviceaccount:{lab.namespace}:reader" in str(caught.value)
+    assert f"system:serviceaccount:{lab.namespace}:planner" in str(caught.value)
     assert "patch persistentvolumeclaims" in str(caught.value)
 
 
@@ -379,7 +368,7 @@ def test_registrations_come_drift_are_mended_and_go_without_touching_others(lab:
 def test_our_providers_refusal_arrives_in_its_own_words(lab: Lab) -> None:
     for spec, code in (
         (lab.registration(entry("team-a-summarizer")), "entry-foreign"),
-        (lab.registration(entry("m1"), custom_resource="nope"), "cr-absent"),
+        (lab.registration_in("nope"), "cr-absent"),
     ):
         for refused in (
             lambda spec=spec: lab.stacks().preview(spec),
@@ -393,10 +382,10 @@ def test_our_providers_refusal_arrives_in_its_own_words(lab: Lab) -> None:
 
 def test_both_stacks_can_be_previewed_at_once(lab: Lab) -> None:
     stacks = lab.stacks()
-    specs = [lab.storage(lab.claim("a")), lab.registration(entry("m1"))]
+    specs = [lab.storage(lab.claim(A)), lab.registration(entry("m1"))]
     with ThreadPoolExecutor(2) as pool:
         storage, registration = pool.map(stacks.preview, specs)
-    assert [change.name for change in storage.changes] == ["a"]
+    assert [change.name for change in storage.changes] == [A]
     assert [change.name for change in registration.changes] == ["watsonxaiifm-cr"]
 
 
@@ -406,7 +395,7 @@ def _start_slowly(lab: Lab) -> "subprocess.Popen[bytes]":
     started = subprocess.Popen(
         [sys.executable, str(program), lab.namespace, str(lab.folder)], env=environment
     )
-    assert soon(lambda: bool(lab.locks()) and "slow" in lab.claims(), 60)
+    assert soon(lambda: bool(lab.locks()) and SLOW in lab.claims(), 60)
     return started
 
 
@@ -422,7 +411,7 @@ def test_an_ended_run_leaves_no_process_no_lock_and_a_state_to_go_on_from(
     assert soon(lambda: not any(map(command_line, children)))
     assert lab.locks() == []
     assert soon(lambda: scratch_folders(running.pid) == [])
-    slow = lab.storage(lab.claim("slow", storage_class="sandbox-pending"))
+    slow = lab.storage(lab.claim(SLOW, storage_class="sandbox-pending"))
     lab.stacks().up(slow, nobody)
     assert lab.stacks().preview(slow).changes == ()
 
@@ -431,7 +420,7 @@ def test_a_second_run_is_told_who_holds_the_stack_and_no_process_shows_the_passp
     with _start_slowly(lab) as running:
         try:
             with pytest.raises(PreconditionError) as caught:
-                lab.stacks().up(lab.storage(lab.claim("slow")), nobody)
+                lab.stacks().up(lab.storage(lab.claim(SLOW)), nobody)
             assert caught.value.code == "stack-locked"
             assert os.uname().nodename in str(caught.value)
             for child in processes_below(running.pid):
@@ -472,7 +461,7 @@ def test_state_in_s3_is_read_only_for_a_preview_and_shared_by_two_checkouts(
 
     backend = f"s3://weighbridge-state/{prefix}?endpoint={S3_ENDPOINT}&region=us-east-1&s3ForcePathStyle=true"
     remote = Lab(lab.namespace, lab.folder, backend)
-    wanted = remote.storage(remote.claim("a"))
+    wanted = remote.storage(remote.claim(A))
     one, two = (remote.stacks(keys=keys, read_object=read, cache=name) for name in ("one", "two"))
     try:
         assert [change.op for change in one.preview(wanted).changes] == [Op.CREATE]

@@ -10,7 +10,8 @@ from lightkube import Client
 from lightkube.types import PatchType
 
 from support.api_server import FakeApiServer
-from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Object
+from support.login import granted
+from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Kube, Object
 from weighbridge.adapters.registry import KubeApi, Limits, WatsonxRegistry
 from weighbridge.domain.reconciled import Pace
 from weighbridge.domain.registration import Entry
@@ -26,6 +27,7 @@ SPEC: dict[str, Any] = {
     "install_model_list": ["m"],
     "version": "11.0.0",
 }
+INTENTS = "weighbridge-stage-intents"
 LIMITS = Limits(write=20, quiet=6, stuck=30, reconcile=120)
 
 
@@ -45,6 +47,10 @@ class Place(Protocol):
 
     @property
     def cr(self) -> Object: ...
+
+    def api_of(self, custom_resource: str) -> KubeApi:
+        """The API as environment ``elsewhere`` has it, which is about this resource."""
+        ...
 
     def edit(self, operations: list[Object]) -> None:
         """Somebody else's JSON patch."""
@@ -70,6 +76,10 @@ class InMemory:
     def cr(self) -> Object:
         return self.server.cr
 
+    def api_of(self, custom_resource: str) -> KubeApi:
+        del custom_resource
+        return self.server
+
     def edit(self, operations: list[Object]) -> None:
         self.server.tick()
         self.server.edit(operations, manager="team-a")
@@ -81,17 +91,33 @@ class InMemory:
 
 @dataclass
 class Real:
-    api: KubeApi
+    """In the sandbox: ``api`` may do what `weighbridge rbac` grants environment ``stage``."""
+
+    api: Kube
+    admin: Kube
     other: Client
     namespace: str
     name: str = "watsonxaiifm-cr"
+    further: list[Kube] = field(default_factory=list)
     said: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
     def cr(self) -> Object:
-        found = self.api.get(WATSONX_IFM, self.name, self.namespace)
+        found = self.admin.get(WATSONX_IFM, self.name, self.namespace)
         assert found is not None
         return found
+
+    def api_of(self, custom_resource: str) -> KubeApi:
+        self.further.append(granted("elsewhere", self.namespace, custom_resource=custom_resource))
+        return self.further[-1]
+
+    def close(self) -> None:
+        for kube in (self.api, self.admin, *self.further):
+            kube.close()
+
+    def forget(self) -> None:
+        """No write of ours was ever recorded."""
+        self.admin.delete(CONFIG_MAP, INTENTS, self.namespace)
 
     def edit(self, operations: list[Object]) -> None:
         self.other.patch(
@@ -180,7 +206,7 @@ def models(place: Place) -> list[Any]:
 
 
 def intents(place: Place) -> dict[str, str] | None:
-    found = place.api.get(CONFIG_MAP, "weighbridge-stage-intents", place.namespace)
+    found = place.api.get(CONFIG_MAP, INTENTS, place.namespace)
     return None if found is None else cast("dict[str, str]", found["data"])
 
 

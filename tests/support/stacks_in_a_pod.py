@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.stacks_lab import Lab
+from support.stacks_lab import A, Lab
 from weighbridge.domain.stacks import ClusterIdentity, StackSpec, StorageInputs
 
 ACCOUNT = Path("/run/secrets/kubernetes.io/serviceaccount")
@@ -33,8 +33,6 @@ if __name__ == "__main__":
     _mount(Path(ca_file), Path(token_file))
     lab = Lab(namespace, Path(folder), uid=uid)
     meant = ClusterIdentity(uid=uid, namespace=namespace, in_cluster=True)
-    spec = StackSpec(
-        environment="lab", cluster=meant, inputs=StorageInputs(claims=(lab.claim("from-a-pod"),))
-    )
+    spec = StackSpec(environment="lab", cluster=meant, inputs=StorageInputs(claims=(lab.claim(A),)))
     done = lab.stacks(kubeconfig=os.environ["KUBECONFIG"]).up(spec, print)
     sys.stdout.write(f"{[(change.name, change.op.value) for change in done.changes]}\n")

@@ -2,14 +2,16 @@
 
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from support.login import log_in
 from weighbridge.adapters.pulumi_backend import parse_backend
 from weighbridge.adapters.pulumi_command import Limits
 from weighbridge.adapters.pulumi_environment import StateSecrets
 from weighbridge.adapters.pulumi_stacks import Program, PulumiSettings, PulumiStacks
+from weighbridge.domain.naming import claim_name, object_labels
 from weighbridge.domain.stacks import (
     ClusterIdentity,
     Manifest,
@@ -20,7 +22,9 @@ from weighbridge.domain.stacks import (
 )
 from weighbridge_stacks import registration, storage
 
-CONTEXT = "weighbridge-sandbox"
+MODELS = ("a", "b", "slow")
+A, B, SLOW = (claim_name("lab", model) for model in MODELS)
+
 PASSPHRASE = "planted-passphrase-5d1f"
 
 
@@ -46,7 +50,16 @@ class Lab:
 
     @property
     def cluster(self) -> ClusterIdentity:
-        return ClusterIdentity(uid=self.uid, namespace=self.namespace, context=CONTEXT)
+        return ClusterIdentity(uid=self.uid, namespace=self.namespace, context=self.context)
+
+    @property
+    def context(self) -> str:
+        """The login that ``log_in`` made."""
+        return f"{self.namespace}-lab"
+
+    def log_in(self) -> None:
+        """Grant environment ``lab`` its Roles and policy."""
+        log_in("lab", self.namespace, *MODELS)
 
     @property
     def state(self) -> Path:
@@ -77,13 +90,14 @@ class Lab:
     def claim(
         self, name: str, *, size: str = "1Gi", storage_class: str = "sandbox-rwx", **labels: str
     ) -> Manifest:
+        """One of ``A``, ``B``, ``SLOW``: the claims that the lab's Roles know."""
         return {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
-                "labels": {"app.kubernetes.io/managed-by": "weighbridge", **labels},
+                "labels": {**object_labels("lab"), **labels},
             },
             "spec": {
                 "accessModes": ["ReadWriteMany"],
@@ -92,13 +106,20 @@ class Lab:
             },
         }
 
-    def storage(self, *claims: Manifest, uid: str | None = None, context: str = CONTEXT) -> StackSpec:
-        cluster = ClusterIdentity(uid=uid or self.uid, namespace=self.namespace, context=context)
+    def storage(self, *claims: Manifest, uid: str | None = None) -> StackSpec:
+        cluster = replace(self.cluster, uid=uid or self.uid)
         return StackSpec(environment="lab", cluster=cluster, inputs=StorageInputs(claims=claims))
 
-    def registration(self, *entries: Manifest, custom_resource: str = "watsonxaiifm-cr") -> StackSpec:
-        inputs = RegistrationInputs(custom_resource=custom_resource, entries=entries)
+    def registration(self, *entries: Manifest) -> StackSpec:
+        inputs = RegistrationInputs(custom_resource="watsonxaiifm-cr", entries=entries)
         return StackSpec(environment="lab", cluster=self.cluster, inputs=inputs)
+
+    def registration_in(self, custom_resource: str) -> StackSpec:
+        """Of environment ``elsewhere``, whose login is made here."""
+        context = log_in("elsewhere", self.namespace, custom_resource=custom_resource)
+        inputs = RegistrationInputs(custom_resource=custom_resource, entries=(entry("m1"),))
+        cluster = replace(self.cluster, context=context)
+        return StackSpec(environment="elsewhere", cluster=cluster, inputs=inputs)
 
     def get(self, kind: str, name: str, path: str) -> str:
         return kubectl("get", kind, name, "-n", self.namespace, "-o", f"jsonpath={path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from support.stacks_lab import Lab
+from support.stacks_lab import SLOW, Lab
 from weighbridge.domain.stacks import StackSpec, StorageInputs
 from weighbridge_stacks import cluster
 
@@ -29,6 +29,6 @@ def _slowly(spec: StackSpec) -> None:
 if __name__ == "__main__":
     lab = Lab(sys.argv[1], Path(sys.argv[2]))
     try:
-        lab.stacks(program=_slowly).up(lab.storage(lab.claim("slow", storage_class="sandbox-pending")), print)
+        lab.stacks(program=_slowly).up(lab.storage(lab.claim(SLOW, storage_class="sandbox-pending")), print)
     except KeyboardInterrupt:
         sys.exit(130)

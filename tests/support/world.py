@@ -129,6 +129,8 @@ class World:
     lost: bool = False
     held_for: list[str] = field(default_factory=list)
     """Verbs that held the environment and gave it back."""
+    unfinished: frozenset[str] = frozenset()
+    """Models of which a dead run left Jobs, pods and keys in the cluster."""
     unsettled: PreconditionError | None = None
     """What keeps the leftovers of a dead run from being cleared."""
     events: list[Event] = field(default_factory=list)
@@ -424,6 +426,12 @@ class FakePlaybooks:
         self.world.receipts[model.id] = found
         outcome = Failed(VerificationError(f"{len(damaged)} files differ")) if damaged else Done("verified")
         return TransferReport(outcome=outcome, receipt=found)
+
+    def settle(self, keep: frozenset[str], observer: Observer) -> None:
+        del observer
+        for model_id in sorted(self.world.unfinished - keep):
+            self.world.wrote(f"settle {model_id}")
+        self.world.unfinished &= keep
 
     def receipt(self, model: Model, found: SourceListing, route: Route) -> Receipt:
         name = claim_name("test", model.id)

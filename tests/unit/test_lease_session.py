@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.world import World, environment
+from support.world import World, environment, listing
 from weighbridge import cli
 from weighbridge.domain.events import Warned
 from weighbridge.domain.lease import Turn
@@ -96,6 +96,19 @@ def test_what_a_dead_run_left_is_settled_before_anything_is_planned_or_written()
             call()
     assert world.calls == []
     assert world.held_for == ["apply", "destroy"]
+
+
+def test_what_a_dead_run_left_of_finished_models_goes_and_a_job_still_at_work_stays() -> None:
+    world = applied_world()
+    world.sources["two"] = listing("2")
+    world.unfinished = frozenset({"one", "two"})
+    world.session().apply()
+    assert world.calls[0] == "settle one"
+    assert world.unfinished == {"two"}, "its sync goes on with what is there"
+
+    world.calls.clear()
+    world.session().destroy()
+    assert world.calls[0] == "settle two"
 
 
 def test_wrong_input_is_found_before_anybody_is_asked_for_the_environment() -> None:

@@ -18,6 +18,8 @@ from weighbridge.errors import (
 )
 
 COLLECTION = "weighbridge.byom"
+REMOVALS = "/roles/weights/tasks/remove.yml:"
+"""Where the tasks stand that remove short-lived objects, as in an event's ``task_path`` (``PATH:LINE``)."""
 _REFUSALS = {400, 403, 404, 422}
 
 
@@ -37,6 +39,8 @@ class Collected:
     """The receipt as this run wrote it."""
     changed: bool = False
     failure: WeighbridgeError | None = None
+    tidy: bool = True
+    """Whether everything that was to be removed was."""
     output: list[str] = field(default_factory=list)
     """Text outside any task: what Ansible says when it cannot even start."""
 
@@ -49,6 +53,7 @@ class Collected:
             self._ended(data.get("task_action") or "", data.get("res") or {})
         elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
             error = self._failed(data)
+            self.tidy &= REMOVALS not in str(data.get("task_path"))
             if self.failure is None:
                 self.failure = error
             else:

@@ -4,7 +4,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weighbridge.adapters import machine
 from weighbridge.adapters.lease_object import ChangedError, Clock, KubeApi, LeaseObject, SystemClock
@@ -47,7 +47,9 @@ class Pace:
 
 @dataclass
 class LeaseLock:
-    """The port ``Lock``, and the notes of what takes a stack's lock (``adapters/pulumi_lock.py``)."""
+    """The port ``Lock``, and the notes of what a run that dies would leave: a stack's lock (``adapters/pulumi_lock.py``), the
+    short-lived objects of a model's playbook (``adapters/ansible.py``).
+    """
 
     kube: KubeApi
     namespace: str
@@ -99,8 +101,10 @@ class LeaseLock:
             record = self._lease.read()
         except WeighbridgeError as error:
             return f"whether a run is under way cannot be told: {error.what}"
-        if record is None or not record.identity:
+        if record is None:
             return None
+        if not record.identity:
+            return _left(record)
         verdict = _Watching(self).judge(record, self._holder("look"))
         if isinstance(verdict, Dead):
             return f"a run ended without a word ({verdict.reason}): {record.words}; the next apply takes over from it"
@@ -116,7 +120,7 @@ class LeaseLock:
 
     def notes(self, stack: str | None = None) -> tuple[Work, ...]:
         """What is not known to have ended, of this run and of dead ones before it; of one stack (``PROJECT/STACK``) or all."""
-        found = self._tenure.record.work if self._tenure is not None else ()
+        found = self._tenure.record.notes.work if self._tenure is not None else ()
         return tuple(work for work in found if stack in (None, work.stack))
 
     def begin(self, stack: str) -> None:
@@ -129,13 +133,35 @@ class LeaseLock:
                 since=micro_time(self.clock.wall()),
                 uptime=self.clock.now(),
             )
-            tenure.note(lambda notes: (*notes, work))
+            tenure.note(lambda notes: replace(notes, work=(*notes.work, work)))
 
     def ended(self, stack: str) -> None:
         """Nothing that was noted of ``stack`` holds its lock any more. A note that cannot be taken back stays: it does no harm."""
         if (tenure := self._tenure) is not None and self.notes(stack):
             with contextlib.suppress(WeighbridgeError):
-                tenure.note(lambda notes: tuple(work for work in notes if work.stack != stack))
+                tenure.note(
+                    lambda notes: replace(
+                        notes, work=tuple(work for work in notes.work if work.stack != stack)
+                    )
+                )
+
+    # -- notes of what moves weights (``adapters.ansible.Notes``) ------------------------------------------------------
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """Models whose playbook has begun and is not known to have removed what it made, in this run or in dead ones."""
+        return self._tenure.record.notes.weights if self._tenure is not None else frozenset()
+
+    def weights_begin(self, model_id: str) -> None:
+        """Note that a playbook of this model is about to start. Raises what ``Tenure.note`` raises."""
+        if (tenure := self._tenure) is not None and model_id not in self.weights:
+            tenure.note(lambda notes: replace(notes, weights=notes.weights | {model_id}))
+
+    def weights_ended(self, model_id: str) -> None:
+        """Nothing short-lived of this model is left. A note that cannot be taken back stays: it does no harm."""
+        if (tenure := self._tenure) is not None and model_id in self.weights:
+            with contextlib.suppress(WeighbridgeError):
+                tenure.note(lambda notes: replace(notes, weights=notes.weights - {model_id}))
 
     # -- taking ------------------------------------------------------------------------------------------------------
 
@@ -190,6 +216,14 @@ class LeaseLock:
                 said = self.clock.now() + self.pace.announce
             self.clock.sleep(self.pace.poll)
         observer(Warned(f"run {run} did not say that it stopped: it is taken to be dead"))
+
+
+def _left(record: Record) -> str | None:
+    """What an earlier run could not tidy up, in words."""
+    if not record.notes.weights:
+        return None
+    models = ", ".join(sorted(record.notes.weights))
+    return f"an earlier run may have left Jobs, pods or keys of {models} in the namespace; the next apply removes them"
 
 
 def _announced(record: Record | None, verdict: Verdict, observer: Observer) -> Record | None:

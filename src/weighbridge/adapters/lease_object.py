@@ -15,8 +15,8 @@ from weighbridge.domain.lease import (
     DURATION,
     GAVE_WAY,
     Holder,
+    Notes,
     Record,
-    Work,
     annotations_of,
     micro_time,
     parse_lease,
@@ -90,15 +90,15 @@ class LeaseObject:
     def create(self, me: Holder) -> Record:
         """``ChangedError`` where there is one already."""
         try:
-            return parse_lease(self.kube.create(LEASE, self._manifest(me, None, ())))
+            return parse_lease(self.kube.create(LEASE, self._manifest(me, None, Notes())))
         except ApiRefusedError as error:
             if error.status == HTTPStatus.CONFLICT:
                 raise ChangedError from error
             raise
 
-    def swap(self, record: Record, me: Holder, work: tuple[Work, ...]) -> Record:
+    def swap(self, record: Record, me: Holder, notes: Notes) -> Record:
         """``me`` holds it from now on, with these notes. ``ChangedError`` where it is not ``record`` any more."""
-        wanted = self._manifest(me, record, work)
+        wanted = self._manifest(me, record, notes)
         return self._patch(
             record,
             {"op": "add", "path": "/metadata/labels", "value": wanted["metadata"]["labels"]},
@@ -107,10 +107,10 @@ class LeaseObject:
         )
 
     def give_back(self, record: Record) -> None:
-        """Delete it; with notes of what may still be locked it stays, held by nobody, for the next run to read.
+        """Delete it; with notes of what may still be locked or left it stays, held by nobody, for the next run to read.
         ``ChangedError`` where it is not ``record`` any more.
         """
-        if record.work:
+        if record.notes:
             self._patch(record, {"op": "replace", "path": "/spec/holderIdentity", "value": ""})
             return
         try:
@@ -134,7 +134,7 @@ class LeaseObject:
                 raise ChangedError from error
             raise
 
-    def _manifest(self, me: Holder, record: Record | None, work: tuple[Work, ...]) -> dict[str, Any]:
+    def _manifest(self, me: Holder, record: Record | None, notes: Notes) -> dict[str, Any]:
         now = micro_time(self.clock.wall())
         mine = record if record is not None and record.identity == me.identity else None
         taken = record.transitions + 1 if record is not None and mine is None else 0
@@ -145,7 +145,7 @@ class LeaseObject:
                     name=self.name,
                     namespace=self.namespace,
                     labels=object_labels(self.environment),
-                    annotations=annotations_of(me, work, mine.gave_way if mine is not None else None),
+                    annotations=annotations_of(me, notes, mine.gave_way if mine is not None else None),
                     identity=me.identity,
                     duration_seconds=int(DURATION),
                     acquired=(mine.acquired if mine is not None else None) or now,

@@ -8,7 +8,7 @@ from typing import Final
 
 from weighbridge.adapters.lease_object import ChangedError, LeaseObject
 from weighbridge.domain.events import Observer, Warned
-from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Record, Work
+from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Notes, Record
 from weighbridge.errors import StepFailedError, WeighbridgeError
 
 ATTEMPTS: Final = 5
@@ -80,7 +80,7 @@ class Tenure:
         if record is None:
             taken = self._lease.create(self.me)
         else:
-            taken = self._lease.swap(record, self.me, record.work)
+            taken = self._lease.swap(record, self.me, record.notes)
         self.took(taken, began)
 
     def took(self, record: Record, began: float) -> None:
@@ -91,12 +91,12 @@ class Tenure:
         """Renew from now on."""
         self._thread.start()
 
-    def note(self, change: Callable[[tuple[Work, ...]], tuple[Work, ...]]) -> None:
+    def note(self, change: Callable[[Notes], Notes]) -> None:
         """Change the notes. Raises what ``require`` raises, and what the API server says."""
         for _ in range(ATTEMPTS):
             with self._mutex:
                 self.require()
-                if self._swap(change(self.record.work)):
+                if self._swap(change(self.record.notes)):
                     return
         raise StepFailedError(
             f"the Lease {self._lease.name} could not be written: somebody else writes it all the time",
@@ -135,7 +135,7 @@ class Tenure:
             why = "somebody else writes it all the time"
             try:
                 for _ in range(ATTEMPTS):
-                    if self._swap(self.record.work):
+                    if self._swap(self.record.notes):
                         return True
                     if self._loss is not None:
                         return False
@@ -148,11 +148,11 @@ class Tenure:
                 )
             return False
 
-    def _swap(self, work: tuple[Work, ...]) -> bool:
+    def _swap(self, notes: Notes) -> bool:
         """One write. False where the object was another one: it was read again, and a loss is noticed."""
         began = self._lease.clock.now()
         try:
-            self.took(self._lease.swap(self.record, self.me, work), began)
+            self.took(self._lease.swap(self.record, self.me, notes), began)
         except ChangedError:
             found = self._lease.read()
             if found is None:

@@ -4,6 +4,7 @@ Listing reads names, sizes and ETags (one request per 1,000 objects), the small 
 bytes of each safetensors file. Nothing here writes to the source.
 """
 
+import contextlib
 import difflib
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import Proxy, S3Source
 from weighbridge.domain.listing import check_index, check_required, folder_prefix, indexes, named, to_listing
 from weighbridge.domain.weights import SourceFile, SourceListing
-from weighbridge.errors import PreconditionError
+from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, HeaderError, check
 
 LIST_DEADLINE_SECONDS = 120
@@ -31,6 +32,7 @@ MAX_HEADER_BYTES = 32 * 1024 * 1024
 """Longer headers are left to the mover, which reads the whole file anyway."""
 
 MAX_HEADERS_CHECKED = 512
+SHORT_READ_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +198,18 @@ def _small_object(client: S3Client, target: S3Target, file: SourceFile) -> bytes
 
 
 def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, stop: int) -> bytes:
-    """Bytes ``start`` to ``stop`` (exclusive) of the file as listed, in one request."""
+    """Bytes ``start`` to ``stop`` (exclusive) of the file as listed. botocore repeats a request that got no answer, but no
+    answer that broke off: that is done here.
+    """
     if stop <= start:
         return b""
+    for _ in range(SHORT_READ_TRIES - 1):
+        with contextlib.suppress(StepFailedError):
+            return _read(client, target, file, start, stop)
+    return _read(client, target, file, start, stop)
+
+
+def _read(client: S3Client, target: S3Target, file: SourceFile, start: int, stop: int) -> bytes:
     with s3_errors(target, "read"):
         answer = client.get_object(
             Bucket=target.source.bucket,
@@ -208,9 +219,12 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
         )
         body = answer["Body"]
         try:
-            return bytes(body.read(stop - start))
+            found = bytes(body.read(stop - start))
         finally:
             body.close()
+        if len(found) != stop - start:  # botocore compares lengths only where it reads to the end
+            raise ConnectionError(f"{len(found)} of {stop - start} bytes of {file.path} came")
+        return found
 
 
 def _check_header(client: S3Client, target: S3Target, file: SourceFile) -> None:

@@ -147,6 +147,14 @@ def _known() -> Any:
     return botocore.exceptions
 
 
+def _unparsable() -> type[Exception]:
+    """An answer that is no S3 server's. It stands beside the parsers, not among botocore's exceptions."""
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    found: type[Exception] = ResponseParserError
+    return found
+
+
 def foreign_errors() -> tuple[type[Exception], ...]:
     """What botocore, urllib3 and the sockets under them raise; ``ValueError`` is botocore's word on a malformed endpoint."""
     known = _known()
@@ -155,6 +163,7 @@ def foreign_errors() -> tuple[type[Exception], ...]:
     return (
         known.BotoCoreError,
         known.ClientError,
+        _unparsable(),
         urllib3.exceptions.HTTPError,
         ConnectionError,
         TimeoutError,
@@ -230,7 +239,7 @@ def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeErro
             remedy="Is the endpoint right, is the server up, and may this machine reach it (firewall, proxy)?",
             code="s3-unreachable",
         )
-    if isinstance(error, known.ResponseParserError | known.InvalidProxiesConfigError | ValueError):
+    if isinstance(error, _unparsable() | known.InvalidProxiesConfigError | ValueError):
         return PreconditionError(
             f"{target.source.endpoint} does not answer as an S3 server does: {_innermost(error)}",
             remedy="The endpoint is the S3 API's address, not its web console; for path-style servers without a path.",

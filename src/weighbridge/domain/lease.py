@@ -21,8 +21,11 @@ _LONGEST: Final = 300.0
 
 HOLDER: Final = "weighbridge.dev/holder"
 WORK: Final = "weighbridge.dev/work"
+WEIGHTS: Final = "weighbridge.dev/weights"
 GAVE_WAY: Final = "weighbridge.dev/gave-way"
-"""Annotations of the Lease: the holder in full, Pulumi's commands under way, the run that was displaced and has stopped."""
+"""Annotations of the Lease: the holder in full, Pulumi's commands under way, models whose playbook is under way, and the run
+that was displaced and has stopped.
+"""
 
 _FIRST_PID_NAMESPACE: Final = "4026531836"
 """Of the machine itself, outside every container (Linux, ``PROC_PID_INIT_INO``)."""
@@ -123,6 +126,18 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What has begun and is not known to have been tidied up, by this run or by dead ones before it. The Lease hands it on."""
+
+    work: tuple[Work, ...] = ()
+    weights: frozenset[str] = frozenset()
+    """Models whose Jobs, pods, orders and Secrets may be in the namespace."""
+
+    def __bool__(self) -> bool:
+        return bool(self.work or self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A Lease as it was read."""
 
@@ -136,7 +151,7 @@ class Record:
     transitions: int = 0
     holder: Holder | None = None
     """``None`` where the holder left no word that we can read."""
-    work: tuple[Work, ...] = ()
+    notes: Notes = Notes()
     gave_way: str | None = None
 
     @property
@@ -257,9 +272,13 @@ class Turn:
     """Take the Lease of a run that may be alive: it will notice, and stop."""
 
 
-def annotations_of(me: Holder, work: tuple[Work, ...], gave_way: str | None = None) -> dict[str, str]:
+def annotations_of(me: Holder, notes: Notes, gave_way: str | None = None) -> dict[str, str]:
     """The Lease's annotations while ``me`` holds it."""
-    found = {HOLDER: me.as_json(), WORK: json.dumps([asdict(item) for item in work])}
+    found = {
+        HOLDER: me.as_json(),
+        WORK: json.dumps([asdict(item) for item in notes.work]),
+        WEIGHTS: json.dumps(sorted(notes.weights)),
+    }
     return found if gave_way is None else {**found, GAVE_WAY: gave_way}
 
 
@@ -282,7 +301,7 @@ def parse_lease(lease: Mapping[str, Any]) -> Record:
         renewed=spec.get("renewTime"),
         transitions=int(spec.get("leaseTransitions") or 0),
         holder=holder if holder is not None and holder.identity == identity else None,
-        work=_work(annotations.get(WORK)),
+        notes=Notes(work=_work(annotations.get(WORK)), weights=_models(annotations.get(WEIGHTS))),
         gave_way=annotations.get(GAVE_WAY),
     )
 
@@ -314,6 +333,16 @@ def _work(text: str | None) -> tuple[Work, ...]:
         )
     except (ValueError, KeyError, TypeError):
         return ()
+
+
+def _models(text: str | None) -> frozenset[str]:
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return frozenset()
+    return (
+        frozenset(name for name in found if isinstance(name, str)) if isinstance(found, list) else frozenset()
+    )
 
 
 def _process(row: Mapping[str, Any]) -> Process:

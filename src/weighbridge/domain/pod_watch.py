@@ -93,11 +93,8 @@ def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decisi
     conditions = _conditions(seen.job)
     last = _last_ended(seen.pods)
     if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
-        return (
-            _succeeded(last, name)
-            if last
-            else Waiting("ending", f"Job {name} is complete, its pod's result is awaited")
-        )
+        succeeded = _last_ended([pod for pod in seen.pods if _exit_code(pod) in {0, None}])
+        return _succeeded(succeeded, name) if succeeded else _without_result(seen.pods, name)
     failed = conditions.get("Failed") or conditions.get("FailureTarget")
     if failed:
         return _failed(name, failed, last)
@@ -163,6 +160,19 @@ def _succeeded(pod: Object, name: str) -> Ended:
             code="no-result",
         )
     return Ended(pod["metadata"]["name"], _exit_code(pod), message, error)
+
+
+def _without_result(pods: Sequence[Object], name: str) -> Sight:
+    """A Job is complete and no pod of it shows how. One that is gone will not come back."""
+    if any(_exit_code(pod) is None for pod in pods):
+        return Waiting("ending", f"Job {name} is complete, its pod's result is awaited", stuck=True)
+    error = StepFailedError(
+        f"Job {name} did its work, but its pod was removed before its result was read",
+        remedy="run the command again: what has arrived stays, and only the result is made anew",
+        code="result-gone",
+        transient=True,
+    )
+    return Ended(None, None, None, error)
 
 
 def _failed(name: str, condition: Object, pod: Object | None) -> Ended:

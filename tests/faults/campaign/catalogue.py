@@ -13,6 +13,12 @@ _ASKED = frozenset({130, 0})
 CATALOGUE: tuple[Fault, ...] = (
     Fault("kill-orchestrator", "kill -9 of weighbridge itself", _ALL, exits=_KILLED),
     Fault("kill-everything", "kill -9 of weighbridge and every process below it", _ALL, exits=_KILLED),
+    Fault(
+        "kill-after-receipt",
+        "kill -9 of everything as soon as the receipt is recorded, before the pods and keys are removed",
+        _WEIGHTS,
+        exits=_KILLED,
+    ),
     Fault("kill-pulumi", "kill -9 of the Pulumi CLI", _PULUMI),
     Fault("kill-provider", "kill -9 of our Pulumi provider", frozenset({"plan", "registration", "destroy"})),
     Fault(

@@ -160,6 +160,14 @@ def _kill_everything(scene: Scene) -> None:
     scene.command.kill_all()
 
 
+def _kill_after_receipt(scene: Scene) -> None:
+    scene.await_moment(share=0)
+    before = scene.ground.receipt()
+    while scene.ground.receipt() == before:
+        scene.require_running()
+    scene.command.kill_all()
+
+
 def _kill_in_pod(match: Match) -> Callable[[Scene], None]:
     def strike(scene: Scene) -> None:
         volume = scene.ground.volume()
@@ -332,6 +340,7 @@ def _source_changes(scene: Scene) -> None:
 _OTHERS: dict[str, Callable[[Scene], None]] = {
     "kill-orchestrator": _kill_orchestrator,
     "kill-everything": _kill_everything,
+    "kill-after-receipt": _kill_after_receipt,
     "kill-mover": _kill_in_pod(MOVER),
     "kill-daemon": _kill_in_pod(DAEMON),
     "operator-silent": _operator_silent,

@@ -2,15 +2,17 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from weighbridge.adapters.ansible import SECRETS_VARIABLE, AnsiblePlaybooks, limit_seconds
+from weighbridge.adapters.ansible import AnsiblePlaybooks, limit_seconds
+from weighbridge.adapters.ansible_run import SECRETS_VARIABLE
 from weighbridge.adapters.secrets import OVERLAY_VARIABLE
 from weighbridge.domain.environment import Environment, Route
+from weighbridge.domain.events import Event, Warned
 from weighbridge.domain.outcome import Failed
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError, StepFailedError
@@ -186,6 +188,84 @@ def _beside(program: Path) -> str:
     link = program.with_name("python")
     link.symlink_to(os.path.realpath("/proc/self/exe"))
     return str(link)
+
+
+@dataclass
+class Notebook:
+    """The notes of a Lease that is held."""
+
+    weights: frozenset[str] = frozenset()
+    told: list[str] = field(default_factory=list)
+
+    def weights_begin(self, model_id: str) -> None:
+        self.weights |= {model_id}
+        self.told.append(f"begin {model_id}")
+
+    def weights_ended(self, model_id: str) -> None:
+        self.weights -= {model_id}
+        self.told.append(f"ended {model_id}")
+
+
+def test_a_playbook_is_noted_before_it_starts_and_until_what_it_made_is_gone(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notebook()
+    ran = tmp_path / "ran"
+    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\nexit 2\n')
+    sync(replace(playbooks, notes=notes))
+    assert (notes.told, notes.weights) == (["begin m", "ended m"], frozenset())
+    assert len(ran.read_text().splitlines()) == 1
+
+
+def test_the_note_stays_where_the_cleaning_up_was_killed_too(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notebook()
+    plays(tmp_path, monkeypatch, "#!/bin/sh\nkill -9 $$\n")
+    events: list[Event] = []
+    sync_of = replace(playbooks, notes=notes)
+    sync_of.sync(playbooks.environment.models[0], LISTING, Route.FETCH, events.append)
+    assert notes.weights == {"m"}
+    assert [event.text for event in events if isinstance(event, Warned)] == [
+        "Jobs, pods or keys of m may be left in the cluster: playbook clean_up_weights ended as failed; the next run removes them"
+    ]
+
+
+def test_what_a_run_that_died_left_of_a_model_is_removed_also_by_a_sync_of_another_route(
+    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Notebook(frozenset({"m"}))
+    ran = tmp_path / "ran"
+    plays(
+        tmp_path,
+        monkeypatch,
+        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) exit 2;; esac\nexit 0\n',
+    )
+    sync(replace(playbooks, notes=notes))
+    assert "clean_up_weights.yml" in ran.read_text().splitlines()[1]
+    assert notes.weights == frozenset()
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, set()), (2, {"m"})])
+def test_settling_removes_what_dead_runs_left_and_says_what_it_could_not(
+    playbooks: AnsiblePlaybooks,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    left: set[str],
+) -> None:
+    notes = Notebook(frozenset({"m", "gone", "kept"}))
+    ran = tmp_path / "ran"
+    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\nexit {code}\n')
+    events: list[Event] = []
+    replace(playbooks, notes=notes).settle(frozenset({"kept"}), events.append)
+    assert "clean_up_weights.yml" in ran.read_text()
+    assert notes.weights == {"kept", *left}
+    gone, mine = (event.text for event in events if isinstance(event, Warned))
+    assert "which the environment file no longer declares: look for wb-test-gone-" in gone
+    assert ("removed the Jobs, pods and keys of m" in mine) is (code == 0)
+    assert ("the next run removes them" in mine) is (code != 0)
+    assert list((tmp_path / "shm").iterdir()) == []
 
 
 def test_a_failure_to_resolve_secrets_starts_nothing(playbooks: AnsiblePlaybooks, tmp_path: Path) -> None:

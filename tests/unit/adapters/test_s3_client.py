@@ -1,15 +1,20 @@
 """How S3 is reached, and what its answers are told as, without a server."""
 
+import re
 import subprocess
 import sys
+from typing import Any
 
+import botocore.exceptions
 import pytest
+import urllib3.exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
-from weighbridge.adapters.s3_client import S3Target, is_transient, proxies_for, translate
+from weighbridge.adapters.s3_client import S3Target, is_transient, proxies_for, s3_errors, translate
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import EnvReference, Proxy, S3KeyPair, S3Source
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 
 PAIR = S3KeyPair(access_key=EnvReference(env="A"), secret_key=EnvReference(env="B"))
 SOURCE = S3Source(bucket="models", prefix="m/", endpoint="https://s3.example.com:9000", credentials=PAIR)
@@ -86,3 +91,43 @@ def test_overload_may_pass(status: int, code: str) -> None:
     assert is_transient(client_error(status, code))
     assert isinstance(error, StepFailedError)
     assert error.transient
+
+
+def raised() -> list[Exception]:
+    """One of each kind that botocore has, as far as it can be made without knowing it."""
+    fields: dict[str, Any] = dict.fromkeys(re.findall(r"{(\w+)", "".join(map(_format, KINDS))), "x")
+    plain = [kind for kind in KINDS if kind not in {ClientError, botocore.exceptions.BotoCoreError}]
+    return [kind(**{"error": OSError("reset"), "request": None, **fields}) for kind in plain]
+
+
+KINDS = [
+    kind
+    for kind in vars(botocore.exceptions).values()
+    if isinstance(kind, type)
+    and issubclass(kind, botocore.exceptions.BotoCoreError)
+    and "__init__" not in vars(kind)
+]
+
+
+def _format(kind: Any) -> str:
+    return str(kind.fmt)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *raised(),
+        ResponseParserError("not XML"),
+        urllib3.exceptions.ProtocolError("reset"),
+        ConnectionResetError("reset"),
+        TimeoutError("slow"),
+        ValueError("Invalid endpoint"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_is_raised_below_becomes_one_of_ours(error: Exception) -> None:
+    with pytest.raises(WeighbridgeError) as caught, s3_errors(TARGET, "read"):
+        raise error
+    assert caught.value.__cause__ is error
+    assert caught.value.exit_code in {3, 4}
+    assert caught.value.remedy

@@ -18,6 +18,7 @@ from weighbridge.domain.lease import (
     Held,
     Holder,
     Mine,
+    Notes,
     Process,
     Record,
     Sight,
@@ -213,21 +214,24 @@ WORK = st.builds(
 )
 
 
-@given(HOLDERS, st.lists(WORK, max_size=3).map(tuple), st.none() | TEXTS)
-def test_what_is_written_is_read(of: Holder, work: tuple[Work, ...], gave_way: str | None) -> None:
+NOTES = st.builds(Notes, work=st.lists(WORK, max_size=3).map(tuple), weights=st.frozensets(TEXTS, max_size=3))
+
+
+@given(HOLDERS, NOTES, st.none() | TEXTS)
+def test_what_is_written_is_read(of: Holder, notes: Notes, gave_way: str | None) -> None:
     lease = {
-        "metadata": {"resourceVersion": "7", "annotations": annotations_of(of, work, gave_way)},
+        "metadata": {"resourceVersion": "7", "annotations": annotations_of(of, notes, gave_way)},
         "spec": {"holderIdentity": of.identity, "leaseDurationSeconds": 60, "renewTime": micro_time(WALL)},
     }
     found = parse_lease(lease)
-    assert (found.holder, found.work, found.gave_way, found.version) == (of, work, gave_way, "7")
+    assert (found.holder, found.notes, found.gave_way, found.version) == (of, notes, gave_way, "7")
     assert found.renewed == "2026-01-02T03:04:05.000000Z"
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["weighbridge.dev/holder", "weighbridge.dev/work"]),
-        TEXTS | st.sampled_from(["{}", "[]", "[1]", '{"run": 1}', "null"]),
+        st.sampled_from(["weighbridge.dev/holder", "weighbridge.dev/work", "weighbridge.dev/weights"]),
+        TEXTS | st.sampled_from(["{}", "[]", "[[]]", '{"run": 1}', "null"]),
     )
 )
 def test_what_somebody_else_wrote_into_it_is_no_reason_to_fail_nor_to_take_it(
@@ -237,13 +241,13 @@ def test_what_somebody_else_wrote_into_it_is_no_reason_to_fail_nor_to_take_it(
         {"metadata": {"resourceVersion": "7", "annotations": annotations}, "spec": {"holderIdentity": "x"}}
     )
     assert found.holder is None
-    assert found.work == ()
+    assert not found.notes
     assert isinstance(seen(found), Held)
 
 
 def test_a_holder_that_is_not_the_one_of_the_spec_is_not_believed() -> None:
     lease = {
-        "metadata": {"resourceVersion": "7", "annotations": annotations_of(holder(HERE), ())},
+        "metadata": {"resourceVersion": "7", "annotations": annotations_of(holder(HERE), Notes())},
         "spec": {"holderIdentity": "somebody/else"},
     }
     assert parse_lease(lease).holder is None

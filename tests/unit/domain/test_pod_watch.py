@@ -74,6 +74,21 @@ def test_a_finished_job_without_a_result_is_a_failure() -> None:
     assert found.error.code == "no-result"
 
 
+@pytest.mark.parametrize("pods", [[], [ended(4, error("reset", transient=True))]])
+def test_a_finished_job_whose_pod_is_gone_is_not_waited_for_and_no_other_pods_result_is_taken(
+    pods: list[dict[str, Any]],
+) -> None:
+    found = over(Seen(job(("Complete", "")), pods))
+    assert isinstance(found.error, StepFailedError)
+    assert (found.error.code, found.error.transient, found.message) == ("result-gone", True, None)
+    assert found.error.remedy
+
+
+def test_a_finished_job_whose_pod_still_seems_to_run_is_waited_for_shortly() -> None:
+    found = waiting(Seen(job(("SuccessCriteriaMet", "")), [pod("Running", state={"running": {}})]))
+    assert (found.code, found.stuck) == ("ending", True)
+
+
 @pytest.mark.parametrize(
     ("code", "kind"), [(3, PreconditionError), (4, StepFailedError), (5, VerificationError)]
 )

@@ -1,0 +1,37 @@
+"""Logins for tests of one adapter, which have no environment file: what ``weighbridge rbac`` writes, and nothing more."""
+
+from weighbridge.adapters.kube import Kube, connect
+from weighbridge.domain.environment import Environment
+from weighbridge_sandbox.grants import grant
+
+ADMINISTRATOR = "weighbridge-sandbox"
+"""The context of the cluster's administrator: to look, to clean up, and to play others."""
+
+
+def log_in(environment: str, namespace: str, *models: str, custom_resource: str = "watsonxaiifm-cr") -> str:
+    """Grant an environment of this name its Roles and policy in ``namespace``; the kubeconfig's context to use them by.
+
+    It has these models, on claims of its own, and any one where none is named. The namespace takes everything along when
+    it goes (``delete_operands``).
+    """
+    context = f"{namespace}-{environment}"
+    keys = {"access_key": {"env": "NO_KEY"}, "secret_key": {"env": "NO_KEY"}}
+    source = {"bucket": "models", "prefix": "llama/", "endpoint": "http://192.0.2.1", "credentials": keys}
+    document = {
+        "name": environment,
+        "cluster": {"context": context, "namespace": namespace, "custom_resource": custom_resource},
+        "platform": {"version": "5.2"},
+        "state": {"backend": "file://state", "passphrase": {"env": "NO_PASSPHRASE"}},
+        "pods": {"image": "weighbridge.local/mover:sandbox"},
+        "models": [
+            {"id": model, "source": {"s3": source}, "storage": {"storage_class": "sandbox-rwx"}}
+            for model in models or ("any",)
+        ],
+    }
+    grant(Environment.model_validate(document, strict=False))
+    return context
+
+
+def granted(environment: str, namespace: str, *, custom_resource: str = "watsonxaiifm-cr") -> Kube:
+    """A client under such a login; to be closed."""
+    return connect(context=log_in(environment, namespace, custom_resource=custom_resource))
