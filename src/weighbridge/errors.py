@@ -111,3 +111,10 @@ class InterruptedByUserError(WeighbridgeError):
     """Ctrl-C or SIGTERM (exit 130)."""
 
     exit_code = 130
+
+
+def is_passing(error: WeighbridgeError) -> bool:
+    """Whether the same request to the cluster may well succeed in a moment."""
+    if isinstance(error, PreconditionError):
+        return error.code == "cluster-unreachable"
+    return isinstance(error, StepFailedError) and error.transient

@@ -87,9 +87,9 @@ class Playbooks(Protocol):
         """Read every byte of the published set again; the receipt's verdict is updated either way."""
         ...
 
-    def settle(self, keep: frozenset[str], observer: Observer) -> None:
-        """Remove the Jobs, pods and keys that dead runs left in the cluster, other than of the models in ``keep``: theirs is
-        what their next sync goes on with. Said where there were any; what could not be removed is left for the next run.
+    def tidy(self, model_id: str, observer: Observer) -> None:
+        """Remove the Jobs, pods and keys that earlier runs left of this model, and say so. What cannot be removed is said, and
+        left for the next run. A model that the file no longer declares is only named.
         """
         ...
 
@@ -167,6 +167,11 @@ class Registry(Protocol):
 class Tenure(Protocol):
     """The right to change one environment, while it lasts."""
 
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """Models of which earlier runs may have left Jobs, pods and keys in the cluster."""
+        ...
+
     def require(self) -> None:
         """``StepFailedError`` where it was lost: somebody took over, or it could not be renewed in time."""
         ...
@@ -186,7 +191,7 @@ class Lock(Protocol):
         ...
 
     def under_way(self) -> str | None:
-        """Whose run is under way, in words. Never refuses: what cannot be looked at is said too."""
+        """Whose run is under way, or what an earlier one left, in words. Never refuses: what cannot be looked at is said too."""
         ...
 
 

@@ -175,7 +175,7 @@ class Session:
         journal.record("planned", plan=plan.digest, pending=plan.pending, bytes_to_move=plan.bytes_to_move)
         for warning in plan.facts.warnings:
             self.observer(Warned(warning))
-        self.eyes.playbooks.settle(_to_be_synced(plan), self.observer)
+        self._tidy(tenure, keep=_to_be_synced(plan))
         ports = Ports(
             stacks=self.eyes.stacks,
             playbooks=self.eyes.playbooks,
@@ -260,6 +260,12 @@ class Session:
         with self.eyes.lock.hold(verb, turn, self.observer, stop) as tenure:
             yield tenure
 
+    def _tidy(self, tenure: Tenure, keep: frozenset[str] = frozenset()) -> None:
+        """Remove what earlier runs left of models, other than of those in ``keep``: theirs is what their sync goes on with."""
+        for model_id in sorted(tenure.unfinished - keep):
+            tenure.require()
+            self.eyes.playbooks.tidy(model_id, self.observer)
+
     def _others_under_way(self) -> tuple[str, ...]:
         found = self.eyes.lock.under_way()
         return () if found is None else (found,)
@@ -276,7 +282,7 @@ class Session:
         journal = self.open_journal("destroy")
         journal.record("destroying", weights=[*sorted(typed_claims)])
         tenure.require()
-        self.eyes.playbooks.settle(frozenset(), self.observer)
+        self._tidy(tenure)
         registration = self.eyes.stacks.destroy(
             registration_spec(self.environment, identity, (), frozenset()), self.observer
         )

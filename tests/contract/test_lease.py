@@ -376,6 +376,33 @@ def test_a_short_silence_of_the_api_server_is_borne() -> None:
     assert bench.lease() is None
 
 
+def test_a_note_bears_a_short_silence_and_no_long_one() -> None:
+    server = FakeApiServer()
+    bench = Bench(server)
+    away = PreconditionError("the Kubernetes API does not answer", code="cluster-unreachable")
+    lock = bench.run(renew=2.0)
+    with lock.hold("apply", Turn(), bench.events.append, bench.stop):
+        server.failures["json_patch leases"] = [away] * 5
+        lock.weights_begin("one")
+        assert lock.weights == {"one"}
+
+    def body(_tenure: Tenure) -> None:
+        server.failures["json_patch leases"] = [away] * 10_000
+        began = bench.clock.at
+        with pytest.raises(StepFailedError, match="could not renew its Lease"):
+            lock.weights_begin("two")
+        assert GIVE_UP_AFTER <= bench.clock.at - began <= GIVE_UP_AFTER + 10
+        server.failures["json_patch leases"] = []
+        lock.require()
+
+    with (
+        pytest.raises(StepFailedError) as lost,
+        lock.hold("apply", Turn(), bench.events.append, bench.stop) as tenure,
+    ):
+        body(tenure)
+    assert lost.value.code == "lease-lost"
+
+
 def test_a_long_silence_ends_the_run_before_others_may_begin() -> None:
     server = FakeApiServer()
     bench = Bench(server)

@@ -5,6 +5,8 @@ import hashlib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from faults.campaign.catalogue import CATALOGUE
 from faults.campaign.draw import PHASES, draw
 from faults.campaign.inject import known
-from faults.campaign.report import document
+from faults.campaign.report import Record, document
 from support.fake_s3 import FakeS3, Stored, fake_s3
 from support.s3_fault_proxy import Kind, S3Fault, S3FaultProxy, s3_fault_proxy
 
@@ -47,25 +49,36 @@ def test_every_fault_of_the_catalogue_can_be_done() -> None:
     assert known() == {fault.name for fault in CATALOGUE}
 
 
+ROW: dict[str, Any] = {
+    "number": 7,
+    "faults": ["kill-pulumi", "ctrl-c"],
+    "change": "version",
+    "route": "push",
+    "struck": True,
+    "moment": "plan + 1.0 s",
+    "exits": [4, 130],
+    "runs_after": 2,
+    "seconds": 60.0,
+    "problems": ["left in the cluster: pods x"],
+}
+
+
 def test_the_document_counts_by_fault_and_names_what_was_lost() -> None:
-    row = {
-        "number": 7,
-        "faults": ["kill-pulumi", "ctrl-c"],
-        "change": "version",
-        "route": "push",
-        "struck": True,
-        "moment": "plan + 1.0 s",
-        "exits": [4, 130],
-        "runs_after": 2,
-        "seconds": 60.0,
-        "problems": ["left in the cluster: pods x"],
-    }
-    text = document([row], 4, CATALOGUE)
+    text = document([ROW], 4, CATALOGUE)
     assert "| kill -9 of the Pulumi CLI | 1 | exit 4 (1) | 2 | 1 |" in text
     assert "left in the cluster: pods x" in text
     assert "1 lost something" in text
     assert "a part of a campaign" in text
-    assert "nothing was lost" in document([{**row, "problems": []}], 4, CATALOGUE)
+    assert "nothing was lost" in document([{**ROW, "problems": []}], 4, CATALOGUE)
+
+
+def test_a_trial_that_is_repeated_counts_as_it_ended_last_and_the_document_says_so(tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.jsonl")
+    for row in (ROW, {**ROW, "problems": []}, {**ROW, "number": 8, "problems": []}, {**ROW, "problems": []}):
+        record.add(row)
+    text = document([*record.rows().values()], 4, CATALOGUE)
+    assert "nothing was lost" in text
+    assert "Repeated, because they had lost something when they were first run: trials 7.\n" in text
 
 
 @pytest.fixture

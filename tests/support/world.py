@@ -223,6 +223,10 @@ class FakeLock:
         finally:
             world.held_for.append(verb)
 
+    @property
+    def unfinished(self) -> frozenset[str]:
+        return self.world.unfinished
+
     def require(self) -> None:
         if self.world.lost:
             raise self._loss()
@@ -427,11 +431,10 @@ class FakePlaybooks:
         outcome = Failed(VerificationError(f"{len(damaged)} files differ")) if damaged else Done("verified")
         return TransferReport(outcome=outcome, receipt=found)
 
-    def settle(self, keep: frozenset[str], observer: Observer) -> None:
+    def tidy(self, model_id: str, observer: Observer) -> None:
         del observer
-        for model_id in sorted(self.world.unfinished - keep):
-            self.world.wrote(f"settle {model_id}")
-        self.world.unfinished &= keep
+        self.world.wrote(f"tidy {model_id}")
+        self.world.unfinished -= {model_id}
 
     def receipt(self, model: Model, found: SourceListing, route: Route) -> Receipt:
         name = claim_name("test", model.id)

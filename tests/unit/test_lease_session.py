@@ -103,12 +103,21 @@ def test_what_a_dead_run_left_of_finished_models_goes_and_a_job_still_at_work_st
     world.sources["two"] = listing("2")
     world.unfinished = frozenset({"one", "two"})
     world.session().apply()
-    assert world.calls[0] == "settle one"
+    assert world.calls[0] == "tidy one"
     assert world.unfinished == {"two"}, "its sync goes on with what is there"
 
     world.calls.clear()
     world.session().destroy()
-    assert world.calls[0] == "settle two"
+    assert world.calls[0] == "tidy two"
+
+
+def test_a_run_that_lost_the_environment_removes_nothing_more() -> None:
+    world = applied_world()
+    world.unfinished = frozenset({"one", "two"})
+    world.loses_during = "tidy one"
+    with pytest.raises(StepFailedError, match="lost environment"):
+        world.session().apply()
+    assert world.calls == ["tidy one"]
 
 
 def test_wrong_input_is_found_before_anybody_is_asked_for_the_environment() -> None:

@@ -19,7 +19,7 @@ from weighbridge.adapters.ansible_run import PlaybookRun
 from weighbridge.adapters.scratch import private_folder
 from weighbridge.domain import naming
 from weighbridge.domain.environment import Environment, Model, Route
-from weighbridge.domain.events import Warned
+from weighbridge.domain.events import Note, Warned
 from weighbridge.domain.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.domain.pod_watch import SOURCE_UNREACHABLE
 from weighbridge.domain.receipts import from_json
@@ -59,6 +59,8 @@ class Notes(Protocol):
     @property
     def weights(self) -> frozenset[str]: ...
 
+    def require(self) -> None: ...
+
     def weights_begin(self, model_id: str) -> None: ...
 
     def weights_ended(self, model_id: str) -> None: ...
@@ -96,28 +98,20 @@ class AnsiblePlaybooks:
         outcome = Failed(said.failure) if said.failure else Done(f"{receipt.files} files read")
         return _report(outcome, said, time.monotonic() - started)
 
-    def settle(self, keep: frozenset[str], observer: Observer) -> None:
-        """See ``ports.Playbooks.settle``."""
-        models = {model.id: model for model in self.environment.models}
-        for model_id in sorted(self._unfinished - keep):
-            if (model := models.get(model_id)) is None:
-                jobs = naming.job_name(self.environment.name, model_id, "*")
-                observer(
-                    Warned(
-                        f"a run that died was bringing in {model_id}, which the environment file no longer declares: "
-                        f"look for {jobs} among Jobs, pods, ConfigMaps and Secrets of {self.environment.cluster.namespace}"
-                    )
-                )
-                self._note_end(model_id)
-                continue
-            bundle = render_weights(self.environment, model, SourceListing(()), self.around)
-            with self._folder(bundle, {}) as folder:
-                left = self._clean_up(folder)
-            if left is None:
-                self._note_end(model_id)
-                observer(Warned(f"removed the Jobs, pods and keys of {model_id} that a run that died left"))
-            else:
-                observer(Warned(_still_left(model_id, left)))
+    def tidy(self, model_id: str, observer: Observer) -> None:
+        """See ``ports.Playbooks.tidy``."""
+        model = next((model for model in self.environment.models if model.id == model_id), None)
+        if model is None:
+            observer(Warned(_undeclared(self.environment, model_id)))
+            self._note_end(model_id)
+            return
+        observer(Note(f"removing the Jobs, pods and keys of {model_id} that an earlier run left"))
+        left = self._clean_up(render_weights(self.environment, model, SourceListing(()), self.around))
+        if left is None:
+            self._note_end(model_id)
+            observer(Warned(f"an earlier run left Jobs, pods or keys of {model_id} behind: they are removed"))
+        else:
+            observer(Warned(_still_left(model_id, left)))
 
     @property
     def _unfinished(self) -> frozenset[str]:
@@ -143,25 +137,18 @@ class AnsiblePlaybooks:
         if route is not None:
             extra["weights_route"] = route.value
         inherited = model_id in self._unfinished
-        if self.notes is not None:
-            self.notes.weights_begin(model_id)
-        with self._folder(bundle, extra) as folder:
+        with self._folder(bundle, extra, self.secrets(model_id)) as folder:
             limit = self.limit or limit_seconds(route, total_bytes, self.environment.pods.start_seconds)
+            if self.notes is not None:
+                self.notes.weights_begin(model_id)
             try:
                 run = PlaybookRun(folder, name, limit)
                 run.follow(said, observer)
             except BaseException:
-                if self._clean_up(folder) is None:
+                if self._clean_up(bundle) is None and not (inherited and route is None):
                     self._note_end(model_id)
                 raise
-            left = None
-            if inherited or not said.tidy or run.killed or run.status not in {"successful", "failed"}:
-                # Ended from outside: its own cleaning up did not run. Or a run before it died, perhaps by another route.
-                left = self._clean_up(folder)
-            if left is None:
-                self._note_end(model_id)
-            else:
-                observer(Warned(_still_left(model_id, left)))
+        self._tidy_after(run, said, bundle, observer, inherited=inherited, by_sync=route is not None)
         if run.status == "timeout":
             said.failure = _overdue(run, limit, said)
         elif run.killed:
@@ -170,32 +157,62 @@ class AnsiblePlaybooks:
             said.failure = _without_a_task(run, said)
         return said
 
+    def _tidy_after(  # noqa: PLR0913  what was run, and on which terms
+        self,
+        run: PlaybookRun,
+        said: Collected,
+        bundle: WeightsBundle,
+        observer: Observer,
+        *,
+        inherited: bool,
+        by_sync: bool,
+    ) -> None:
+        """Take the note back when nothing short-lived is left. ``inherited``: a run before this one may have left something,
+        perhaps by another route; a verification knows nothing of that, and a playbook that failed before it looked has
+        left a Job that is still at work.
+        """
+        left = None
+        if run.ended_from_outside or not said.tidy:  # its own cleaning up did not run, or failed
+            left = self._clean_up(bundle)
+        elif inherited and by_sync and said.state:
+            if self.notes is not None:
+                self.notes.require()
+            left = self._clean_up(bundle)
+        elif inherited:
+            return
+        if left is not None:
+            observer(Warned(_still_left(bundle.model_id, left)))
+        elif by_sync or not inherited:
+            self._note_end(bundle.model_id)
+
     @contextmanager
-    def _folder(self, bundle: WeightsBundle, extra: Mapping[str, Any]) -> Iterator[Path]:
+    def _folder(
+        self, bundle: WeightsBundle, extra: Mapping[str, Any], secrets: Mapping[str, str]
+    ) -> Iterator[Path]:
         """What the playbooks of one model need, on tmpfs."""
         with private_folder("ansible", self.tmpfs) as folder:
             write_weights(folder / "weights", bundle)
-            _write_private(folder / "secrets.json", json.dumps(dict(self.secrets(bundle.model_id))))
+            _write_private(folder / "secrets.json", json.dumps(dict(secrets)))
             _write_private(folder / "extra.json", json.dumps(extra))
             _write_private(folder / "ansible.cfg", "")  # the variables of the environment say all
             (folder / "tmp").mkdir()
             yield folder
 
-    def _clean_up(self, folder: Path) -> str | None:
-        """Remove the pods and what they were given; why something may be left. An interruption ends that too."""
+    def _clean_up(self, bundle: WeightsBundle) -> str | None:
+        """Remove the pods of these verbs and what they were given; why something may be left. It needs no secrets. An
+        interruption ends it.
+        """
         said = Collected(receipts="", receipt_key="")
-        run = PlaybookRun(folder, "clean_up_weights", _CLEANUP_SECONDS)
         try:
-            run.follow(said, lambda _event: None)
+            with self._folder(bundle, self.variables or {}, {}) as folder:
+                run = PlaybookRun(folder, "clean_up_weights", _CLEANUP_SECONDS)
+                run.follow(said, lambda _event: None)
         except WeighbridgeError as error:
             return error.what
         if run.status == "successful":
             return None
-        return (
-            said.failure.what
-            if said.failure is not None
-            else f"playbook {run.playbook} ended as {run.status}"
-        )
+        by_itself = f"playbook {run.playbook} ended as {run.status}"
+        return said.failure.what if said.failure is not None else by_itself
 
 
 def _sync_outcome(said: Collected, route: Route) -> Outcome:
@@ -232,7 +249,16 @@ def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int) -> 
 
 
 def _still_left(model_id: str, why: str) -> str:
-    return f"Jobs, pods or keys of {model_id} may be left in the cluster: {why}; the next run removes them"
+    return f"Jobs, pods or keys of {model_id} may be left in the cluster: {why}; the next apply or destroy tries again"
+
+
+def _undeclared(environment: Environment, model_id: str) -> str:
+    labels = naming.object_labels(environment.name, model_id)
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    return (
+        f"an earlier run may have left Jobs, pods or keys of {model_id}, which the environment file no longer declares. See, and "
+        f"remove: kubectl -n {environment.cluster.namespace} delete jobs,pods,configmaps,secrets -l {selector}"
+    )
 
 
 def _overdue(run: PlaybookRun, limit: int, said: Collected) -> WeighbridgeError:

@@ -77,6 +77,11 @@ class PlaybookRun:
         code = self._runner.rc
         return self.status == "failed" and (code is None or _SIGNALLED < code <= _SIGNALLED + signal.NSIG)
 
+    @property
+    def ended_from_outside(self) -> bool:
+        """Killed, or past its time: it did not come to its own cleaning up."""
+        return self.killed or self.status not in {"successful", "failed"}
+
     def _work(self) -> None:
         try:
             self._runner.run()

@@ -152,6 +152,11 @@ class LeaseLock:
         """Models whose playbook has begun and is not known to have removed what it made, in this run or in dead ones."""
         return self._tenure.record.notes.weights if self._tenure is not None else frozenset()
 
+    def require(self) -> None:
+        """See ``ports.Tenure.require``; nothing where nobody holds the environment."""
+        if self._tenure is not None:
+            self._tenure.require()
+
     def weights_begin(self, model_id: str) -> None:
         """Note that a playbook of this model is about to start. Raises what ``Tenure.note`` raises."""
         if (tenure := self._tenure) is not None and model_id not in self.weights:
@@ -223,7 +228,7 @@ def _left(record: Record) -> str | None:
     if not record.notes.weights:
         return None
     models = ", ".join(sorted(record.notes.weights))
-    return f"an earlier run may have left Jobs, pods or keys of {models} in the namespace; the next apply removes them"
+    return f"an earlier run may have left Jobs, pods or keys of {models} in the namespace; the next apply sees to it"
 
 
 def _announced(record: Record | None, verdict: Verdict, observer: Observer) -> Record | None:

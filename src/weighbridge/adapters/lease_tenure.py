@@ -9,7 +9,7 @@ from typing import Final
 from weighbridge.adapters.lease_object import ChangedError, LeaseObject
 from weighbridge.domain.events import Observer, Warned
 from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Notes, Record
-from weighbridge.errors import StepFailedError, WeighbridgeError
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 
 ATTEMPTS: Final = 5
 """Of one write, where others (a label, a note) write the object too."""
@@ -62,6 +62,11 @@ class Tenure:
         return self._record
 
     @property
+    def unfinished(self) -> frozenset[str]:
+        """See ``ports.Tenure.unfinished``."""
+        return self.record.notes.weights
+
+    @property
     def loss(self) -> StepFailedError | None:
         """What ended the hold before its time."""
         return self._loss
@@ -92,12 +97,22 @@ class Tenure:
         self._thread.start()
 
     def note(self, change: Callable[[Notes], Notes]) -> None:
-        """Change the notes. Raises what ``require`` raises, and what the API server says."""
-        for _ in range(ATTEMPTS):
+        """Change the notes. Raises what ``require`` raises, and what the API server says; its silence is borne as long as a
+        renewal's.
+        """
+        refused = 0
+        while refused < ATTEMPTS:
             with self._mutex:
                 self.require()
-                if self._swap(change(self.record.notes)):
-                    return
+                try:
+                    if self._swap(change(self.record.notes)):
+                        return
+                    refused += 1
+                    continue
+                except WeighbridgeError as error:
+                    if not is_passing(error) or error is self._loss:
+                        raise
+            self._lease.clock.sleep(self._pauses[1])
         raise StepFailedError(
             f"the Lease {self._lease.name} could not be written: somebody else writes it all the time",
             remedy="see who (kubectl get lease -o yaml --show-managed-fields), and run the command again",

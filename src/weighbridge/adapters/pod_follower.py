@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from weighbridge.domain.pod_watch import Ended, Object, Running, Seen, Sight, Waiting, judge_job, judge_pod
-from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import (
+    ForbiddenError,
+    PreconditionError,
+    StepFailedError,
+    WeighbridgeError,
+    is_passing,
+)
 
 Say: TypeAlias = Callable[[dict[str, Any]], None]
 """Takes one event: a mover's JSON line, or a note of ours of the same shape."""
@@ -120,7 +126,7 @@ class Follower:
                 sight = judge(self._look(with_reasons=not pods_run))
                 answered = now
             except WeighbridgeError as error:
-                if not _may_pass(error) or now - answered > self._patience.outage_seconds:
+                if not is_passing(error) or now - answered > self._patience.outage_seconds:
                     raise
                 sight = Waiting("cluster-unreachable", f"{error.what}; trying again")
             if over(sight):
@@ -261,7 +267,3 @@ def _event(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None
-
-
-def _may_pass(error: WeighbridgeError) -> bool:
-    return error.code == "cluster-unreachable" or bool(getattr(error, "transient", False))

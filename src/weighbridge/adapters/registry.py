@@ -36,13 +36,12 @@ from weighbridge.domain.reconciled import (
     Reconciled,
     await_reconciled,
     completed,
-    is_passing,
     overwritten,
     standing,
 )
 from weighbridge.domain.registration import Entry, Merge, Refused, entries_by_id, three_way
 from weighbridge.domain.registration_view import planned_entries, seen_by_looking, standing_entries
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError, is_passing
 
 if TYPE_CHECKING:
     from weighbridge.ports import RegistrationState

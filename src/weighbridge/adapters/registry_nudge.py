@@ -8,9 +8,9 @@ from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_
 from weighbridge.domain.events import Event, Note, Observer, Warned
 from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.nudge import Nudge, find_nudge, named_models
-from weighbridge.domain.reconciled import OPERATOR_FAILED, Baseline, Mark, is_passing
+from weighbridge.domain.reconciled import OPERATOR_FAILED, Baseline, Mark
 from weighbridge.domain.registration import PatchOperation
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import PreconditionError, StepFailedError, is_passing
 
 if TYPE_CHECKING:
     from weighbridge.adapters.registry import WatsonxRegistry

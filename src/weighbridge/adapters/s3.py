@@ -10,14 +10,22 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from weighbridge.adapters.s3_client import S3Client, S3Target, open_client, s3_errors
+from weighbridge.adapters.s3_client import (
+    S3Client,
+    S3Target,
+    foreign_errors,
+    is_transient,
+    open_client,
+    s3_errors,
+)
 from weighbridge.adapters.s3_download import Advance, download
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.environment import Proxy, S3Source
 from weighbridge.domain.listing import check_index, check_required, folder_prefix, indexes, named, to_listing
 from weighbridge.domain.weights import SourceFile, SourceListing
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import PreconditionError
 from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, HeaderError, check
 
 LIST_DEADLINE_SECONDS = 120
@@ -203,28 +211,28 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
     """
     if stop <= start:
         return b""
-    for _ in range(SHORT_READ_TRIES - 1):
-        with contextlib.suppress(StepFailedError):
-            return _read(client, target, file, start, stop)
-    return _read(client, target, file, start, stop)
-
-
-def _read(client: S3Client, target: S3Target, file: SourceFile, start: int, stop: int) -> bytes:
     with s3_errors(target, "read"):
-        answer = client.get_object(
-            Bucket=target.source.bucket,
-            Key=folder_prefix(target.source.prefix) + file.path,
-            IfMatch=f'"{file.etag}"',
-            Range=f"bytes={start}-{stop - 1}",
-        )
-        body = answer["Body"]
-        try:
-            found = bytes(body.read(stop - start))
-        finally:
-            body.close()
-        if len(found) != stop - start:  # botocore compares lengths only where it reads to the end
-            raise ConnectionError(f"{len(found)} of {stop - start} bytes of {file.path} came")
-        return found
+        for left in reversed(range(SHORT_READ_TRIES)):
+            answer = client.get_object(
+                Bucket=target.source.bucket,
+                Key=folder_prefix(target.source.prefix) + file.path,
+                IfMatch=f'"{file.etag}"',
+                Range=f"bytes={start}-{stop - 1}",
+            )
+            try:
+                return _whole_body(answer, stop - start, file)
+            except foreign_errors() as error:
+                if left == 0 or not is_transient(error):
+                    raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _whole_body(answer: dict[str, Any], size: int, file: SourceFile) -> bytes:
+    with contextlib.closing(answer["Body"]) as body:
+        found = bytes(body.read(size))
+    if len(found) != size:  # botocore compares lengths only where it reads to the end
+        raise ConnectionError(f"{len(found)} of {size} bytes of {file.path} came")
+    return found
 
 
 def _check_header(client: S3Client, target: S3Target, file: SourceFile) -> None:

@@ -93,7 +93,7 @@ def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decisi
     conditions = _conditions(seen.job)
     last = _last_ended(seen.pods)
     if "Complete" in conditions or "SuccessCriteriaMet" in conditions:
-        succeeded = _last_ended([pod for pod in seen.pods if _exit_code(pod) in {0, None}])
+        succeeded = _last_ended([pod for pod in seen.pods if _phase(pod) == "Succeeded"])
         return _succeeded(succeeded, name) if succeeded else _without_result(seen.pods, name)
     failed = conditions.get("Failed") or conditions.get("FailureTarget")
     if failed:
@@ -164,11 +164,12 @@ def _succeeded(pod: Object, name: str) -> Ended:
 
 def _without_result(pods: Sequence[Object], name: str) -> Sight:
     """A Job is complete and no pod of it shows how. One that is gone will not come back."""
-    if any(_exit_code(pod) is None for pod in pods):
-        return Waiting("ending", f"Job {name} is complete, its pod's result is awaited", stuck=True)
+    again = "run the command again: what has arrived stays, and only the result is made anew"
+    if any(_phase(pod) in {"Pending", "Running"} for pod in pods):
+        return Waiting("ending", f"Job {name} is complete, its pod's result is awaited", again, stuck=True)
     error = StepFailedError(
         f"Job {name} did its work, but its pod was removed before its result was read",
-        remedy="run the command again: what has arrived stays, and only the result is made anew",
+        remedy=again,
         code="result-gone",
         transient=True,
     )

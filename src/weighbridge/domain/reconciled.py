@@ -17,11 +17,10 @@ from weighbridge.domain.digest import Json
 from weighbridge.domain.events import Event, Note, Warned
 from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.registration import entries_by_id
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 
 OPERATOR_FAILED: Final = "operator-failed"
 """Code of the failure that a run of the operator ended in."""
-_UNREACHABLE: Final = "cluster-unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,10 +337,3 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
         clock.sleep(
             min(pace.quick if elapsed < pace.quick_for else pace.slow, max(deadline_seconds - elapsed, 0.05))
         )
-
-
-def is_passing(error: WeighbridgeError) -> bool:
-    """Whether the same request may well succeed in a moment."""
-    if isinstance(error, PreconditionError):
-        return error.code == _UNREACHABLE
-    return isinstance(error, StepFailedError) and error.transient

@@ -4,6 +4,7 @@ import argparse
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -34,6 +35,8 @@ class Campaign:
     layout: Layout
     folder: Path
     record: Record
+    version: str
+    """The commit that is hurt."""
     until: float = float("inf")
     failed: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -78,7 +81,7 @@ class Campaign:
 
     def _conclude(self, result: Result, ground: Ground, first_run: int) -> None:
         with self.lock:
-            self.record.add(result.row)
+            self.record.add({**result.row, "version": self.version})
             say(line(result.row, self.seed))
             if result.problems:
                 self.failed.append(result.number)
@@ -145,6 +148,12 @@ def seeds(arguments: argparse.Namespace, until: float) -> Iterator[int]:
         yield seed
 
 
+def _version() -> str:
+    """The commit of the checkout; with ``+`` where files differ from it."""
+    git = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
 def main() -> int:
     arguments = parser().parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -158,7 +167,8 @@ def main() -> int:
             layout = enter_sandbox()
             trials = chosen(arguments, seed, set(record.rows()))
             say(f"seed {seed}: {len(trials)} trials, {len(CATALOGUE)} faults")
-            campaign = Campaign(seed, CATALOGUE, layout, arguments.out.absolute() / "logs", record, until)
+            logs = arguments.out.absolute() / "logs"
+            campaign = Campaign(seed, CATALOGUE, layout, logs, record, _version(), until)
             campaign.run(trials)
             failed += campaign.failed
         if not arguments.hours:

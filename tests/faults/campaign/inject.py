@@ -165,6 +165,7 @@ def _kill_after_receipt(scene: Scene) -> None:
     before = scene.ground.receipt()
     while scene.ground.receipt() == before:
         scene.require_running()
+        time.sleep(_POLL_SECONDS)
     scene.command.kill_all()
 
 

@@ -22,20 +22,29 @@ FOUND = (
     "the API server away when the wait for the operator began: the run gave up at once instead of waiting.",
     "Ctrl-C while the program was still loading: a traceback.",
     "a cache of the Kubernetes client stayed in the folder for temporary files, under a name that everybody can guess.",
+    "killed between the recording of a receipt and the removal of the Job: Job, pod and Secret stayed, because the next run had nothing to do for that model.",
+    "a Job whose pod was removed in the moment after it was complete: the run waited for its result until the deadline.",
+    "S3 breaking off the answer while a plan read a shard index: a traceback (exit 1), or a short answer that was taken for the whole file.",
+    "the cleaning up after a killed push failed under the generated Roles, unnoticed: it asked for a Secret that only a fetch has.",
 )
 
 
 @dataclass(frozen=True)
 class Record:
-    """One JSON line a trial; a trial that is repeated counts as it ended last."""
+    """One JSON line a trial; a trial that is repeated counts as it ended last, and is said to have been repeated."""
 
     path: Path
 
     def rows(self) -> dict[int, dict[str, Any]]:
         if not self.path.exists():
             return {}
-        rows = [json.loads(line) for line in self.path.read_text().splitlines()]
-        return {row["number"]: row for row in rows}
+        found: dict[int, dict[str, Any]] = {}
+        for text in self.path.read_text().splitlines():
+            row = json.loads(text)
+            before = found.get(row["number"], {})
+            row["lost_before"] = bool(before and (before["problems"] or before["lost_before"]))
+            found[row["number"]] = row
+        return found
 
     def add(self, row: dict[str, Any]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +133,11 @@ of S3 that is off by an hour is), and what only IBM's operator does.
     text += "\nFound while the campaign was made and run, and mended since:\n" + "".join(
         f"- {one}\n" for one in FOUND
     )
+    versions = Counter(str(row.get("version", "unknown")) for row in rows)
+    if len(versions) > 1:
+        text += f"\nTrials by version of the code: {', '.join(f'{name}: {count}' for name, count in versions.items())}.\n"
+    if again := [str(row["number"]) for row in rows if row.get("lost_before")]:
+        text += f"\nRepeated, because they had lost something when they were first run: trials {', '.join(again)}.\n"
     for row in lost:
         text += (
             f"\nTrial {row['number']} ({' then '.join(row['faults'])}): {'; '.join(row['problems'])[:500]}\n"

@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +12,15 @@ from typing import Any
 import pytest
 
 from weighbridge.adapters.ansible import AnsiblePlaybooks, limit_seconds
-from weighbridge.adapters.ansible_run import SECRETS_VARIABLE
+from weighbridge.adapters.ansible_events import Collected
+from weighbridge.adapters.ansible_run import SECRETS_VARIABLE, PlaybookRun
 from weighbridge.adapters.secrets import OVERLAY_VARIABLE
-from weighbridge.domain.environment import Environment, Route
+from weighbridge.domain.environment import Environment, Model, Route
 from weighbridge.domain.events import Event, Warned
 from weighbridge.domain.outcome import Failed
-from weighbridge.domain.weights import SourceFile, SourceListing
+from weighbridge.domain.weights import Receipt, SourceFile, SourceListing
 from weighbridge.errors import PreconditionError, StepFailedError
-from weighbridge.manifests.bundle import Surroundings, deadline_seconds
+from weighbridge.manifests.bundle import Surroundings, deadline_seconds, render_weights, write_weights
 
 SECRET = "planted-secret-value"
 KUBECONFIG: dict[str, Any] = {
@@ -50,6 +54,20 @@ DOCUMENT = {
         }
     ],
 }
+RECEIPT = Receipt(
+    model_id="m",
+    fingerprint="sha256:f",
+    set_digest="sha256:d",
+    claim="c",
+    claim_uid="u",
+    sub_path="m/f",
+    files=1,
+    total_bytes=1,
+    route="fetch",
+    published_at="2026-01-01T00:00:00Z",
+    verified_at="2026-01-01T00:00:00Z",
+    verdict="verified",
+)
 LISTING = SourceListing((SourceFile("config.json", 1, "e"),))
 
 
@@ -192,80 +210,185 @@ def _beside(program: Path) -> str:
 
 @dataclass
 class Notebook:
-    """The notes of a Lease that is held."""
+    """The notes of a Lease that is held. ``ran`` is what the stand-in for ansible-playbook writes down."""
 
+    ran: Path
     weights: frozenset[str] = frozenset()
-    told: list[str] = field(default_factory=list)
+    told: list[tuple[str, int]] = field(default_factory=list)
+    """What was noted, and how many playbooks had run by then."""
+    lost: StepFailedError | None = None
+
+    def require(self) -> None:
+        if self.lost is not None:
+            raise self.lost
 
     def weights_begin(self, model_id: str) -> None:
+        self.require()
         self.weights |= {model_id}
-        self.told.append(f"begin {model_id}")
+        self.told.append((f"begin {model_id}", len(self.playbooks)))
 
     def weights_ended(self, model_id: str) -> None:
         self.weights -= {model_id}
-        self.told.append(f"ended {model_id}")
+        self.told.append((f"ended {model_id}", len(self.playbooks)))
+
+    @property
+    def playbooks(self) -> list[str]:
+        lines = self.ran.read_text().splitlines() if self.ran.exists() else []
+        return [next(Path(word).stem for word in line.split() if "/playbooks/" in word) for line in lines]
 
 
-def test_a_playbook_is_noted_before_it_starts_and_until_what_it_made_is_gone(
-    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notes = Notebook()
-    ran = tmp_path / "ran"
-    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\nexit 2\n')
-    sync(replace(playbooks, notes=notes))
-    assert (notes.told, notes.weights) == (["begin m", "ended m"], frozenset())
-    assert len(ran.read_text().splitlines()) == 1
+@dataclass
+class Noted:
+    """The adapter with notes, and a program in the place of ansible-playbook."""
+
+    playbooks: AnsiblePlaybooks
+    notes: Notebook
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def model(self) -> Model:
+        return self.playbooks.environment.models[0]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Warned)]
+
+    def sync(self) -> None:
+        self.playbooks.sync(self.model, LISTING, Route.FETCH, self.events.append)
+
+    def verify(self) -> None:
+        self.playbooks.verify(self.model, RECEIPT, self.events.append)
 
 
-def test_the_note_stays_where_the_cleaning_up_was_killed_too(
-    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notes = Notebook()
-    plays(tmp_path, monkeypatch, "#!/bin/sh\nkill -9 $$\n")
-    events: list[Event] = []
-    sync_of = replace(playbooks, notes=notes)
-    sync_of.sync(playbooks.environment.models[0], LISTING, Route.FETCH, events.append)
-    assert notes.weights == {"m"}
-    assert [event.text for event in events if isinstance(event, Warned)] == [
-        "Jobs, pods or keys of m may be left in the cluster: playbook clean_up_weights ended as failed; the next run removes them"
-    ]
-
-
-def test_what_a_run_that_died_left_of_a_model_is_removed_also_by_a_sync_of_another_route(
-    playbooks: AnsiblePlaybooks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notes = Notebook(frozenset({"m"}))
-    ran = tmp_path / "ran"
-    plays(
-        tmp_path,
-        monkeypatch,
-        f'#!/bin/sh\necho "$@" >> {ran}\ncase "$*" in *sync_weights*) exit 2;; esac\nexit 0\n',
-    )
-    sync(replace(playbooks, notes=notes))
-    assert "clean_up_weights.yml" in ran.read_text().splitlines()[1]
-    assert notes.weights == frozenset()
-
-
-@pytest.mark.parametrize(("code", "left"), [(0, set()), (2, {"m"})])
-def test_settling_removes_what_dead_runs_left_and_says_what_it_could_not(
+@pytest.fixture
+def noted(
     playbooks: AnsiblePlaybooks,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    code: int,
-    left: set[str],
-) -> None:
-    notes = Notebook(frozenset({"m", "gone", "kept"}))
+    request: pytest.FixtureRequest,
+) -> Noted:
+    """``param``: what the program does after it has written down its arguments."""
     ran = tmp_path / "ran"
-    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\nexit {code}\n')
-    events: list[Event] = []
-    replace(playbooks, notes=notes).settle(frozenset({"kept"}), events.append)
-    assert "clean_up_weights.yml" in ran.read_text()
-    assert notes.weights == {"kept", *left}
-    gone, mine = (event.text for event in events if isinstance(event, Warned))
-    assert "which the environment file no longer declares: look for wb-test-gone-" in gone
-    assert ("removed the Jobs, pods and keys of m" in mine) is (code == 0)
-    assert ("the next run removes them" in mine) is (code != 0)
+    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\n{request.param}\n')
+    notes = Notebook(ran)
+    return Noted(replace(playbooks, notes=notes), notes)
+
+
+FAILS, SUCCEEDS, DIES = "exit 2", "exit 0", "kill -9 $$"
+CLEANS = 'case "$*" in *clean_up_weights*) exit 0;; esac; exit 2'
+
+
+@pytest.mark.parametrize("noted", [FAILS], indirect=True)
+def test_a_playbook_is_noted_before_it_starts_and_until_it_has_removed_what_it_made(noted: Noted) -> None:
+    noted.sync()
+    noted.verify()
+    assert noted.notes.playbooks == ["sync_weights", "verify_weights"]
+    assert noted.notes.told == [("begin m", 0), ("ended m", 1), ("begin m", 1), ("ended m", 2)]
+
+
+@pytest.mark.parametrize("noted", [DIES], indirect=True)
+def test_the_note_stays_where_the_cleaning_up_was_killed_too(noted: Noted) -> None:
+    noted.sync()
+    assert noted.notes.weights == {"m"}
+    [warning] = noted.warnings
+    assert warning.startswith("Jobs, pods or keys of m may be left in the cluster: playbook clean_up_weights")
+    assert warning.endswith("the next apply or destroy tries again")
+
+
+@pytest.mark.parametrize("noted", [CLEANS], indirect=True)
+def test_a_verification_hands_on_what_an_earlier_run_left_and_removes_no_job_that_is_at_work(
+    noted: Noted,
+) -> None:
+    noted.notes.weights = frozenset({"m"})
+    noted.verify()
+    assert noted.notes.playbooks == ["verify_weights"]
+    assert noted.notes.weights == {"m"}
+
+
+@pytest.mark.parametrize("noted", [CLEANS], indirect=True)
+def test_a_sync_that_failed_before_it_looked_leaves_a_job_of_an_earlier_run_at_work(noted: Noted) -> None:
+    noted.notes.weights = frozenset({"m"})
+    noted.sync()
+    assert noted.notes.playbooks == ["sync_weights"]
+    assert noted.notes.weights == {"m"}
+
+
+@pytest.mark.parametrize("noted", [FAILS], indirect=True)
+def test_nothing_is_noted_of_what_never_started(noted: Noted) -> None:
+    def absent(_model_id: str) -> dict[str, str]:
+        raise PreconditionError("environment variable S3_KEY is not set")
+
+    noted.playbooks = replace(noted.playbooks, secrets=absent)
+    with pytest.raises(PreconditionError):
+        noted.sync()
+    assert (noted.notes.told, noted.notes.weights) == ([], frozenset())
+
+
+@pytest.mark.parametrize("noted", [FAILS], indirect=True)
+def test_a_run_that_has_lost_the_environment_starts_no_playbook(noted: Noted, tmp_path: Path) -> None:
+    noted.notes.lost = StepFailedError("this run has lost environment `test`")
+    with pytest.raises(StepFailedError, match="lost"):
+        noted.sync()
+    assert noted.notes.playbooks == []
     assert list((tmp_path / "shm").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "noted", ['case "$*" in *sync_weights*) exec sleep 60;; esac; exit 0'], indirect=True
+)
+def test_an_interruption_cleans_up_and_takes_the_note_back(noted: Noted) -> None:
+    def soon() -> None:
+        while not noted.notes.playbooks:
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=soon, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        noted.sync()
+    assert noted.notes.playbooks == ["sync_weights", "clean_up_weights"]
+    assert noted.notes.weights == frozenset()
+
+
+@pytest.mark.parametrize(("noted", "left"), [(SUCCEEDS, set()), (FAILS, {"m"})], indirect=["noted"])
+def test_tidying_needs_no_keys_of_the_source_and_says_what_could_not_be_removed(
+    noted: Noted, tmp_path: Path, left: set[str]
+) -> None:
+    def absent(_model_id: str) -> dict[str, str]:
+        raise PreconditionError("environment variable S3_KEY is not set")
+
+    noted.notes.weights = frozenset({"m"})
+    replace(noted.playbooks, secrets=absent).tidy("m", noted.events.append)
+    assert noted.notes.playbooks == ["clean_up_weights"]
+    assert noted.notes.weights == left
+    assert ("they are removed" in noted.warnings[0]) is not bool(left)
+    assert ("tries again" in noted.warnings[0]) is bool(left)
+    assert list((tmp_path / "shm").iterdir()) == []
+
+
+@pytest.mark.parametrize("noted", [FAILS], indirect=True)
+def test_of_a_model_that_the_file_no_longer_declares_the_objects_are_named_once(noted: Noted) -> None:
+    noted.notes.weights = frozenset({"gone"})
+    noted.playbooks.tidy("gone", noted.events.append)
+    [warning] = noted.warnings
+    assert "kubectl -n ns delete jobs,pods,configmaps,secrets -l" in warning
+    assert "weighbridge.dev/environment=test,weighbridge.dev/model=gone" in warning
+    assert (noted.notes.playbooks, noted.notes.weights) == ([], frozenset())
+
+
+def test_a_removal_that_failed_is_known_from_the_events_of_the_real_role(
+    playbooks: AnsiblePlaybooks, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shm" / "run"
+    bundle = render_weights(playbooks.environment, playbooks.environment.models[0], LISTING, playbooks.around)
+    write_weights(folder / "weights", bundle)
+    (folder / "tmp").mkdir()
+    for name, content in (("secrets.json", "{}"), ("extra.json", "{}"), ("ansible.cfg", "")):
+        (folder / name).write_text(content)
+    said = Collected(receipts="", receipt_key="")
+    assert said.tidy
+    PlaybookRun(folder, "clean_up_weights", 60).follow(said, lambda _event: None)
+    assert not said.tidy
+    assert said.failure is not None
 
 
 def test_a_failure_to_resolve_secrets_starts_nothing(playbooks: AnsiblePlaybooks, tmp_path: Path) -> None:

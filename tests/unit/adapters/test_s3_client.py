@@ -96,8 +96,7 @@ def test_overload_may_pass(status: int, code: str) -> None:
 def raised() -> list[Exception]:
     """One of each kind that botocore has, as far as it can be made without knowing it."""
     fields: dict[str, Any] = dict.fromkeys(re.findall(r"{(\w+)", "".join(map(_format, KINDS))), "x")
-    plain = [kind for kind in KINDS if kind not in {ClientError, botocore.exceptions.BotoCoreError}]
-    return [kind(**{"error": OSError("reset"), "request": None, **fields}) for kind in plain]
+    return [kind(**{"error": OSError("reset"), "request": None, **fields}) for kind in KINDS]
 
 
 KINDS = [
@@ -105,6 +104,7 @@ KINDS = [
     for kind in vars(botocore.exceptions).values()
     if isinstance(kind, type)
     and issubclass(kind, botocore.exceptions.BotoCoreError)
+    and kind is not botocore.exceptions.BotoCoreError
     and "__init__" not in vars(kind)
 ]
 

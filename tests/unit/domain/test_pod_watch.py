@@ -74,7 +74,9 @@ def test_a_finished_job_without_a_result_is_a_failure() -> None:
     assert found.error.code == "no-result"
 
 
-@pytest.mark.parametrize("pods", [[], [ended(4, error("reset", transient=True))]])
+@pytest.mark.parametrize(
+    "pods", [[], [ended(4, error("reset", transient=True))], [pod("Failed", reason="Evicted")]]
+)
 def test_a_finished_job_whose_pod_is_gone_is_not_waited_for_and_no_other_pods_result_is_taken(
     pods: list[dict[str, Any]],
 ) -> None:
@@ -87,6 +89,7 @@ def test_a_finished_job_whose_pod_is_gone_is_not_waited_for_and_no_other_pods_re
 def test_a_finished_job_whose_pod_still_seems_to_run_is_waited_for_shortly() -> None:
     found = waiting(Seen(job(("SuccessCriteriaMet", "")), [pod("Running", state={"running": {}})]))
     assert (found.code, found.stuck) == ("ending", True)
+    assert found.remedy
 
 
 @pytest.mark.parametrize(
