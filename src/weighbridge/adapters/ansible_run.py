@@ -14,6 +14,7 @@ from typing import Any
 from ansible_runner import Runner, RunnerConfig
 
 from weighbridge.adapters.ansible_events import Collected
+from weighbridge.adapters.process_guard import SIGNALLED
 from weighbridge.domain.events import Observer
 from weighbridge.errors import DefectError
 from weighbridge.manifests.resources import share_dir
@@ -23,8 +24,6 @@ SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 
 _GUARD = Path(__file__).with_name("process_guard.py")
 _GRACE_SECONDS = 5
-
-_SIGNALLED = 128
 
 _PASSED_ON = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV"),
@@ -75,7 +74,7 @@ class PlaybookRun:
     def killed(self) -> bool:
         """Whether a signal ended it, or its guard, which then has no exit code at all; the guard hands on 128 + signal."""
         code = self._runner.rc
-        return self.status == "failed" and (code is None or _SIGNALLED < code <= _SIGNALLED + signal.NSIG)
+        return self.status == "failed" and (code is None or SIGNALLED < code <= SIGNALLED + signal.NSIG)
 
     @property
     def ended_from_outside(self) -> bool:

@@ -25,6 +25,9 @@ import threading
 import time
 from pathlib import Path
 
+SIGNALLED = 128
+"""The exit code of a guard whose child a signal ended is this plus the signal's number, as a shell says it."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -149,7 +152,7 @@ def main(arguments: list[str]) -> int:
         relay.join(2.0)
     if folder and ending.orphaned:
         shutil.rmtree(folder, ignore_errors=True)
-    return code if code >= 0 else 128 - code
+    return code if code >= 0 else SIGNALLED - code
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from semver import VersionInfo
 
 from weighbridge.adapters import process_guard
+from weighbridge.adapters.orphans import end_session
 from weighbridge.adapters.pulumi_environment import StateSecrets, secret_channel
 from weighbridge.adapters.pulumi_errors import CommandFailedError
 from weighbridge.errors import InterruptedByUserError, PreconditionError, StepFailedError
@@ -145,6 +146,9 @@ class GuardedCommand(PulumiCommand):
             if process.stdin:
                 with contextlib.suppress(OSError):
                     process.stdin.close()
+        if code < 0:  # the guard itself was killed
+            end_session(process.pid, self._limits.grace)
+            code = process_guard.SIGNALLED - code
         for reader in readers:
             reader.join(5)
         return CommandResult(stdout="\n".join(chunks[0]), stderr="\n".join(chunks[1]), code=code)

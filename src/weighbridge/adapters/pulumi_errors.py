@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pulumi.automation import CommandError, CommandResult
 
+from weighbridge.adapters.process_guard import SIGNALLED
 from weighbridge.adapters.pulumi_events import Diagnostic
 from weighbridge.domain.denials import forbidden
 from weighbridge.domain.provider_messages import decode
@@ -83,9 +84,9 @@ def translate(
         if found is not None:
             return found
     code = error.result.code if isinstance(error, CommandFailedError) else 0
-    if code > _SIGNALLED:
+    if code > SIGNALLED:
         return StepFailedError(
-            f"Pulumi's command line was killed (signal {code - _SIGNALLED}) while {failure.where} was worked on",
+            f"Pulumi's command line was killed (signal {code - SIGNALLED}) while {failure.where} was worked on",
             remedy="run the same command again; should it find the stack locked, that lock is of the killed process",
             code="pulumi-killed",
             transient=True,
@@ -107,8 +108,6 @@ def sentence(text: str) -> str:
 
 
 _LONGEST = 1200
-_SIGNALLED = 128
-"""The guard's exit code of a child that a signal ended is this plus the signal's number, as shells have it."""
 
 
 def _locked(failure: Failure) -> WeighbridgeError | None:

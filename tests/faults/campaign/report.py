@@ -25,6 +25,7 @@ FOUND = (
     "killed between the recording of a receipt and the removal of the Job: Job, pod and Secret stayed, because the next run had nothing to do for that model.",
     "a Job whose pod was removed in the moment after it was complete: the run waited for its result until the deadline.",
     "S3 breaking off the answer while a plan read a shard index: a traceback (exit 1), or a short answer that was taken for the whole file.",
+    "the guard process between us and Pulumi killed while a plugin started: the plugin stayed, and nothing was said of a kill.",
     "the cleaning up after a killed push failed under the generated Roles, unnoticed: it asked for a Secret that only a fetch has.",
 )
 

@@ -1,5 +1,7 @@
 import json
 import os
+import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from semver import VersionInfo
 
+from weighbridge.adapters.machine import look_at
 from weighbridge.adapters.pulumi_command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
 from weighbridge.adapters.pulumi_environment import StateSecrets
 from weighbridge.adapters.pulumi_errors import CommandFailedError
@@ -66,6 +69,20 @@ def test_a_failure_keeps_what_was_written(tmp_path: Path) -> None:
         command(script(tmp_path, "echo why >&2; exit 6")).run(["up"], str(tmp_path), {})
     assert failed.value.result.code == 6
     assert failed.value.result.stderr == "why"
+
+
+def test_a_killed_guard_leaves_no_plugin_and_the_command_counts_as_killed(tmp_path: Path) -> None:
+    plugin = "import os, time; os.setpgid(0, 0); open('plugin', 'w').write(str(os.getpid())); time.sleep(600)"
+    saving = "trap 'sleep 0.5; echo saved > state; exit' TERM"
+    body = (
+        f'{saving}\n"{sys.executable}" -c "{plugin}" &\n'
+        "while [ ! -s plugin ]; do sleep 0.05; done; kill -9 $PPID; while :; do sleep 0.05; done"
+    )
+    with pytest.raises(CommandFailedError) as failed:
+        command(script(tmp_path, body)).run(["up"], str(tmp_path), {})
+    assert failed.value.result.code == 128 + signal.SIGKILL
+    assert (tmp_path / "state").read_text() == "saved\n", "Pulumi may save what it was at"
+    assert look_at(int((tmp_path / "plugin").read_text())) is None
 
 
 def test_what_does_not_end_is_cancelled_politely_and_called_transient(tmp_path: Path) -> None:
