@@ -144,6 +144,7 @@ def test_no_edit_is_lost_and_ours_stand_there_once(
     estate.applied()
     lab = Lab(estate.name, estate.folder / "lab")
     lab.folder.mkdir()
+    lab.log_in()
     with Chronicle(sandbox.kubeconfig, estate.name) as chronicle:
         with SecondWriter(sandbox.kubeconfig, estate.name, OURS, SEED) as writer:
             runs = Runs(estate, lab, writer)
