@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psutil
 
@@ -49,8 +49,10 @@ class _SocketTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002 - xmlrpc's signature
-        return _SocketConnection(self._path)
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        if self._connection[0] != host:
+            self._connection = host, _SocketConnection(self._path)  # where `close` looks for it
+        return cast("http.client.HTTPConnection", self._connection[1])
 
 
 def restarts(log: str) -> dict[str, int]:
