@@ -395,12 +395,7 @@ def test_a_note_bears_a_short_silence_and_no_long_one() -> None:
         server.failures["json_patch leases"] = []
         lock.require()
 
-    with (
-        pytest.raises(StepFailedError) as lost,
-        lock.hold("apply", Turn(), bench.events.append, bench.stop) as tenure,
-    ):
-        body(tenure)
-    assert lost.value.code == "lease-lost"
+    assert ended(lock, bench, body).code == "lease-lost"
 
 
 def test_a_long_silence_ends_the_run_before_others_may_begin() -> None:

@@ -62,9 +62,7 @@ class Bench:
         return Played(done.returncode, done.stdout + done.stderr)
 
     def receipt(self, model_id: str) -> dict[str, Any] | None:
-        name = self.estate.name
-        found = self.estate.kube.get(CONFIG_MAP, f"weighbridge-{name}-receipts", name)
-        text = ((found or {}).get("data") or {}).get(model_id)
+        text = self.estate.receipt(model_id)
         return None if text is None else dict(json.loads(text))
 
     def objects(self) -> set[str]:

@@ -152,9 +152,8 @@ def test_a_second_writer_in_a_tight_loop_loses_nothing(cluster: Cluster, engine:
     theirs = cluster.models
     ended = threading.Event()
     added: list[str] = []
-    standing: list[
-        str
-    ] = []  # of those, newest first: a list that only grew would keep the operator ever longer
+    standing: list[str] = []
+    """Of those, newest first: a list that only grew would keep the operator ever longer."""
 
     def meddle() -> None:
         while not ended.is_set():

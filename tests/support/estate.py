@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
 from weighbridge.domain.environment import Environment
+from weighbridge.domain.naming import intents_name, receipts_name
 from weighbridge.manifests.grants import render_grants
 from weighbridge_sandbox.grants import grant
-from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
+from weighbridge_sandbox.layout import CONTEXT, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import write_small_llama
 
 CR = "watsonxaiifm-cr"
@@ -62,7 +63,7 @@ class Estate:
     _last: Environment | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.kube = connect(context="weighbridge-sandbox")
+        self.kube = connect(context=CONTEXT)
         self.s3 = boto3.client(
             "s3",
             endpoint_url=S3_ENDPOINT,
@@ -232,13 +233,18 @@ class Estate:
             for item in self.kube.list(kind, self.name, labels=label)
         ]
         maps = [item["metadata"]["name"] for item in self.kube.list(CONFIG_MAP, self.name, labels=label)]
-        lasting = {f"weighbridge-{self.name}-receipts", f"weighbridge-{self.name}-intents"}
+        lasting = {receipts_name(self.name), intents_name(self.name)}
         return found + [f"configmap {name}" for name in maps if name not in lasting]
+
+    def receipt(self, model_id: str) -> str | None:
+        """A model's receipt as the cluster holds it."""
+        found = self.kube.get(CONFIG_MAP, receipts_name(self.name), self.name) or {}
+        content: dict[str, str] = found.get("data") or {}
+        return content.get(model_id)
 
     def forget_receipt(self, model_id: str) -> None:
         """As if nothing of this model had been published yet."""
-        patch = {"data": {model_id: None}}
-        self.kube.merge(CONFIG_MAP, f"weighbridge-{self.name}-receipts", self.name, patch)
+        self.kube.merge(CONFIG_MAP, receipts_name(self.name), self.name, {"data": {model_id: None}})
 
     def volume(self, model_id: str) -> Path:
         """Where the sandbox's node mounts a model's volume."""

@@ -3,9 +3,15 @@
 from weighbridge.adapters.kube import Kube, connect
 from weighbridge.domain.environment import Environment
 from weighbridge_sandbox.grants import grant
+from weighbridge_sandbox.layout import CONTEXT
 
-ADMINISTRATOR = "weighbridge-sandbox"
+ADMINISTRATOR = CONTEXT
 """The context of the cluster's administrator: to look, to clean up, and to play others."""
+
+
+def context_of(environment: str, namespace: str) -> str:
+    """The context that ``log_in`` makes."""
+    return f"{namespace}-{environment}"
 
 
 def log_in(environment: str, namespace: str, *models: str, custom_resource: str = "watsonxaiifm-cr") -> str:
@@ -14,7 +20,7 @@ def log_in(environment: str, namespace: str, *models: str, custom_resource: str 
     It has these models, on claims of its own, and any one where none is named. The namespace takes everything along when
     it goes (``delete_operands``).
     """
-    context = f"{namespace}-{environment}"
+    context = context_of(environment, namespace)
     keys = {"access_key": {"env": "NO_KEY"}, "secret_key": {"env": "NO_KEY"}}
     source = {"bucket": "models", "prefix": "llama/", "endpoint": "http://192.0.2.1", "credentials": keys}
     document = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from support.login import log_in
+from support.login import context_of, log_in
 from weighbridge.adapters.pulumi_backend import parse_backend
 from weighbridge.adapters.pulumi_command import Limits
 from weighbridge.adapters.pulumi_environment import StateSecrets
@@ -55,7 +55,7 @@ class Lab:
     @property
     def context(self) -> str:
         """The login that ``log_in`` made."""
-        return f"{self.namespace}-lab"
+        return context_of("lab", self.namespace)
 
     def log_in(self) -> None:
         """Grant environment ``lab`` its Roles and policy."""

@@ -75,7 +75,7 @@ class AnsiblePlaybooks:
     secrets: SecretsOf
     spool: Path
     """Where a push keeps what it has downloaded and not yet sent."""
-    notes: Notes | None = None
+    notes: Notes
     """Where what begins is noted, so that the next run knows what this one left if it dies."""
     tmpfs: Path = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
     variables: Mapping[str, Any] | None = None
@@ -103,23 +103,15 @@ class AnsiblePlaybooks:
         model = next((model for model in self.environment.models if model.id == model_id), None)
         if model is None:
             observer(Warned(_undeclared(self.environment, model_id)))
-            self._note_end(model_id)
+            self.notes.weights_ended(model_id)
             return
         observer(Note(f"removing the Jobs, pods and keys of {model_id} that an earlier run left"))
         left = self._clean_up(render_weights(self.environment, model, SourceListing(()), self.around))
         if left is None:
-            self._note_end(model_id)
+            self.notes.weights_ended(model_id)
             observer(Warned(f"an earlier run left Jobs, pods or keys of {model_id} behind: they are removed"))
         else:
             observer(Warned(_still_left(model_id, left)))
-
-    @property
-    def _unfinished(self) -> frozenset[str]:
-        return self.notes.weights if self.notes is not None else frozenset()
-
-    def _note_end(self, model_id: str) -> None:
-        if self.notes is not None:
-            self.notes.weights_ended(model_id)
 
     def _play(
         self,
@@ -136,19 +128,19 @@ class AnsiblePlaybooks:
         extra: dict[str, Any] = {"weights_spool": str(self.spool.absolute()), **(self.variables or {})}
         if route is not None:
             extra["weights_route"] = route.value
-        inherited = model_id in self._unfinished
+        inherited = model_id in self.notes.weights
+        ends_note = route is not None or not inherited  # a verification removes nothing of other verbs
         with self._folder(bundle, extra, self.secrets(model_id)) as folder:
             limit = self.limit or limit_seconds(route, total_bytes, self.environment.pods.start_seconds)
-            if self.notes is not None:
-                self.notes.weights_begin(model_id)
+            self.notes.weights_begin(model_id)
             try:
                 run = PlaybookRun(folder, name, limit)
                 run.follow(said, observer)
             except BaseException:
-                if self._clean_up(bundle) is None and not (inherited and route is None):
-                    self._note_end(model_id)
+                if self._clean_up(bundle) is None and ends_note:
+                    self.notes.weights_ended(model_id)
                 raise
-        self._tidy_after(run, said, bundle, observer, inherited=inherited, by_sync=route is not None)
+        self._tidy_after(run, said, bundle, observer, inherited=inherited, ends_note=ends_note)
         if run.status == "timeout":
             said.failure = _overdue(run, limit, said)
         elif run.killed:
@@ -165,25 +157,23 @@ class AnsiblePlaybooks:
         observer: Observer,
         *,
         inherited: bool,
-        by_sync: bool,
+        ends_note: bool,
     ) -> None:
         """Take the note back when nothing short-lived is left. ``inherited``: a run before this one may have left something,
-        perhaps by another route; a verification knows nothing of that, and a playbook that failed before it looked has
-        left a Job that is still at work.
+        perhaps by another route; a playbook that failed before it looked has left a Job that is still at work.
         """
         left = None
         if run.ended_from_outside or not said.tidy:  # its own cleaning up did not run, or failed
             left = self._clean_up(bundle)
-        elif inherited and by_sync and said.state:
-            if self.notes is not None:
-                self.notes.require()
+        elif inherited and ends_note and said.state:
+            self.notes.require()
             left = self._clean_up(bundle)
         elif inherited:
             return
         if left is not None:
             observer(Warned(_still_left(bundle.model_id, left)))
-        elif by_sync or not inherited:
-            self._note_end(bundle.model_id)
+        elif ends_note:
+            self.notes.weights_ended(bundle.model_id)
 
     @contextmanager
     def _folder(

@@ -150,7 +150,7 @@ class LeaseLock:
     @property
     def weights(self) -> frozenset[str]:
         """Models whose playbook has begun and is not known to have removed what it made, in this run or in dead ones."""
-        return self._tenure.record.notes.weights if self._tenure is not None else frozenset()
+        return self._tenure.unfinished if self._tenure is not None else frozenset()
 
     def require(self) -> None:
         """See ``ports.Tenure.require``; nothing where nobody holds the environment."""

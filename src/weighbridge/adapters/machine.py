@@ -42,17 +42,18 @@ def look_at(pid: int) -> Found | None:
     except PermissionError:
         pass
     try:
-        fields = (
-            (_PROC / str(pid) / "stat")
-            .read_text(encoding="ascii", errors="replace")
-            .rpartition(")")[2]
-            .split()
-        )
+        fields = stat_fields(pid)
     except OSError:
         return Found(None)
     if fields[0] in "ZX":
         return None
     return Found(int(fields[19]))
+
+
+def stat_fields(pid: int) -> list[str]:
+    """``/proc/PID/stat`` from its third field (proc(5)): state, parent, process group, session and so on. Raises ``OSError``."""
+    text = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
+    return text.rpartition(")")[2].split()
 
 
 def uptime() -> float:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-_PROC = Path("/proc")
+from weighbridge.adapters.machine import stat_fields
+
 _POLL_SECONDS = 0.05
 _POLITE_SECONDS = 2.0
 
@@ -40,11 +41,10 @@ def _await(session: int, seconds: float, *, main: bool = False) -> None:
 
 def _members(session: int) -> list[_Member]:
     found = []
-    for entry in _PROC.glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            state, _, group, its, *_ = (
-                entry.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            )
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(entry.name)
+            state, _, group, its, *_ = stat_fields(pid)
             if int(its) == session and state not in "ZX":
-                found.append(_Member(int(entry.parent.name), int(group)))
+                found.append(_Member(pid, int(group)))
     return found

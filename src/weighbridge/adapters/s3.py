@@ -212,7 +212,8 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
     if stop <= start:
         return b""
     with s3_errors(target, "read"):
-        for left in reversed(range(SHORT_READ_TRIES)):
+        tried = 0
+        while True:
             answer = client.get_object(
                 Bucket=target.source.bucket,
                 Key=folder_prefix(target.source.prefix) + file.path,
@@ -222,9 +223,9 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
             try:
                 return _whole_body(answer, stop - start, file)
             except foreign_errors() as error:
-                if left == 0 or not is_transient(error):
+                tried += 1
+                if tried == SHORT_READ_TRIES or not is_transient(error):
                     raise
-    raise AssertionError("the last try returns or raises")
 
 
 def _whole_body(answer: dict[str, Any], size: int, file: SourceFile) -> bytes:

@@ -13,7 +13,7 @@ from faults.campaign.command import Command
 from faults.campaign.draw import SPANS
 from support.estate import Estate
 from support.s3_fault_proxy import S3FaultProxy, s3_fault_proxy
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP
+from weighbridge.adapters.kube import CLAIM
 from weighbridge_sandbox.layout import GATEWAY, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import TINY, write_small_llama
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
@@ -112,13 +112,6 @@ class Ground:
         if claim is None or not claim["spec"].get("volumeName"):
             return None
         return self.estate.volume(MODEL)
-
-    def receipt(self) -> str | None:
-        """The model's receipt as the cluster holds it."""
-        name = f"weighbridge-{self.estate.name}-receipts"
-        found = self.estate.kube.get(CONFIG_MAP, name, self.estate.name) or {}
-        content: dict[str, str] = found.get("data") or {}
-        return content.get(MODEL)
 
     def _make_room(self) -> None:
         """Nothing removes old sets by itself: keep the newest ones."""

@@ -16,7 +16,7 @@ import psutil
 
 from faults.campaign.command import Command
 from faults.campaign.draw import Strike
-from faults.campaign.ground import Ground
+from faults.campaign.ground import MODEL, Ground
 from faults.campaign.processes import Match, in_pods, is_guard, kill, mentions, named
 from support.s3_fault_proxy import Kind, S3Fault
 from weighbridge.adapters.kube import JOB, POD
@@ -162,8 +162,9 @@ def _kill_everything(scene: Scene) -> None:
 
 def _kill_after_receipt(scene: Scene) -> None:
     scene.await_moment(share=0)
-    before = scene.ground.receipt()
-    while scene.ground.receipt() == before:
+    estate = scene.ground.estate
+    before = estate.receipt(MODEL)
+    while estate.receipt(MODEL) == before:
         scene.require_running()
         time.sleep(_POLL_SECONDS)
     scene.command.kill_all()

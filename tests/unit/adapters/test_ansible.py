@@ -83,6 +83,7 @@ def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnsiblePlayboo
         around=Surroundings(folder=tmp_path, mover=b"mover"),
         secrets=lambda model_id: {"env:PLANTED_KEY": model_id, "env:PLANTED_SECRET": SECRET},
         spool=tmp_path / "spool",
+        notes=Notebook(tmp_path / "unread"),
         tmpfs=tmp_path / "shm",
     )
 
@@ -268,10 +269,13 @@ def noted(
     request: pytest.FixtureRequest,
 ) -> Noted:
     """``param``: what the program does after it has written down its arguments."""
-    ran = tmp_path / "ran"
-    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {ran}\n{request.param}\n')
-    notes = Notebook(ran)
+    notes = Notebook(tmp_path / "ran")
+    plays(tmp_path, monkeypatch, f'#!/bin/sh\necho "$@" >> {notes.ran}\n{request.param}\n')
     return Noted(replace(playbooks, notes=notes), notes)
+
+
+def without_key(_model_id: str) -> dict[str, str]:
+    raise PreconditionError("environment variable S3_KEY is not set")
 
 
 FAILS, SUCCEEDS, DIES = "exit 2", "exit 0", "kill -9 $$"
@@ -315,10 +319,7 @@ def test_a_sync_that_failed_before_it_looked_leaves_a_job_of_an_earlier_run_at_w
 
 @pytest.mark.parametrize("noted", [FAILS], indirect=True)
 def test_nothing_is_noted_of_what_never_started(noted: Noted) -> None:
-    def absent(_model_id: str) -> dict[str, str]:
-        raise PreconditionError("environment variable S3_KEY is not set")
-
-    noted.playbooks = replace(noted.playbooks, secrets=absent)
+    noted.playbooks = replace(noted.playbooks, secrets=without_key)
     with pytest.raises(PreconditionError):
         noted.sync()
     assert (noted.notes.told, noted.notes.weights) == ([], frozenset())
@@ -353,11 +354,8 @@ def test_an_interruption_cleans_up_and_takes_the_note_back(noted: Noted) -> None
 def test_tidying_needs_no_keys_of_the_source_and_says_what_could_not_be_removed(
     noted: Noted, tmp_path: Path, left: set[str]
 ) -> None:
-    def absent(_model_id: str) -> dict[str, str]:
-        raise PreconditionError("environment variable S3_KEY is not set")
-
     noted.notes.weights = frozenset({"m"})
-    replace(noted.playbooks, secrets=absent).tidy("m", noted.events.append)
+    replace(noted.playbooks, secrets=without_key).tidy("m", noted.events.append)
     assert noted.notes.playbooks == ["clean_up_weights"]
     assert noted.notes.weights == left
     assert ("they are removed" in noted.warnings[0]) is not bool(left)

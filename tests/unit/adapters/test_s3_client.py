@@ -95,11 +95,12 @@ def test_overload_may_pass(status: int, code: str) -> None:
 
 def raised() -> list[Exception]:
     """One of each kind that botocore has, as far as it can be made without knowing it."""
-    fields: dict[str, Any] = dict.fromkeys(re.findall(r"{(\w+)", "".join(map(_format, KINDS))), "x")
+    formats = "".join(str(kind.fmt) for kind in KINDS)
+    fields: dict[str, Any] = dict.fromkeys(re.findall(r"{(\w+)", formats), "x")
     return [kind(**{"error": OSError("reset"), "request": None, **fields}) for kind in KINDS]
 
 
-KINDS = [
+KINDS: list[Any] = [
     kind
     for kind in vars(botocore.exceptions).values()
     if isinstance(kind, type)
@@ -107,10 +108,6 @@ KINDS = [
     and kind is not botocore.exceptions.BotoCoreError
     and "__init__" not in vars(kind)
 ]
-
-
-def _format(kind: Any) -> str:
-    return str(kind.fmt)
 
 
 @pytest.mark.parametrize(
