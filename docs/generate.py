@@ -10,7 +10,7 @@ from pathlib import Path
 
 from weighbridge import messages
 from weighbridge.cli import EPILOG, parser
-from weighbridge.domain.environment_reference import SCHEMA_ID, configuration_page, json_schema
+from weighbridge.environment.reference import SCHEMA_ID, configuration_page, json_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,7 +49,7 @@ def cli_page() -> str:
         lines.append("")
     lines += ["## Exit codes", "", "```text", EPILOG.strip(), "```", "", "## Messages of `--json`", ""]
     lines += [
-        "One object on standard output; progress as JSON lines on standard error, with the fields of `domain/events.py`.",
+        "One object on standard output; progress as JSON lines on standard error, with the fields of `core/events.py`.",
         "",
     ]
     for name, function in vars(messages).items():

@@ -9,8 +9,8 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.adapters.job_reader import KubeReader
-from weighbridge.adapters.pod_follower import Follower, Patience
+from weighbridge.kubernetes.job_reader import KubeReader
+from weighbridge.kubernetes.pod_follower import Follower, Patience
 
 
 class ActionModule(WeighbridgeAction):

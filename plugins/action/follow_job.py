@@ -10,9 +10,9 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.adapters.job_reader import KubeReader
-from weighbridge.adapters.kube import CONFIG_MAP, JOB, SECRET, ForbiddenError, Kube
-from weighbridge.adapters.pod_follower import Follower, Patience
+from weighbridge.kubernetes.client import CONFIG_MAP, JOB, SECRET, ForbiddenError, Kube
+from weighbridge.kubernetes.job_reader import KubeReader
+from weighbridge.kubernetes.pod_follower import Follower, Patience
 
 _KINDS = {kind.kind: kind for kind in (CONFIG_MAP, SECRET)}
 

@@ -11,8 +11,8 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     put_secret,
 )
 
-from weighbridge.adapters.push_daemon import PASSWORD_KEY, secrets_line
 from weighbridge.errors import ForbiddenError
+from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, secrets_line
 
 
 class ActionModule(WeighbridgeAction):

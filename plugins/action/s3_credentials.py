@@ -10,7 +10,7 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     put_secret,
 )
 
-from weighbridge.adapters.secrets import Secrets, s3_credentials
+from weighbridge.environment.secrets import Secrets, s3_credentials
 
 
 class ActionModule(WeighbridgeAction):

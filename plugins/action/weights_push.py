@@ -14,13 +14,19 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.adapters.cluster import ClusterFacts
-from weighbridge.adapters.kube import POD, SECRET, ForbiddenError, Kube
-from weighbridge.adapters.push import Push, PushOrder, PushResult
-from weighbridge.adapters.push_daemon import PASSWORD_KEY, password_in
-from weighbridge.adapters.push_rsync import Rsync
-from weighbridge.adapters.push_spool import DEFAULT_BYTES, Spool
-from weighbridge.adapters.push_transport import (
+from weighbridge.core.events import Event, TransferProgress
+from weighbridge.domain.access import Access
+from weighbridge.environment.secrets import Secrets, s3_credentials
+from weighbridge.environment.types import Proxy, S3Source
+from weighbridge.kubernetes.client import POD, SECRET, ForbiddenError, Kube
+from weighbridge.kubernetes.cluster import ClusterFacts
+from weighbridge.s3.client import S3Target
+from weighbridge.sources.s3_listing import S3Reader
+from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, password_in
+from weighbridge.steps.weights.push.rsync import Rsync
+from weighbridge.steps.weights.push.sender import Push, PushOrder, PushResult
+from weighbridge.steps.weights.push.spool import DEFAULT_BYTES, Spool
+from weighbridge.steps.weights.push.transport import (
     ExecStream,
     PodGoneError,
     PortForward,
@@ -28,12 +34,6 @@ from weighbridge.adapters.push_transport import (
     Way,
     WayRefusedError,
 )
-from weighbridge.adapters.s3 import S3Reader
-from weighbridge.adapters.s3_client import S3Target
-from weighbridge.adapters.secrets import Secrets, s3_credentials
-from weighbridge.domain.access import Access
-from weighbridge.domain.environment import Proxy, S3Source
-from weighbridge.domain.events import Event, TransferProgress
 
 
 class ActionModule(WeighbridgeAction):

@@ -8,14 +8,14 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.adapters.cluster import ClusterFacts
-from weighbridge.adapters.kube import CONFIG_MAP, JOB, POD, Kind, Kube
 from weighbridge.domain.facts import ClaimFacts
 from weighbridge.domain.receipts import to_json
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import PreconditionError
-from weighbridge.manifests.bundle import ORDER_ANNOTATION
-from weighbridge.manifests.publication import same_work
+from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, Kind, Kube
+from weighbridge.kubernetes.cluster import ClusterFacts
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
+from weighbridge.steps.weights.publication import same_work
 
 
 class ActionModule(WeighbridgeAction):

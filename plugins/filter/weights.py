@@ -9,7 +9,7 @@ from ansible.errors import AnsibleFilterError
 
 from weighbridge.domain import receipts
 from weighbridge.errors import DefectError
-from weighbridge.manifests.publication import completed
+from weighbridge.steps.weights.publication import completed
 
 
 def published_receipt(message: dict[str, Any], **facts: str) -> str:

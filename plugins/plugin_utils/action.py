@@ -18,10 +18,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from weighbridge.adapters.kube import SECRET, Kube, connect
 from weighbridge.domain import human
 from weighbridge.domain.naming import object_labels
 from weighbridge.errors import PreconditionError, WeighbridgeError
+from weighbridge.kubernetes.client import SECRET, Kube, connect
 
 JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 """Set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""

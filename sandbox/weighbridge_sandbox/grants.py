@@ -24,10 +24,10 @@ from lightkube.resources.authorization_v1 import SubjectAccessReview
 from lightkube.resources.core_v1 import ServiceAccountToken
 from lightkube.resources.rbac_authorization_v1 import ClusterRole, ClusterRoleBinding
 
-from weighbridge.adapters.environment_file import load
 from weighbridge.domain.access import Access
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.naming import NAMESPACE_LABEL
+from weighbridge.environment.file import load
+from weighbridge.environment.types import Environment
 from weighbridge.errors import WeighbridgeError
 from weighbridge.manifests.grants import Grants, render_grants
 from weighbridge_sandbox.commands import wait_until

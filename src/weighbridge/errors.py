@@ -80,7 +80,7 @@ class PreconditionError(WeighbridgeError):
 
 
 class ForbiddenError(PreconditionError):
-    """One missing permission on the cluster (exit 3); made by ``domain/denials.py``."""
+    """One missing permission on the cluster (exit 3); made by ``kubernetes/denials.py``."""
 
 
 class StepFailedError(WeighbridgeError):

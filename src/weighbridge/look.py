@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
+from weighbridge.core.plan import claim_of
+from weighbridge.core.run import SpecOf
 from weighbridge.domain.digest import Json
-from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.facts import ClaimFacts, Facts, ModelFacts
-from weighbridge.domain.plan import claim_of
 from weighbridge.domain.stacks import (
     ClusterIdentity,
     Op,
@@ -19,9 +19,9 @@ from weighbridge.domain.stacks import (
     StorageInputs,
 )
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import Place, PreconditionError
 from weighbridge.ports import Cluster, Lock, Playbooks, Registry, Stacks, Weights
-from weighbridge.run import SpecOf
 
 Location = tuple[str, str]
 """(claim, sub_path) of a published set."""

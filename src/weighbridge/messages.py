@@ -3,17 +3,17 @@
 import dataclasses
 from pathlib import Path
 
+from weighbridge.core.plan import Plan, PlannedStep
+from weighbridge.core.run import journal_facts
+from weighbridge.core.session import Applied, Destroyed, Status, Verified
 from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry
 from weighbridge.domain.permissions import Role
-from weighbridge.domain.plan import Plan, PlannedStep
 from weighbridge.domain.stacks import StackPreview, StackResult
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import InputErrors, WeighbridgeError
 from weighbridge.manifests.grants import Grants
-from weighbridge.run import journal_facts
-from weighbridge.session import Applied, Destroyed, Status, Verified
 
 
 def plan_message(plan: Plan) -> Json:

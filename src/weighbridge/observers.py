@@ -20,8 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from weighbridge.domain import human
-from weighbridge.domain.events import (
+from weighbridge.core.events import (
     Event,
     FileVerified,
     Note,
@@ -31,6 +30,7 @@ from weighbridge.domain.events import (
     TransferProgress,
     Warned,
 )
+from weighbridge.domain import human
 
 _LINE_EVERY_SECONDS = 5.0
 _MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "failed": "✗"}
@@ -63,7 +63,7 @@ class _Lines:
 
 
 class JsonLines(_Lines):
-    """One JSON object a line, ``{"type": "transfer-progress", …}``; types and fields are those of domain/events.py."""
+    """One JSON object a line, ``{"type": "transfer-progress", …}``; types and fields are those of core/events.py."""
 
     def __call__(self, event: Event) -> None:
         row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}

@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from weighbridge.core.events import Observer as Observer  # noqa: PLC0414 - of every port that reports
+from weighbridge.core.outcome import Outcome
 from weighbridge.domain.digest import Json
-from weighbridge.domain.environment import Model, Route
-from weighbridge.domain.events import Observer as Observer  # noqa: PLC0414 - of every port that reports
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
 from weighbridge.domain.lease import Turn
-from weighbridge.domain.outcome import Outcome
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 from weighbridge.domain.weights import Receipt, SourceListing
+from weighbridge.environment.types import Model, Route
 
 
 class Cluster(Protocol):

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from weighbridge.core.plan import Plan, PlannedStep
+from weighbridge.core.session import Applied, Destroyed, ModelStatus, Status, Verified
 from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
 from weighbridge.domain.facts import EntryOwner, PlannedEntry
 from weighbridge.domain.permissions import Role, of_role
-from weighbridge.domain.plan import Plan, PlannedStep
 from weighbridge.domain.stacks import Op, ResourceChange, StackName
 from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.manifests.grants import PURPOSE, Grants
-from weighbridge.session import Applied, Destroyed, ModelStatus, Status, Verified
 
 _FATES = {"add": "+", "update": "~", "keep": "=", "remove": "-", "foreign": " "}
 _OPS = {"create": "+", "update": "~", "replace": "!", "delete": "-", "import": "<"}

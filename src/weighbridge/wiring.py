@@ -9,43 +9,44 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from weighbridge.adapters.ansible import AnsiblePlaybooks
-from weighbridge.adapters.cluster import ClusterFacts
-from weighbridge.adapters.environment_file import LoadedEnvironment, excerpt, load
-from weighbridge.adapters.journal import open_journal
-from weighbridge.adapters.kube import Kube, connect
-from weighbridge.adapters.lease import LeaseLock
-from weighbridge.adapters.probes import WorldProbes
-from weighbridge.adapters.probes_pod import ProbingPod
-from weighbridge.adapters.pulumi_backend import Backend, Bucket, parse_backend
-from weighbridge.adapters.pulumi_environment import StateSecrets
-from weighbridge.adapters.pulumi_lock import StackLocks
-from weighbridge.adapters.pulumi_stacks import PulumiSettings, PulumiStacks
-from weighbridge.adapters.registry import Limits, WatsonxRegistry
-from weighbridge.adapters.s3 import S3Weights
-from weighbridge.adapters.s3_objects import ObjectReader
-from weighbridge.adapters.secrets import Secrets, references
+from weighbridge.core.events import Note
+from weighbridge.core.journal import open_journal
+from weighbridge.core.plan import claim_of
+from weighbridge.core.session import Session
 from weighbridge.doctor.examine import examine
 from weighbridge.doctor.finding import Diagnosis
 from weighbridge.doctor.plans import Document, documents
+from weighbridge.doctor.probing_pod import ProbingPod
 from weighbridge.doctor.request import request_text
+from weighbridge.doctor.world import WorldProbes
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.digest import Json
-from weighbridge.domain.environment import Environment, EnvReference, Model
-from weighbridge.domain.events import Note
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import slug
-from weighbridge.domain.plan import claim_of
 from weighbridge.domain.stacks import StackName
 from weighbridge.domain.weights import SourceListing, sub_path_of
+from weighbridge.engines.pulumi.backend import Backend, Bucket, parse_backend
+from weighbridge.engines.pulumi.environment import StateSecrets
+from weighbridge.engines.pulumi.lock import StackLocks
+from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks
+from weighbridge.environment.file import LoadedEnvironment, excerpt, load
+from weighbridge.environment.secrets import Secrets, references
+from weighbridge.environment.types import Environment, EnvReference, Model
 from weighbridge.errors import DefectError, Place, PreconditionError
+from weighbridge.kubernetes.client import Kube, connect
+from weighbridge.kubernetes.cluster import ClusterFacts
+from weighbridge.kubernetes.lease import LeaseLock
 from weighbridge.look import Location, Manifests
-from weighbridge.manifests import bundle, render
+from weighbridge.manifests import render
 from weighbridge.manifests.grants import Grants, Subject, render_grants, write_grants
 from weighbridge.manifests.resources import share_dir
 from weighbridge.observers import ClosingObserver, observer_for
 from weighbridge.ports import Journal
-from weighbridge.session import Session
+from weighbridge.s3.objects import ObjectReader
+from weighbridge.sources.s3_listing import S3Weights
+from weighbridge.steps.weights import bundle
+from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
+from weighbridge.watsonx.registry import Limits, WatsonxRegistry
 from weighbridge_stacks import registration, storage
 
 __all__ = ["Opened", "Subject", "checked", "excerpt", "granted", "opened"]

@@ -20,5 +20,5 @@ def provider(cluster: ClusterIdentity) -> pulumi.ProviderResource:
 
 
 def sign(cluster: ClusterIdentity) -> None:
-    """Record the cluster's identity in the state (read by ``adapters/pulumi_backend.py`` before any refresh)."""
+    """Record the cluster's identity in the state (read by ``engines/pulumi/backend.py`` before any refresh)."""
     pulumi.export("clusterUid", cluster.uid)

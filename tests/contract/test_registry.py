@@ -30,13 +30,13 @@ from support.registry_places import (
     operator_answers,
     registry,
 )
-from weighbridge.adapters.kube import WATSONX_IFM, Kind, Object, connect
-from weighbridge.adapters.registry import WatsonxRegistry
-from weighbridge.domain.events import Event, Note, Warned
-from weighbridge.domain.intents import UnrecordedWriteError
-from weighbridge.domain.reconciled import Pace
-from weighbridge.domain.registration import EntriesRefusedError, Entry
+from weighbridge.core.events import Event, Note, Warned
 from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.kubernetes.client import WATSONX_IFM, Kind, Object, connect
+from weighbridge.watsonx.merge import EntriesRefusedError, Entry
+from weighbridge.watsonx.reconciled import Pace
+from weighbridge.watsonx.record import UnrecordedWriteError
+from weighbridge.watsonx.registry import WatsonxRegistry
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
 

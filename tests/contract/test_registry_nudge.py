@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from support.registry_places import LIMITS, THEIRS, InMemory, Meddled, QuickClock, entry, memory, models
-from weighbridge.adapters.registry import WatsonxRegistry
-from weighbridge.domain.events import Event, Warned
+from weighbridge.core.events import Event, Warned
 from weighbridge.errors import StepFailedError
+from weighbridge.watsonx.registry import WatsonxRegistry
 
 
 def asked(said: list[Event]) -> list[str]:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from support.s3_server import BUCKET, KEYS, FaultyS3, S3Server, answer, cut_after, s3_server, stall
-from weighbridge.adapters.s3 import S3Weights, list_source
-from weighbridge.adapters.s3_client import S3Target, open_client
-from weighbridge.adapters.s3_download import download
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.environment import Proxy
 from weighbridge.domain.weights import SourceFile
+from weighbridge.environment.types import Proxy
 from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.s3.client import S3Target, open_client
+from weighbridge.s3.download import download
+from weighbridge.sources.s3_listing import S3Weights, list_source
 
 pytestmark = pytest.mark.sandbox
 

@@ -19,12 +19,12 @@ from lightkube.types import PatchType
 
 from support.estate import BIN, Estate
 from support.least_privilege import access, soon, user, without
-from weighbridge.adapters.kube import JOB, Kind
 from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.finding import Level
 from weighbridge.domain.access import Rule
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.permissions import permissions
+from weighbridge.environment.types import Environment
+from weighbridge.kubernetes.client import JOB, Kind
 from weighbridge.wiring import opened
 from weighbridge_sandbox.kube import connect as administrator
 

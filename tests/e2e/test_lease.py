@@ -16,7 +16,7 @@ import pytest
 
 from support.estate import BIN, CR, Estate, Ran
 from support.stacks_lab import command_line, processes_below, scratch_folders
-from weighbridge.adapters.kube import LEASE, POD, WATSONX_IFM
+from weighbridge.kubernetes.client import LEASE, POD, WATSONX_IFM
 
 pytestmark = pytest.mark.sandbox
 

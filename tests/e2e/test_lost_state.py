@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.estate import CR, Estate, Ran
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP
+from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP
 
 pytestmark = pytest.mark.sandbox
 

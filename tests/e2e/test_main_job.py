@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.estate import CR, Estate
-from weighbridge.adapters.kube import CLAIM, WATSONX_IFM
+from weighbridge.kubernetes.client import CLAIM, WATSONX_IFM
 
 pytestmark = pytest.mark.sandbox
 

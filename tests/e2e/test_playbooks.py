@@ -14,7 +14,7 @@ import yaml
 
 from support.estate import BIN, Estate
 from support.saboteur import Saboteur
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, JOB, POD, SECRET
+from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, JOB, POD, SECRET
 
 pytestmark = pytest.mark.sandbox
 

@@ -17,13 +17,13 @@ import pytest
 import yaml
 
 from support.estate import Estate
-from weighbridge.adapters.ansible import AnsiblePlaybooks
-from weighbridge.adapters.kube import JOB
-from weighbridge.domain.environment import Model, Route
-from weighbridge.domain.events import Event, TransferProgress
-from weighbridge.domain.outcome import Declined, Done, Failed, Unchanged
+from weighbridge.core.events import Event, TransferProgress
+from weighbridge.core.outcome import Declined, Done, Failed, Unchanged
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Model, Route
 from weighbridge.errors import VerificationError
+from weighbridge.kubernetes.client import JOB
+from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
 from weighbridge.wiring import opened
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.supervision import Supervision
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.sandbox
 TMPFS = Path("/dev/shm")
 DRIVER = """
 import sys
-from weighbridge.domain.environment import Route
+from weighbridge.environment.types import Route
 from weighbridge.wiring import opened
 with opened(sys.argv[1], sys.stderr, as_json=True, verbose=False) as found:
     model = found.environment.models[0]

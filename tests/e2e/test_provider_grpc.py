@@ -15,7 +15,7 @@ from lightkube.types import PatchType
 from support.engine import Engine, Failure
 from support.login import ADMINISTRATOR, log_in
 from support.plugin import Plugin, started
-from weighbridge.adapters.kube import CONFIG_MAP, connect
+from weighbridge.kubernetes.client import CONFIG_MAP, connect
 from weighbridge_sandbox.kube import Watsonxaiifm
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands

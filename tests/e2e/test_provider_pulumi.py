@@ -15,8 +15,8 @@ from pulumi import automation
 from pulumi.automation import OpType, Stack
 
 from support.login import ADMINISTRATOR, log_in
-from weighbridge.adapters.kube import CONFIG_MAP, Kube, connect
-from weighbridge.domain.provider_messages import decode
+from weighbridge.engines.pulumi.provider_messages import decode
+from weighbridge.kubernetes.client import CONFIG_MAP, Kube, connect
 from weighbridge_sandbox.kube import Watsonxaiifm
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands

@@ -9,7 +9,7 @@ from lightkube import Client
 
 from support.estate import Estate
 from support.least_privilege import access, user, without
-from weighbridge.adapters.kube import SECRET
+from weighbridge.kubernetes.client import SECRET
 from weighbridge_sandbox.grants import allowed
 from weighbridge_sandbox.kube import connect as administrator
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.estate import CR, Estate, Ran
-from weighbridge.adapters.kube import CLAIM, WATSONX_IFM
+from weighbridge.kubernetes.client import CLAIM, WATSONX_IFM
 from weighbridge_sandbox.models import write_small_llama
 
 pytestmark = pytest.mark.sandbox

@@ -14,7 +14,7 @@ from lightkube import Client, KubeConfig
 from lightkube.types import PatchType
 
 from support.estate import CR, Estate
-from weighbridge.adapters.kube import WATSONX_IFM
+from weighbridge.kubernetes.client import WATSONX_IFM
 from weighbridge_sandbox.kube import Watsonxaiifm
 
 pytestmark = pytest.mark.sandbox

@@ -21,7 +21,7 @@ import yaml
 from support.estate import BIN, Estate, Ran
 from support.s3_fault_proxy import S3FaultProxy, s3_fault_proxy
 from support.secret_hunt import MEMORY, Hunt, Onlooker
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, EVENT, JOB, POD, WATSONX_IFM
+from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, EVENT, JOB, POD, WATSONX_IFM
 from weighbridge_sandbox.layout import GATEWAY, S3_ENDPOINT
 
 pytestmark = pytest.mark.sandbox

@@ -32,10 +32,10 @@ from support.stacks_lab import (
     processes_below,
     scratch_folders,
 )
-from weighbridge.adapters.pulumi_backend import Bucket
+from weighbridge.core.events import Event, ResourceChanged
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.events import Event, ResourceChanged
 from weighbridge.domain.stacks import Op, PropertyChange
+from weighbridge.engines.pulumi.backend import Bucket
 from weighbridge.errors import PreconditionError
 from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
+from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 
 Key = tuple[str, str | None, str]
 
@@ -26,7 +26,7 @@ def refused(status: int, what: str) -> ApiRefusedError:
 
 @dataclass
 class FakeApiServer:
-    """Implements ``adapters.registry.KubeApi``. ``now`` is its clock; ``before_patch`` runs between look and patch."""
+    """Implements ``watsonx.registry.KubeApi``. ``now`` is its clock; ``before_patch`` runs between look and patch."""
 
     where: str = "context fake (https://fake.example.com)"
     uid: str = "11111111-2222-3333-4444-555555555555"

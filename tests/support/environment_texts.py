@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from weighbridge.adapters.environment_file import excerpt, load
+from weighbridge.environment.file import excerpt, load
 from weighbridge.errors import InputErrors
 
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"

@@ -13,9 +13,9 @@ import yaml
 from botocore.config import Config
 from pydantic import ValidationError
 
-from weighbridge.adapters.kube import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.naming import intents_name, receipts_name
+from weighbridge.environment.types import Environment
+from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
 from weighbridge.manifests.grants import render_grants
 from weighbridge_sandbox.grants import grant
 from weighbridge_sandbox.layout import CONTEXT, S3_ENDPOINT, Layout

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from weighbridge.adapters.kube import LEASE, Object
-from weighbridge.adapters.lease import LeaseLock, Pace
-from weighbridge.adapters.lease_object import KubeApi
-from weighbridge.domain.events import Event
+from weighbridge.core.events import Event
 from weighbridge.domain.lease import Found, Process
 from weighbridge.domain.naming import lease_name
+from weighbridge.kubernetes.client import LEASE, Object
+from weighbridge.kubernetes.lease import LeaseLock, Pace
+from weighbridge.kubernetes.lease_object import KubeApi
 
 HERE = Process(
     user="ci", host="runner", machine="m1", boot="b1", namespace="4026531836", pid=100, started=5000

@@ -1,7 +1,7 @@
 """Logins for tests of one adapter, which have no environment file: what ``weighbridge rbac`` writes, and nothing more."""
 
-from weighbridge.adapters.kube import Kube, connect
-from weighbridge.domain.environment import Environment
+from weighbridge.environment.types import Environment
+from weighbridge.kubernetes.client import Kube, connect
 from weighbridge_sandbox.grants import grant
 from weighbridge_sandbox.layout import CONTEXT
 

@@ -17,10 +17,10 @@ from weighbridge.doctor.probes import (
     Tool,
 )
 from weighbridge.domain.access import Access
-from weighbridge.domain.custom_resource import LiveCustomResource, parse_custom_resource
-from weighbridge.domain.environment import Environment, Model, S3Source
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment, Model, S3Source
 from weighbridge.errors import WeighbridgeError
+from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
 UID = "uid-of-kube-system"
 WAY: tuple[Stage, ...] = (

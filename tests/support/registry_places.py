@@ -11,10 +11,10 @@ from lightkube.types import PatchType
 
 from support.api_server import FakeApiServer
 from support.login import granted
-from weighbridge.adapters.kube import CONFIG_MAP, WATSONX_IFM, Kind, Kube, Object
-from weighbridge.adapters.registry import KubeApi, Limits, WatsonxRegistry
-from weighbridge.domain.reconciled import Pace
-from weighbridge.domain.registration import Entry
+from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, Kind, Kube, Object
+from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.reconciled import Pace
+from weighbridge.watsonx.registry import KubeApi, Limits, WatsonxRegistry
 from weighbridge_sandbox.kube import Watsonxaiifm
 
 THEIRS: list[Any] = [

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from weighbridge.adapters.push_daemon import PASSWORD_KEY, RECEIPTS, ROOT, STAGING, USER, secrets_line
-from weighbridge.adapters.push_process import scrubbed
-from weighbridge.adapters.push_rsync import Target
 from weighbridge.manifests.resources import share_dir
+from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, RECEIPTS, ROOT, STAGING, USER, secrets_line
+from weighbridge.steps.weights.push.process import scrubbed
+from weighbridge.steps.weights.push.rsync import Target
 
 PASSWORD = "known-to-the-sender"
 RSYNCD_CONF = (share_dir("templates") / "rsyncd.conf").read_text(encoding="utf-8")

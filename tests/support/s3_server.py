@@ -16,7 +16,7 @@ from typing import Any
 import botocore.session
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.environment import EnvReference, S3KeyPair, S3Source
+from weighbridge.environment.types import EnvReference, S3KeyPair, S3Source
 
 KEYS = S3Keys("test-access-key", "test-secret-key")
 BUCKET = "models"

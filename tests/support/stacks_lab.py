@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from support.login import context_of, log_in
-from weighbridge.adapters.pulumi_backend import parse_backend
-from weighbridge.adapters.pulumi_command import Limits
-from weighbridge.adapters.pulumi_environment import StateSecrets
-from weighbridge.adapters.pulumi_stacks import Program, PulumiSettings, PulumiStacks
 from weighbridge.domain.naming import claim_name, object_labels
 from weighbridge.domain.stacks import (
     ClusterIdentity,
@@ -20,6 +16,10 @@ from weighbridge.domain.stacks import (
     StackSpec,
     StorageInputs,
 )
+from weighbridge.engines.pulumi.backend import parse_backend
+from weighbridge.engines.pulumi.command import Limits
+from weighbridge.engines.pulumi.environment import StateSecrets
+from weighbridge.engines.pulumi.stacks import Program, PulumiSettings, PulumiStacks
 from weighbridge_stacks import registration, storage
 
 MODELS = ("a", "b", "slow")

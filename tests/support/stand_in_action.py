@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from weighbridge.domain.pod_watch import Ended
 from weighbridge.errors import VerificationError
+from weighbridge.kubernetes.pod_watch import Ended
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from weighbridge.core.events import Event, Warned
+from weighbridge.core.outcome import Declined, Done, Failed
+from weighbridge.core.session import Session
 from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.environment import Environment, Model, Route
-from weighbridge.domain.events import Event, Warned
 from weighbridge.domain.facts import ClaimFacts, EntryOwner, PlannedEntry, StandingEntry
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import claim_name
-from weighbridge.domain.outcome import Declined, Done, Failed
 from weighbridge.domain.stacks import (
     Op,
     RegistrationInputs,
@@ -25,6 +25,7 @@ from weighbridge.domain.stacks import (
     StorageInputs,
 )
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
+from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import (
     InterruptedByUserError,
     PreconditionError,
@@ -44,7 +45,6 @@ from weighbridge.ports import (
     TransferReport,
     Weights,
 )
-from weighbridge.session import Session
 
 NOW = "2026-01-02T03:04:05Z"
 

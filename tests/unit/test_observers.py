@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from weighbridge.domain.events import FileVerified, Note, TransferProgress
+from weighbridge.core.events import FileVerified, Note, TransferProgress
 from weighbridge.observers import Bars, JsonLines, PlainLines
 
 

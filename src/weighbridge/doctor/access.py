@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from weighbridge.doctor.finding import Finding, Level, fail, ok, warn
 from weighbridge.domain.access import Access, Role, Rule
-from weighbridge.domain.environment import Environment, Route
 from weighbridge.domain.human import count
 from weighbridge.domain.permissions import least_role
+from weighbridge.environment.types import Environment, Route
 
 AREA = "permissions"
 _PURPOSES: Mapping[Role, str] = {

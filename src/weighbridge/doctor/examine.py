@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from weighbridge.core.plan import claim_of
 from weighbridge.doctor import (
     access,
     admission,
@@ -24,11 +25,10 @@ from weighbridge.doctor.plans import Document, Rehearsed, pod_need
 from weighbridge.doctor.probes import Object, Probes, Server, Stage
 from weighbridge.domain import human, sizing
 from weighbridge.domain.access import Rule
-from weighbridge.domain.environment import AccessMode, Environment, Model
 from weighbridge.domain.permissions import permissions
-from weighbridge.domain.plan import claim_of
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import AccessMode, Environment, Model
 from weighbridge.errors import ForbiddenError, WeighbridgeError
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from typing import Any, TypeAlias
 
 from weighbridge.doctor.quota import PodNeed
 from weighbridge.domain import naming
-from weighbridge.domain.environment import Environment, Model, Route
 from weighbridge.domain.weights import SourceListing
-from weighbridge.manifests.bundle import Surroundings, pod_settings, render_weights
+from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.manifests.render import Object, render_claim
+from weighbridge.steps.weights.bundle import Surroundings, pod_settings, render_weights
 
 _NO_MOVER = b"rehearsal"
 """Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""

@@ -8,10 +8,10 @@ from typing import Any, Protocol, TypeAlias
 
 from weighbridge.doctor.plans import Document
 from weighbridge.domain.access import Access
-from weighbridge.domain.custom_resource import LiveCustomResource
-from weighbridge.domain.environment import Environment, Model, S3Source
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment, Model, S3Source
 from weighbridge.errors import WeighbridgeError
+from weighbridge.watsonx.custom_resource import LiveCustomResource
 
 Object: TypeAlias = Mapping[str, Any]
 """One Kubernetes object as the API server answers it."""

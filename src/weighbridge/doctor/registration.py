@@ -5,8 +5,8 @@ from datetime import datetime
 
 from weighbridge.doctor.finding import Finding, fail, ok, warn
 from weighbridge.doctor.probes import Operator
-from weighbridge.domain.custom_resource import LiveCustomResource
 from weighbridge.domain.human import count, duration
+from weighbridge.watsonx.custom_resource import LiveCustomResource
 
 AREA = "registration"
 GROUP, VERSION = "watsonxaiifm.cpd.ibm.com", "v1beta1"

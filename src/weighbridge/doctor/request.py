@@ -5,8 +5,8 @@ from datetime import datetime
 from weighbridge.doctor.access import AREA as PERMISSIONS
 from weighbridge.doctor.finding import Diagnosis
 from weighbridge.domain.access import Rule
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.naming import NAMESPACE_LABEL, account_name, object_labels
+from weighbridge.environment.types import Environment
 from weighbridge.manifests.contexts import RoleContext
 from weighbridge.manifests.render import render, to_yaml
 

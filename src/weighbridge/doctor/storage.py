@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok, warn
 from weighbridge.doctor.probes import Object
-from weighbridge.domain.environment import AccessMode, Model
 from weighbridge.domain.human import size
 from weighbridge.domain.naming import ENVIRONMENT_LABEL
 from weighbridge.domain.quantity import parse_bytes
+from weighbridge.environment.types import AccessMode, Model
 
 AREA = "storage"
 

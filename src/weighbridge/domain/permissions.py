@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from weighbridge.domain.access import Access, Role, Rule
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.permission_table import ANY, NEEDS, Need
+from weighbridge.environment.types import Environment
 
 __all__ = ["Access", "Role", "Rule", "least_role", "missing_rule", "of_role", "permissions"]
 

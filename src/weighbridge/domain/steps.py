@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.environment import Route
 from weighbridge.domain.stacks import StackName
+from weighbridge.environment.types import Route
 
 _SHORT = 12
 

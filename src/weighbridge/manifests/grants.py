@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import cast
 
 from weighbridge.domain import permission_table as table
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.naming import ENVIRONMENT_LABEL, NAMESPACE_LABEL, account_name, object_labels
 from weighbridge.domain.permissions import Role, Rule, of_role, permissions
+from weighbridge.environment.types import Environment
 from weighbridge.manifests.contexts import (
     Account,
     AccountContext,

@@ -7,14 +7,14 @@ under the environment's Lease, so they never meet.
 import base64
 from dataclasses import replace
 
+from weighbridge.core.plan import claim_of
 from weighbridge.domain import naming
 from weighbridge.domain.digest import Json, canonical_json, digest
-from weighbridge.domain.environment import Environment, KubernetesSecretReference, Model, Route
-from weighbridge.domain.plan import claim_of
-from weighbridge.manifests.bundle import ORDER_ANNOTATION, Surroundings, pod_settings
+from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
 from weighbridge.manifests.contexts import MoverJobContext, OrderContext
 from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.manifests.render import Object, render
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, Surroundings, pod_settings
 
 RUN_SECONDS = 120
 """The probe itself: each of its stages has ten seconds."""

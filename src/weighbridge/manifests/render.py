@@ -17,9 +17,9 @@ from markupsafe import Markup
 
 from weighbridge.domain import sizing
 from weighbridge.domain.digest import Json
-from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.naming import claim_name, object_labels
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import DefectError
 from weighbridge.manifests.contexts import (
     ClaimContext,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from weighbridge.domain.events import Event, Note, Warned
+from weighbridge.core.events import Event, Note, Warned
 
 _PATIENCE_SECONDS = 5.0
 

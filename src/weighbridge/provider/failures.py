@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import grpc
 
-from weighbridge.domain.provider_messages import encode
+from weighbridge.engines.pulumi.provider_messages import encode
 from weighbridge.errors import (
     DefectError,
     InputError,

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from weighbridge.provider.inputs import Connection
-from weighbridge.provider.registrations import Cluster, Registry
-from weighbridge.provider.servicer import CancelledClock, Connect, Provider
+from weighbridge.provider.resources.registration_inputs import Connection
+from weighbridge.provider.resources.registrations import Cluster, Registry
+from weighbridge.provider.server import CancelledClock, Connect, Provider
 
 if TYPE_CHECKING:
-    from weighbridge.adapters.kube import Kube
+    from weighbridge.kubernetes.client import Kube
 
 _THREADS: Final = 16
 _MESSAGE_BYTES: Final = 400 * 1024 * 1024  # Pulumi's own limit (pulumi/sdk, rpcutil)
@@ -45,7 +45,7 @@ class _RealCluster:
         return _identity(self.kube)
 
     def registry(self, namespace: str, name: str, environment: str) -> Registry:
-        from weighbridge.adapters.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port is out
+        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port is out
 
         limits = Limits(write=self.write_seconds) if self.write_seconds else Limits()
         return WatsonxRegistry(self.kube, namespace, name, environment, limits=limits, clock=self.clock)
@@ -53,7 +53,7 @@ class _RealCluster:
 
 @lru_cache
 def _kube(connection: Connection) -> "Kube":
-    from weighbridge.adapters.kube import connect  # noqa: PLC0415  after the port is out
+    from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port is out
 
     return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-from weighbridge.provider.inputs import DESCRIPTIONS, TYPE
+from weighbridge.provider.resources.registration_inputs import DESCRIPTIONS, TYPE
 
 _ANY: Final = {"$ref": "pulumi.json#/Any"}
 _TYPES: Final[dict[str, dict[str, Any]]] = {

@@ -8,7 +8,7 @@ from faults.campaign.command import Command
 from faults.campaign.ground import MODEL, Ground, hashes
 from faults.campaign.processes import await_end
 from faults.campaign.witness import wrong_with
-from weighbridge.adapters.kube import Kind
+from weighbridge.kubernetes.client import Kind
 
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 FAILURES = frozenset({3, 4, 5, 130})
@@ -16,7 +16,7 @@ ORPHAN_SECONDS = 20
 """Within this time after the last run, whatever an earlier one had started has to be gone."""
 
 SETTLED_SECONDS = 11
-"""A private folder is left alone by other runs until it is so old (``adapters/scratch.py``)."""
+"""A private folder is left alone by other runs until it is so old (``processes/scratch.py``)."""
 
 _NOISE = re.compile(r"Traceback \(most recent call last\)|Exception ignored|Fatal Python error|panic:")
 

@@ -13,7 +13,7 @@ from faults.campaign.command import Command
 from faults.campaign.draw import SPANS
 from support.estate import Estate
 from support.s3_fault_proxy import S3FaultProxy, s3_fault_proxy
-from weighbridge.adapters.kube import CLAIM
+from weighbridge.kubernetes.client import CLAIM
 from weighbridge_sandbox.layout import GATEWAY, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import TINY, write_small_llama
 from weighbridge_sandbox.tenancy import create_operands, delete_operands

@@ -19,7 +19,7 @@ from faults.campaign.draw import Strike
 from faults.campaign.ground import MODEL, Ground
 from faults.campaign.processes import Match, in_pods, is_guard, kill, mentions, named
 from support.s3_fault_proxy import Kind, S3Fault
-from weighbridge.adapters.kube import JOB, POD
+from weighbridge.kubernetes.client import JOB, POD
 from weighbridge_sandbox.supervision import Supervision
 
 _OPERATOR_DEADLINE_SECONDS = 15

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from faults.campaign.ground import MODEL, Ground, hashes
 from support.estate import CR
-from weighbridge.adapters.kube import WATSONX_IFM
 from weighbridge.errors import WeighbridgeError
+from weighbridge.kubernetes.client import WATSONX_IFM
 
 _LOOK_EVERY_SECONDS = 0.2
 

@@ -11,10 +11,10 @@ from weighbridge.doctor.examine import examine
 from weighbridge.doctor.finding import Diagnosis, Finding, Level
 from weighbridge.doctor.plans import Document, documents
 from weighbridge.doctor.probes import PodReport
-from weighbridge.domain.environment import Environment, Model
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
-from weighbridge.manifests.bundle import Surroundings
+from weighbridge.steps.weights.bundle import Surroundings
 
 
 def diagnose(

@@ -10,9 +10,9 @@ from support.world import environment
 from weighbridge.doctor import admission, cluster, quota, reach, registration, storage
 from weighbridge.doctor.finding import Finding, Level, worst
 from weighbridge.doctor.probes import Operator, RecordedState, Rehearsal, Server, Tool
-from weighbridge.domain.custom_resource import parse_custom_resource
-from weighbridge.domain.environment import AccessMode, Environment
+from weighbridge.environment.types import AccessMode, Environment
 from weighbridge.errors import ForbiddenError, StepFailedError
+from weighbridge.watsonx.custom_resource import parse_custom_resource
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 MIB = 1024**2

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.domain.kubernetes_syntax import is_label
 from weighbridge.domain.naming import claim_name, job_name, object_labels, receipt_key, slug
+from weighbridge.environment.kubernetes_syntax import is_label
 
 MODEL_IDS = st.from_regex(r"\A[a-zA-Z0-9][a-zA-Z0-9/_.-]{0,126}[a-zA-Z0-9]\Z")
 ENVIRONMENTS = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?\Z")

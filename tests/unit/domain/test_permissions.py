@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.permissions import Role, Rule, least_role, missing_rule, of_role, permissions
+from weighbridge.environment.types import Environment
 
 PAIR = {"access_key": {"env": "K"}, "secret_key": {"env": "S"}}
 EXISTING = {"secret": "models-s3"}

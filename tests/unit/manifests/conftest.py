@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.weights import SourceFile, SourceListing
-from weighbridge.manifests.bundle import Surroundings
+from weighbridge.environment.types import Environment
+from weighbridge.steps.weights.bundle import Surroundings
 
 DOCUMENT: dict[str, Any] = {
     "name": "stage",

@@ -11,12 +11,15 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from weighbridge.domain.environment import Environment
+from weighbridge.core.plan import claim_of
 from weighbridge.domain.naming import slug
-from weighbridge.domain.plan import claim_of
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
+from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError
-from weighbridge.manifests.bundle import (
+from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.render import render_claim, render_registration
+from weighbridge.mover.order import parse_order
+from weighbridge.steps.weights.bundle import (
     Surroundings,
     deadline_seconds,
     pod_settings,
@@ -24,9 +27,6 @@ from weighbridge.manifests.bundle import (
     render_weights,
     write_bundle,
 )
-from weighbridge.manifests.mover_archive import mover_archive
-from weighbridge.manifests.render import render_claim, render_registration
-from weighbridge.mover.order import parse_order
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
 

@@ -9,11 +9,11 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.permissions import Role
 from weighbridge.domain.weights import SourceListing
-from weighbridge.manifests.bundle import Surroundings, render_weights
+from weighbridge.environment.types import Environment
 from weighbridge.manifests.grants import Subject, render_grants, write_grants
+from weighbridge.steps.weights.bundle import Surroundings, render_weights
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rbac"
 

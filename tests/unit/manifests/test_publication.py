@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment
 from weighbridge.errors import DefectError
-from weighbridge.manifests.bundle import ORDER_ANNOTATION, Surroundings, render_weights
-from weighbridge.manifests.publication import completed, same_work
 from weighbridge.mover.order import parse_order
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, Surroundings, render_weights
+from weighbridge.steps.weights.publication import completed, same_work
 
 SET = "sha256:" + "cd" * 32
 

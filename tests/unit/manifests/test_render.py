@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError, meta
 
 from weighbridge.domain.digest import Json
-from weighbridge.domain.environment import Environment
 from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment
 from weighbridge.errors import DefectError, PreconditionError
 from weighbridge.manifests import contexts
 from weighbridge.manifests.contexts import Context, OrderContext, ReceiptsContext

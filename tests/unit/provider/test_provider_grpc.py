@@ -13,13 +13,13 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from support.api_server import FakeApiServer, refused
 from support.engine import TYPE, Engine, Failure, plain
-from weighbridge.adapters.registry import Limits, WatsonxRegistry
-from weighbridge.domain.provider_messages import decode
+from weighbridge.engines.pulumi.provider_messages import decode
 from weighbridge.errors import PreconditionError
-from weighbridge.provider.inputs import Connection
 from weighbridge.provider.main import serve
-from weighbridge.provider.registrations import Registry
-from weighbridge.provider.servicer import CancelledClock
+from weighbridge.provider.resources.registration_inputs import Connection
+from weighbridge.provider.resources.registrations import Registry
+from weighbridge.provider.server import CancelledClock
+from weighbridge.watsonx.registry import Limits, WatsonxRegistry
 
 SECRET = "4dabf18193072939515e22adb298388d"
 SECRET_MARK = "1b47061264138c4ac30d75fd1eb44270"

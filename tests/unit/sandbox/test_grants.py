@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from weighbridge.adapters.kubeconfig import kubeconfig
-from weighbridge.domain.environment import Environment
+from weighbridge.environment.types import Environment
+from weighbridge.kubernetes.kubeconfig import kubeconfig
 from weighbridge_sandbox import pki
 from weighbridge_sandbox.errors import CommandError
 from weighbridge_sandbox.grants import DEFAULT, grant, log_in

@@ -1,0 +1,141 @@
+"""Starts a pod that looks, reads what it found, and removes all of it again, whatever happens."""
+
+import base64
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from weighbridge.core.plan import claim_of
+from weighbridge.doctor.probes import PodReport
+from weighbridge.domain import naming
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.environment.types import Environment, KubernetesSecretReference, Model
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Kube
+from weighbridge.kubernetes.job_reader import KubeReader
+from weighbridge.kubernetes.pod_follower import Follower, Patience
+from weighbridge.manifests.probe import RUN_SECONDS, credentials_secret, render_probe
+from weighbridge.steps.weights.bundle import Surroundings
+
+STUCK_SECONDS = 20
+GONE_SECONDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ProbingPod:
+    """Whoever calls holds the environment's Lease: no mover of ours is at work meanwhile."""
+
+    kube: Kube
+    environment: Environment
+    around: Surroundings
+    keys: Callable[[Model], S3Keys]
+
+    def run(self, model: Model, *, volume: bool) -> PodReport:
+        """What the pod found, or why there was none."""
+        config, job = render_probe(self.environment, model, self.around, volume=volume)
+        name, namespace = naming.job_name(self.environment.name, model.id, "verify"), self._namespace
+        made: list[tuple[Kind, str]] = []
+        try:
+            if self.kube.get(JOB, name, namespace) is not None:
+                raise PreconditionError(
+                    f"Job {name} of an earlier run is still there",
+                    remedy="`weighbridge verify` goes on with it and removes it; or wait until it has ended",
+                    code="job-there",
+                )
+            secret = credentials_secret(self.environment, model)
+            if secret is not None and not self._is_theirs(model):
+                made.append((SECRET, secret))
+                self.kube.apply(SECRET, self._secret(model, secret))
+            made.append((CONFIG_MAP, name))
+            self.kube.apply(CONFIG_MAP, config)
+            made.append((JOB, name))
+            started = self.kube.apply(JOB, job)
+            self._adopt(made, started)
+            return self._follow(model, name, volume=volume)
+        except WeighbridgeError as error:
+            return PodReport(error=error)
+        finally:
+            self._remove(made)
+
+    @property
+    def _namespace(self) -> str:
+        return self.environment.cluster.namespace
+
+    def _is_theirs(self, model: Model) -> bool:
+        return isinstance(model.source.s3.credentials, KubernetesSecretReference)
+
+    def _secret(self, model: Model, name: str) -> dict[str, Any]:
+        keys = self.keys(model)
+        values = {
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": keys.session_token,
+        }
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
+        labels = naming.object_labels(self.environment.name, model.id)
+        metadata = {"name": name, "namespace": self._namespace, "labels": labels}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+    def _adopt(self, made: list[tuple[Kind, str]], job: Mapping[str, Any]) -> None:
+        """The Job takes the rest along when its time to live is over, should nobody be left to remove it."""
+        metadata = job["metadata"]
+        owner = {
+            "apiVersion": JOB.api_version,
+            "kind": JOB.kind,
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        }
+        for kind, name in made:
+            if kind is not JOB:
+                self.kube.merge(kind, name, self._namespace, {"metadata": {"ownerReferences": [owner]}})
+
+    def _follow(self, model: Model, name: str, *, volume: bool) -> PodReport:
+        claim = claim_of(self.environment, model) if volume else ""
+        follower = Follower(
+            _Reader(self.kube, self._namespace, claim, job=name),
+            name,
+            Patience(
+                deadline_seconds=RUN_SECONDS,
+                schedule_seconds=self.environment.pods.start_seconds,
+                stuck_seconds=STUCK_SECONDS,
+            ),
+            lambda _: None,
+        )
+        ended = follower.follow_job()
+        if ended.error is not None:
+            last = follower.last_lines
+            if last:
+                ended.error.what += f"; its last words: {' / '.join(last[-3:])[:400]}"
+            return PodReport(error=ended.error)
+        stages = (ended.message or {}).get("stages")
+        if not isinstance(stages, list):
+            return PodReport(
+                error=StepFailedError(
+                    "the probing pod left no findings", remedy="does the image run python3 of 3.9 or newer?"
+                )
+            )
+        return PodReport(stages=tuple(cast("list[dict[str, Any]]", stages)), volume=volume)
+
+    def _remove(self, made: list[tuple[Kind, str]]) -> None:
+        """The Job first, so that nothing is taken from under its pod; then wait until the pod has gone."""
+        for kind, name in reversed(made):
+            with contextlib.suppress(WeighbridgeError):  # the Job's time to live is the second net
+                self.kube.delete(kind, name, self._namespace)
+        jobs = [name for kind, name in made if kind is JOB]
+        limit = time.monotonic() + GONE_SECONDS
+        while jobs and time.monotonic() < limit:
+            try:
+                if not self.kube.list(POD, self._namespace, labels={"job-name": jobs[0]}):
+                    return
+            except WeighbridgeError:
+                return
+            time.sleep(0.3)
+
+
+class _Reader(KubeReader):
+    """Without a claim there is none to read."""
+
+    def claim(self) -> Mapping[str, Any] | None:
+        return super().claim() if self._claim else None

@@ -1,0 +1,169 @@
+"""Programs and libraries of this machine, for the doctor. Nothing is installed, nothing leaves the machine."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from weighbridge.doctor.probes import Tool
+from weighbridge.engines.pulumi.command import OLDEST, cli_version, find_tool, plugin_folders
+from weighbridge.environment.types import Environment, Route
+from weighbridge.errors import PreconditionError
+
+SECONDS = 25
+"""For one program to tell its version."""
+
+_REINSTALL = "install weighbridge again with its locked requirements (make setup)"
+_NUMBER = re.compile(r"v?(\d+(?:\.\d+)+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTools:
+    """What the verbs of one environment call."""
+
+    environment: Environment
+    cache: Path
+    """Where the version of Pulumi's command line is remembered."""
+    path: str
+    """As PATH has it."""
+
+    def look(self) -> tuple[Tool, ...]:
+        """Each tool with its version, or with what is wrong."""
+        push = [model for model in self.environment.models if Route.PUSH in model.routes]
+        only = any(model.routes == (Route.PUSH,) for model in push)
+        calls: list[Callable[[], Tool]] = [
+            _python,
+            self._pulumi,
+            lambda: self._plugin("kubernetes", "pulumi-kubernetes"),
+            lambda: self._plugin("weighbridge", "weighbridge"),
+            self._ansible,
+            _collection,
+        ]
+        if push:
+            calls += [
+                lambda: self._program(("rsync",), "--version", needed=only),
+                lambda: self._program(("kubectl", "oc"), "version --client -o json", needed=only),
+            ]
+        with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+            return tuple(pool.map(lambda call: call(), calls))
+
+    @property
+    def _search(self) -> tuple[Path, ...]:
+        return (Path(sys.executable).parent, Path.home() / ".pulumi" / "bin")
+
+    def _pulumi(self) -> Tool:
+        try:
+            found = find_tool("pulumi", self._search, self.path)
+            return Tool(
+                name="pulumi",
+                version=str(cli_version(found, self.cache / "pulumi-cli.json")),
+                place=str(found),
+            )
+        except PreconditionError as error:
+            return Tool(
+                name="pulumi", problem=error.what, remedy=error.remedy or f"v{OLDEST} or newer is needed"
+            )
+
+    def _plugin(self, kind: str, package: str) -> Tool:
+        program = f"pulumi-resource-{kind}"
+        cli = [Path(found).parent] if (found := shutil.which("pulumi", path=self.path)) else []
+        search = (*self._search, *cli, *plugin_folders(kind, Path.home() / ".pulumi"))
+        try:
+            place = find_tool(program, search, self.path)
+        except PreconditionError as error:
+            remedy = error.remedy if kind == "kubernetes" else _REINSTALL
+            return Tool(name=program, problem=error.what, remedy=remedy)
+        said = _run([sys.executable, "-m", "weighbridge.engines.pulumi.plugin_version", str(place)])
+        try:
+            known = str(json.loads(said or "")["version"]).removeprefix("v")
+        except (ValueError, KeyError, TypeError):
+            return Tool(
+                name=program, place=str(place), problem=f"{place} does not answer as a Pulumi plugin",
+                remedy=f"remove it from PATH, or install it again ({package} {_installed(package)})",
+            )  # fmt: skip
+        wanted = _installed(package)
+        if _minor(known) != _minor(wanted):
+            return Tool(
+                name=program, version=known, place=str(place), needed=False,
+                problem=f"{place} is {known}, and this weighbridge was tested with {wanted}",
+                remedy=f"put {program} {wanted} before it on PATH",
+            )  # fmt: skip
+        return Tool(name=program, version=known, place=str(place))
+
+    def _ansible(self) -> Tool:
+        place = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{self.path}")
+        core, runner = _installed("ansible-core"), _installed("ansible-runner")
+        if place is None or core is None or runner is None:
+            lacking = (
+                "ansible-playbook" if place is None else "ansible-core" if core is None else "ansible-runner"
+            )
+            return Tool(
+                name="ansible", problem=f"{lacking} is not installed beside weighbridge", remedy=_REINSTALL
+            )
+        return Tool(name="ansible", version=f"core {core}, runner {runner}", place=place)
+
+    def _program(self, names: Sequence[str], arguments: str, *, needed: bool) -> Tool:
+        label = " or ".join(names)
+        for name in names:
+            place = shutil.which(name, path=self.path)
+            if place is None:
+                continue
+            found = _NUMBER.search(_run([place, *arguments.split()]) or "")
+            if found is None:
+                return Tool(name=label, place=place, problem=f"{place} does not tell its version", needed=needed,
+                            remedy="is it the program that its name says?")  # fmt: skip
+            return Tool(name=label, version=found.group(1), place=place)
+        return Tool(
+            name=label, problem="not on PATH; the route push needs it", needed=needed,
+            remedy=f"install {label}, or have the models fetched (routes: [fetch])",
+        )  # fmt: skip
+
+
+def _python() -> Tool:
+    return Tool(name="python", version=platform.python_version(), place=sys.executable)
+
+
+def _collection() -> Tool:
+    """kubernetes.core, which the package ``ansible`` carries, and the client that it imports."""
+    name = "kubernetes.core"
+    client = _installed("kubernetes")
+    for folder in map(Path, sys.path):
+        manifest = folder / "ansible_collections" / "kubernetes" / "core" / "MANIFEST.json"
+        if manifest.is_file():
+            found = json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"]
+            if client is None:
+                return Tool(
+                    name=name, problem="the Python package kubernetes is not installed", remedy=_REINSTALL
+                )
+            return Tool(name=name, version=f"{found}, client {client}")
+    return Tool(name=name, problem="the collection is not installed", remedy=_REINSTALL)
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _minor(text: str | None) -> tuple[str, ...]:
+    return tuple((text or "").split("-")[0].split(".")[:2])
+
+
+def _run(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=True,
+            env={name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

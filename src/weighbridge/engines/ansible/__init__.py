@@ -1,0 +1,1 @@
+"""Ansible as an engine: it knows no playbook by name."""

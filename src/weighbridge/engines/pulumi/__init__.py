@@ -1,0 +1,1 @@
+"""Pulumi as an engine: it knows no stack by name."""

@@ -1,0 +1,339 @@
+"""Failures of the Pulumi CLI, its engine and its providers → errors with what to do.
+
+The CLI tells failures apart by text only (exit codes name too few), so the patterns below quote the message's fixed words
+of Pulumi 3.255 (``backend/diy/lock.go``, ``secrets/passphrase/manager.go``, ``resource/deploy``), of pulumi-kubernetes 4.26
+and of the Kubernetes API server.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pulumi.automation import CommandError, CommandResult
+
+from weighbridge.domain.stacks import StackSpec
+from weighbridge.engines.pulumi.events import Diagnostic
+from weighbridge.engines.pulumi.provider_messages import decode
+from weighbridge.errors import (
+    DefectError,
+    InterruptedByUserError,
+    PreconditionError,
+    StepFailedError,
+    WeighbridgeError,
+)
+from weighbridge.kubernetes.denials import forbidden
+from weighbridge.processes.process_guard import SIGNALLED
+
+
+class CommandFailedError(CommandError):
+    """A command of the CLI failed; keeps what it wrote."""
+
+    def __init__(self, result: CommandResult) -> None:
+        super().__init__(result)
+        self.result = result
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Everything known of one failed command."""
+
+    spec: StackSpec
+    text: str
+    """Error diagnostics, then standard error, without repetition."""
+    resource: str | None
+    """Logical name of the resource that the first error is about."""
+    warnings: str = ""
+    """What was warned of before: the Kubernetes provider tells there why a cluster is unreachable."""
+
+    @property
+    def where(self) -> str:
+        return f"stack `{self.spec.name}` of environment `{self.spec.environment}`"
+
+
+Rule: TypeAlias = Callable[[Failure], WeighbridgeError | None]
+
+_NOISE = re.compile(
+    r"^(error: |warning: |diagnostics?:|Diagnostics:|\s*pulumi:pulumi:Stack .*|\s*\* |\d+ errors? occurred:?|update failed|preview failed)+",
+    re.IGNORECASE,
+)
+_URN = re.compile(r"urn:pulumi:[^\s\"']+::([^\s\"':]+)")
+_TOKEN = re.compile(r"\b(?:kubernetes|weighbridge):[\w./]+:\w+ resource '([^']+)'")
+
+
+_SHORTEST_HIDDEN = 4
+"""Characters; hiding a shorter one would garble every message and still tell it."""
+
+
+def translate(
+    error: CommandError, diagnostics: Sequence[Diagnostic], spec: StackSpec, hidden: Iterable[str] = ()
+) -> WeighbridgeError:
+    """One of ours for a failed command. ``hidden``: secrets, should a message ever quote one."""
+    errors = [heard for heard in diagnostics if heard.severity == "error"]
+    written = error.result.stderr if isinstance(error, CommandFailedError) else str(error)
+    text = "\n".join(dict.fromkeys([*(heard.text for heard in errors), written.strip()])).strip()
+    for secret in hidden:
+        text = text.replace(secret, "[secret]") if len(secret) >= _SHORTEST_HIDDEN else text
+    resource = next(
+        (heard.resource for heard in errors if heard.resource and "weighbridge-" not in heard.resource), None
+    )
+    warnings = "\n".join(heard.text for heard in diagnostics if heard.severity == "warning")
+    failure = Failure(spec=spec, text=text, resource=resource, warnings=warnings)
+    for rule in _RULES:
+        found = rule(failure)
+        if found is not None:
+            return found
+    code = error.result.code if isinstance(error, CommandFailedError) else 0
+    if code > SIGNALLED:
+        return StepFailedError(
+            f"Pulumi's command line was killed (signal {code - SIGNALLED}) while {failure.where} was worked on",
+            remedy="run the same command again; should it find the stack locked, that lock is of the killed process",
+            code="pulumi-killed",
+            transient=True,
+        )
+    return StepFailedError(
+        f"{failure.where} failed: {sentence(text)}",
+        remedy="nothing is known of this failure; the command may simply be run again",
+        code="pulumi-failed",
+        transient=False,
+    )
+
+
+def sentence(text: str) -> str:
+    """The telling part of Pulumi's message on one line: no URNs, no list marks, no repetition."""
+    lines = [_NOISE.sub("", line).strip() for line in text.splitlines()]
+    plain = [_URN.sub(r"`\1`", line) for line in lines if line]
+    joined = "; ".join(dict.fromkeys(line.rstrip(";:") for line in plain if line))
+    return joined if len(joined) < _LONGEST else joined[:_LONGEST] + " …"
+
+
+_LONGEST = 1200
+
+
+def _locked(failure: Failure) -> WeighbridgeError | None:
+    if "the stack is currently locked by" not in failure.text:
+        return None
+    file = re.search(r"(\S+\.json): created by", failure.text)
+    held = re.search(r"created by (\S+?)@(\S+) \(pid (\d+)\) at (\S+)", failure.text)
+    whose = (
+        f"since {held[4]} by {held[1]} on host {held[2]} (process {held[3]})"
+        if held
+        else "by somebody who left no name"
+    )
+    return PreconditionError(
+        f"{failure.where} is being changed {whose}",
+        remedy="wait for that run to end; if that process is certainly gone, remove its lock"
+        + (f" {file[1]}" if file else "")
+        + f": {cancel_command(f'weighbridge-{failure.spec.name}/{failure.spec.environment}', '<state.backend>')}",
+        code="stack-locked",
+    )
+
+
+def cancel_command(stack: str, backend_url: str) -> str:
+    """What a person types to remove every lock of ``stack`` (``PROJECT/STACK``)."""
+    return f"PULUMI_BACKEND_URL='{backend_url}' pulumi cancel --yes --stack organization/{stack}"
+
+
+def _passphrase(failure: Failure) -> WeighbridgeError | None:
+    if "incorrect passphrase" not in failure.text:
+        return None
+    return PreconditionError(
+        f"the passphrase does not open the state of {failure.where}",
+        remedy="`state.passphrase` must name the passphrase that this state was written with",
+        code="state-passphrase",
+    )
+
+
+def _backend(failure: Failure) -> WeighbridgeError | None:
+    if not re.search(
+        r"unable to open bucket|could not list bucket|error listing stacks|api error (AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|NoSuchBucket)|blob \(code=|unable to check if bucket|problem logging in",
+        failure.text,
+    ):
+        return None
+    return PreconditionError(
+        f"the state of {failure.where} cannot be reached: {sentence(failure.text)}",
+        remedy="look at `state.backend` (bucket, endpoint, region) and `state.credentials`",
+        code="state-unreachable",
+    )
+
+
+def _plugin(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"resource plugin ['\"]?(?:pulumi-resource-)?([\w-]+)", failure.text)
+    missing = re.search(
+        r"no resource plugin|Could not automatically download|could not find|could not load plugin|not found",
+        failure.text,
+    )
+    if not found or not missing:
+        return None
+    own = found[1] == "weighbridge"
+    return PreconditionError(
+        f"Pulumi's plugin `pulumi-resource-{found[1]}` was not found",
+        remedy=(
+            "it comes with Weighbridge: install the package, so that `pulumi-resource-weighbridge` lies beside `weighbridge`"
+            if own
+            else f"`weighbridge-sandbox up` builds it; elsewhere `pulumi plugin install resource {found[1]} 4.26.0`, or put it on PATH"
+        ),
+        code="plugin-missing",
+    )
+
+
+def _plugin_died(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"Detected that \S*?pulumi-resource-([\w-]+) exited prematurely", failure.text)
+    if not found:
+        return None
+    return StepFailedError(
+        f"Pulumi's plugin `pulumi-resource-{found[1]}` was killed, or ended by itself, while {failure.where} was worked on",
+        remedy="run the same command again; if it happens again, look for the machine's memory running out",
+        code="plugin-died",
+        transient=True,
+    )
+
+
+def _protected(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(
+        r"(replace|delete)[^\n]*resource \"?(urn:\S+?)[\"\s][\s\S]*?protect", failure.text
+    ) or re.search(
+        r"()(urn:\S+?)[\"\s][^\n]*\n?[^\n]*(?:is (?:currently )?(?:marked for )?protect)", failure.text
+    )
+    if not found or "protect" not in failure.text:
+        return None
+    name = found[2].rstrip('"').rpartition("::")[2]
+    if "replace" in failure.text:
+        return PreconditionError(
+            f"claim `{name}` would have to be replaced, which would delete its weights: storage class, access mode and volume of a claim cannot be changed",
+            remedy="put these settings back, or give the model a new claim; a smaller size is refused likewise",
+            code="claim-replacement",
+        )
+    return PreconditionError(
+        f"claim `{name}` is protected and was kept",
+        remedy="its weights are removed by `weighbridge destroy ENV --weights`, with the claim's name typed",
+        code="protected",
+    )
+
+
+def _unreachable(failure: Failure) -> WeighbridgeError | None:
+    missing = re.search(
+        r"context(?: was not found for specified context)?:? \"?([^\",\]\s]+)\"?(?: does not exist|,|\])",
+        failure.text + failure.warnings,
+    )
+    if missing:
+        return PreconditionError(
+            f"the kubeconfig has no context `{missing[1]}`",
+            remedy="`kubectl config get-contexts` lists them; correct `cluster.context` or KUBECONFIG",
+            code="context-missing",
+        )
+    if not re.search(
+        r"cluster is unreachable|unreachable cluster|connection refused|no such host|i/o timeout|TLS handshake timeout|certificate signed by unknown authority",
+        failure.text,
+    ):
+        return None
+    return StepFailedError(
+        f"the cluster did not answer while {failure.where} was worked on: {sentence(failure.text)}",
+        remedy="run the same command again once the API server answers",
+        code="cluster-unreachable",
+        transient=True,
+    )
+
+
+def _forbidden(failure: Failure) -> WeighbridgeError | None:
+    return forbidden(failure.text)
+
+
+def _admission(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(
+        r"(admission webhook \"[^\"]+\" denied the request: [^\n]+|ValidatingAdmissionPolicy '[^']+'[^\n]* denied request: [^\n]+|exceeded quota: [^\n]+|violates PodSecurity [^\n]+)",
+        failure.text,
+    )
+    if not found:
+        return None
+    what = f" `{failure.resource}`" if failure.resource else ""
+    return PreconditionError(
+        f"the cluster refused{what}: {found[1].strip()}",
+        remedy="this rule is the cluster's: change what the environment file asks for, or ask the cluster's administrators",
+        code="admission-denied",
+    )
+
+
+def _conflict(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"conflict with \"([^\"]+)\"[^\n]*?: (\.[^\s;,]+)", failure.text)
+    if not found:
+        return None
+    what = f" of `{failure.resource}`" if failure.resource else ""
+    return PreconditionError(
+        f"field {found[2]}{what} is held by `{found[1]}`",
+        remedy="let that tool give the field up, or leave the field out of the environment file",
+        code="field-conflict",
+    )
+
+
+def _invalid(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"\b([A-Z]\w+) \"([^\"]+)\" is invalid: ([^\n]+)", failure.text)
+    if not found:
+        return None
+    return PreconditionError(
+        f"the API server refuses {found[1]} `{found[2]}`: {found[3].strip()}",
+        remedy="correct the model's `storage` in the environment file",
+        code="object-invalid",
+    )
+
+
+def _property(failure: Failure) -> WeighbridgeError | None:
+    found = re.search(r"resource '([^']+)': property (\S+) value .*? has a problem: ([^\n]+)", failure.text)
+    if not found:
+        return None
+    return PreconditionError(
+        f"`{found[2]}` of `{found[1]}` {found[3].strip()}",
+        remedy="correct the environment file: `weighbridge check` looks at such values first",
+        code="property-invalid",
+    )
+
+
+def _cancelled(failure: Failure) -> WeighbridgeError | None:
+    if not re.search(
+        r"update cancelled|preview cancelled|operation (was )?cancel+ed|SIGTERM received",
+        failure.text,
+        re.IGNORECASE,
+    ):
+        return None
+    return InterruptedByUserError(
+        f"the work on {failure.where} was cancelled; its state was saved",
+        remedy="run the same command again to finish",
+        code="cancelled",
+    )
+
+
+def _own_provider(failure: Failure) -> WeighbridgeError | None:
+    """Our provider says what is wrong and what to do by itself; only Pulumi's wrapping goes."""
+    return decode(failure.text) if "[weighbridge " in failure.text else None
+
+
+def _program(failure: Failure) -> WeighbridgeError | None:
+    if "python inline source runtime error" not in failure.text:
+        return None
+    last = [line for line in failure.text.splitlines() if line.strip()]
+    told = next((line for line in last if "python inline source runtime error" in line), last[-1])
+    return DefectError(
+        f"the program of {failure.where} failed: {told.partition('runtime error:')[2].strip()}",
+        remedy="this is a defect of Weighbridge: please report it with the command's output",
+        code="stack-program",
+    )
+
+
+_RULES: tuple[Rule, ...] = (
+    _own_provider,
+    _locked,
+    _passphrase,
+    _program,
+    _plugin,
+    _plugin_died,
+    _protected,
+    _forbidden,
+    _admission,
+    _conflict,
+    _invalid,
+    _property,
+    _unreachable,
+    _backend,
+    _cancelled,
+)
+"""The first that recognises a failure names it: the specific before the general."""

@@ -1,0 +1,415 @@
+"""Pulumi's Automation API as the port ``Stacks``: inline programs, self-managed state, nothing left on this machine.
+
+Every call works in a scratch folder on tmpfs that also is PULUMI_HOME: the CLI's logs, caches and settings vanish with
+it. One call is one process of the CLI where that can be had (a Go start costs 0.2 s): the stack is named on the command
+line instead of selected, and what the Automation API would ask for afterwards is taken from the engine's events.
+"""
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import pulumi.runtime.resource
+from pulumi.automation import (
+    CommandError,
+    LocalWorkspace,
+    OutputMap,
+    ProjectSettings,
+    Stack,
+    StackSettings,
+    UpdateSummary,
+)
+from pulumi.runtime.proto import source_pb2
+
+from weighbridge.domain.stacks import (
+    ClusterIdentity,
+    StackName,
+    StackPreview,
+    StackResult,
+    StackRun,
+    StackSpec,
+    StorageInputs,
+)
+from weighbridge.engines.pulumi import backend as backends
+from weighbridge.engines.pulumi.command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
+from weighbridge.engines.pulumi.environment import (
+    StateSecrets,
+    Surroundings,
+    child_environment,
+    cluster_variables,
+)
+from weighbridge.engines.pulumi.errors import translate
+from weighbridge.engines.pulumi.events import Recorder
+from weighbridge.engines.pulumi.lock import StackLocks
+from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.client import connect
+from weighbridge.ports import Observer
+from weighbridge.processes.scratch import private_folder
+
+# With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and
+# a difference from checkout to checkout. It has no switch for that.
+pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace  # noqa: SLF001
+
+# After a failed preview the SDK's language server still sends log lines to the engine that has left, and gRPC would print
+# a traceback of that for the user to puzzle over. What failed is told by the engine's events.
+logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", message="Error in event stream")  # likewise, when the CLI was killed
+
+Program: TypeAlias = Callable[[StackSpec], None]
+Identify: TypeAlias = Callable[[Mapping[str, str], ClusterIdentity], str]
+"""(variables that the child gets, the cluster that is meant) → kube-system UID of the cluster that it would reach."""
+
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+_PLUGINS = {StackName.STORAGE: "kubernetes", StackName.REGISTRATION: "weighbridge"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulumiSettings:
+    """How to reach the state and the tools; the same for every stack of an environment."""
+
+    backend: backends.Backend
+    secrets: StateSecrets
+    cache: Path
+    """A folder of Weighbridge's own that may be removed at any time."""
+    kubeconfig: str | None = None
+    """As KUBECONFIG takes it; ``None``: ``~/.kube/config``. Not looked at where a stack is declared ``in_cluster``."""
+    search: tuple[Path, ...] = ()
+    """Folders to look for tools in before PATH."""
+    withheld: frozenset[str] = frozenset()
+    """Names of environment variables that hold secrets: the CLI and its plugins never see them."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Variables for proxy and trust."""
+    limits: Limits = field(default_factory=Limits)
+    locks: StackLocks | None = None
+    """What is known of the backend's locks; ``None``: every one is somebody else's."""
+
+
+class PulumiStacks:
+    """Implements ``ports.Stacks``. Safe to use from several threads, a stack at a time each."""
+
+    def __init__(
+        self,
+        settings: PulumiSettings,
+        programs: Mapping[StackName, Program],
+        read_object: backends.ReadObject | None = None,
+        ambient: Mapping[str, str] | None = None,
+        identify: Identify | None = None,
+    ) -> None:
+        self._settings = settings
+        self._programs = programs
+        self._read_object = read_object
+        self._ambient = os.environ if ambient is None else ambient
+        self._identify = identify or self._seen_uid
+        self._locks = settings.locks
+        self._commands: set[GuardedCommand] = set()
+
+    def exists(self, spec: StackSpec) -> bool:
+        """Whether the state holds this stack. Reads one file; starts nothing."""
+        return self._recorded(spec) is not None
+
+    def preview(self, spec: StackSpec, *, refresh: bool = True) -> StackPreview:
+        """What an update would do. Strictly read-only: a stack that the state does not hold is previewed against an
+        empty state on tmpfs; no lock is taken.
+
+        ``PreconditionError`` where tools, state or cluster refuse, or where an update could not be done at all
+        (a claim that would have to be replaced).
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        with self._workspace(spec, recorded, temporary=recorded is None) as stack:
+            kept = self._kept(spec, recorded)
+            recorder = Recorder(spec.name, ignored=[row.urn for row in kept])
+            with self._translated(spec, recorder):
+                if recorded is None:
+                    stack.workspace.create_stack(stack.name)
+                stack.preview(
+                    on_event=recorder,
+                    refresh=refresh and recorded is not None,
+                    exclude=[row.urn for row in kept],
+                    color="never",
+                    suppress_progress=True,
+                )
+        return StackPreview(
+            stack=spec.name,
+            exists=recorded is not None,
+            changes=recorder.changes(),
+            unchanged=recorder.unchanged,
+            kept=tuple(row.name for row in kept),
+            seconds=time.monotonic() - began,
+        )
+
+    def up(self, spec: StackSpec, observer: Observer, *, refresh: bool = True) -> StackResult:
+        """Make it so, after a refresh, so that what others edited of ours is mended.
+
+        ``PreconditionError`` as for a preview, and where somebody else is changing the stack now;
+        ``StepFailedError`` where a provider failed on the way (what was done is in the state);
+        ``InterruptedByUserError`` where it was cancelled.
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        kept = self._kept(spec, recorded)
+        recorder = Recorder(spec.name, observer, ignored=[row.urn for row in kept])
+        with (
+            self._locking(spec),
+            self._workspace(spec, recorded, writing=True) as stack,
+            self._translated(spec, recorder),
+        ):
+            if recorded is None:
+                self._make_room()
+                stack.workspace.create_stack(stack.name)
+            elif recorded.unfinished:
+                stack.forget_unfinished()
+            stack.up(
+                on_event=recorder,
+                refresh=refresh and recorded is not None,
+                exclude=[row.urn for row in kept],
+                color="never",
+                suppress_progress=True,
+                suppress_outputs=True,
+                show_secrets=False,
+            )
+        return self._result(spec, recorder, began, tuple(row.name for row in kept))
+
+    def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
+        """Take down what the stack holds. Without ``unprotect`` protected objects (claims, with the weights on them)
+        stay, and their names are in ``kept``; with it they are deleted too. A stack that does not exist is fine.
+
+        Raises what ``up`` raises.
+        """
+        began = time.monotonic()
+        recorded = self._recorded(spec)
+        recorder = Recorder(spec.name, observer)
+        protected = [row for row in recorded.resources if row.protected] if recorded else []
+        if recorded is None or (protected and not unprotect and spec.name is StackName.STORAGE):
+            return self._result(spec, recorder, began, tuple(row.name for row in protected))
+        with (
+            self._locking(spec),
+            self._workspace(spec, recorded, writing=True) as stack,
+            self._translated(spec, recorder),
+        ):
+            if recorded.unfinished:
+                stack.forget_unfinished()
+            if protected:
+                stack.unprotect_all()
+            stack.destroy(
+                on_event=recorder,
+                refresh=True,
+                color="never",
+                suppress_progress=True,
+                suppress_outputs=True,
+                show_secrets=False,
+                run_program=False,
+            )
+        return self._result(spec, recorder, began, ())
+
+    def cancel(self) -> None:
+        """See ``ports.Stacks.cancel``."""
+        for command in tuple(self._commands):
+            command.cancel()
+
+    def settle(self, observer: Observer) -> None:
+        """See ``ports.Stacks.settle``."""
+        if self._locks is not None:
+            self._locks.settle(observer)
+
+    def _locking(self, spec: StackSpec) -> AbstractContextManager[None]:
+        if self._locks is None:
+            return nullcontext()
+        return self._locks.around(f"{project_name(spec.name)}/{spec.environment}")
+
+    def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
+        """The newest operations on the stack, newest first; empty where it does not exist."""
+        recorded = self._recorded(spec)
+        if recorded is None:
+            return ()
+        recorder = Recorder(spec.name)
+        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
+            runs = stack.history(page_size=newest, show_secrets=False)
+        return tuple(
+            StackRun(
+                kind=run.kind,
+                result=run.result,
+                started_at=run.start_time.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z"),
+                changes={
+                    str(getattr(op, "value", op)): count for op, count in (run.resource_changes or {}).items()
+                },
+            )
+            for run in runs
+        )
+
+    def _recorded(self, spec: StackSpec) -> backends.RecordedStack | None:
+        recorded = backends.read_stack(
+            self._settings.backend, project_name(spec.name), spec.environment, self._read_object
+        )
+        if recorded:
+            recorded.require(spec.cluster, spec.name, spec.environment)
+        return recorded
+
+    def _kept(self, spec: StackSpec, recorded: backends.RecordedStack | None) -> list[backends.Recorded]:
+        """Claims that the environment no longer declares: they and their weights stay until somebody says otherwise."""
+        if recorded is None or not isinstance(spec.inputs, StorageInputs):
+            return []
+        declared = {claim_name(claim) for claim in spec.inputs.claims}
+        return [row for row in recorded.resources if row.type == _CLAIM and row.name not in declared]
+
+    def _result(
+        self, spec: StackSpec, recorder: Recorder, began: float, kept: tuple[str, ...]
+    ) -> StackResult:
+        return StackResult(
+            stack=spec.name,
+            changes=recorder.changes(),
+            unchanged=recorder.unchanged,
+            outputs=dict(recorder.outputs),
+            kept=kept,
+            seconds=time.monotonic() - began,
+        )
+
+    def _make_room(self) -> None:
+        if isinstance(self._settings.backend, backends.Folder):
+            try:
+                self._settings.backend.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise PreconditionError(
+                    f"the folder for the state, {self._settings.backend.path}, cannot be made: {error.strerror}",
+                    remedy="correct `state.backend`",
+                    code="state-unwritable",
+                ) from error
+
+    @contextmanager
+    def _workspace(
+        self,
+        spec: StackSpec,
+        recorded: backends.RecordedStack | None,
+        *,
+        temporary: bool = False,
+        writing: bool = False,
+    ) -> Iterator["_LeanStack"]:
+        with private_folder("pulumi") as scratch:
+            url = self._settings.backend.url
+            if temporary:
+                (scratch / "state").mkdir()
+                url = backends.Folder(scratch / "state").url
+            reach = cluster_variables(spec.cluster, self._settings.kubeconfig, scratch)
+            if writing and spec.name is StackName.STORAGE:  # our own provider looks for itself
+                self._require_meant(spec.cluster, reach)
+            command = self._command(scratch, spec, url, reach)
+            self._commands.add(command)
+            try:
+                workspace = _LeanWorkspace(
+                    work_dir=str(scratch),
+                    program=lambda: self._programs[spec.name](spec),
+                    project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
+                    pulumi_command=command,
+                )
+                if recorded and recorded.salt:
+                    settings = StackSettings(encryption_salt=recorded.salt)
+                    workspace.save_stack_settings(spec.environment, settings)
+                yield _LeanStack(spec.environment, workspace)
+            finally:
+                self._commands.discard(command)
+
+    def _require_meant(self, cluster: ClusterIdentity, reach: Mapping[str, str]) -> None:
+        """Pulumi's Kubernetes provider compares no identities: it writes to whatever cluster its kubeconfig leads to."""
+        seen = self._identify(reach, cluster)
+        if seen != cluster.uid:
+            raise PreconditionError(
+                f"the cluster within Pulumi's reach has kube-system UID {seen}, but {cluster.uid} is meant; nothing was written",
+                remedy="look at KUBECONFIG and at the files it names: the context has changed under this run",
+                code="other-cluster",
+            )
+
+    def _seen_uid(self, reach: Mapping[str, str], cluster: ClusterIdentity) -> str:
+        proxy = self._settings.extra.get("HTTPS_PROXY")
+        kube = connect(context=None, in_cluster=cluster.in_cluster, proxy=proxy, environ=reach)
+        try:
+            return kube.identity()
+        finally:
+            kube.close()
+
+    def _command(self, scratch: Path, spec: StackSpec, url: str, reach: Mapping[str, str]) -> GuardedCommand:
+        settings = self._settings
+        search = (Path(sys.executable).parent, *settings.search)
+        ambient_path = self._ambient.get("PATH", os.defpath)
+        user_home = Path(self._ambient.get("HOME", os.devnull)) / ".pulumi"
+        executable = find_tool("pulumi", (*search, user_home / "bin"), ambient_path)
+        search = (*search, executable.parent, *plugin_folders("kubernetes", user_home))
+        find_tool(f"pulumi-resource-{_PLUGINS[spec.name]}", search, ambient_path)
+        extra = {**settings.extra, **reach}
+        environment = child_environment(
+            Surroundings(home=scratch / "home", search=search, withheld=settings.withheld, extra=extra),
+            self._ambient,
+            backend=url,
+            own_identity=settings.secrets.keys is not None,
+        )
+        return GuardedCommand(
+            executable,
+            cli_version(executable, settings.cache / "pulumi-cli.json"),
+            environment=environment,
+            secrets=settings.secrets,
+            limits=settings.limits,
+        )
+
+    @contextmanager
+    def _translated(self, spec: StackSpec, recorder: Recorder) -> Iterator[None]:
+        secrets = self._settings.secrets
+        hidden = [
+            secrets.passphrase,
+            *((secrets.keys.secret_key, secrets.keys.session_token) if secrets.keys else ()),
+        ]
+        try:
+            yield
+        except CommandError as error:
+            raise translate(error, recorder.diagnostics, spec, [text for text in hidden if text]) from error
+
+
+def project_name(stack: StackName) -> str:
+    """Pulumi's project: one a stack program; Pulumi's stack is named for the environment."""
+    return f"weighbridge-{stack.value}"
+
+
+def claim_name(manifest: Mapping[str, object]) -> str:
+    metadata = manifest.get("metadata")
+    return str(metadata.get("name")) if isinstance(metadata, Mapping) else ""
+
+
+class _LeanWorkspace(LocalWorkspace):
+    """Selecting a stack would cost a process and write PULUMI_HOME; every command gets ``--stack`` anyway."""
+
+    def select_stack(self, stack_name: str) -> None:
+        del stack_name
+
+
+class _LeanStack(Stack):
+    """Without the three processes that the Automation API starts after an update, only to read what events told."""
+
+    def __init__(self, name: str, workspace: _LeanWorkspace) -> None:
+        from pulumi.automation._stack import StackInitMode  # noqa: PLC0415
+
+        super().__init__(name, workspace, StackInitMode.SELECT)
+
+    def outputs(self) -> OutputMap:
+        return {}
+
+    def info(self, show_secrets: bool = True) -> UpdateSummary | None:
+        del show_secrets
+        return UpdateSummary(
+            kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result=""
+        )
+
+    def forget_unfinished(self) -> None:
+        """Drop what a killed run was creating from the state: an update creates it anew or, where it exists, takes it back."""
+        self._run_pulumi_cmd_sync(
+            ["refresh", "--clear-pending-creates", "--skip-preview", "--yes", "--suppress-outputs"]
+        )
+
+    def unprotect_all(self) -> None:
+        """``pulumi state unprotect --all``: the state only."""
+        self._run_pulumi_cmd_sync(["state", "unprotect", "--all", "--yes"])

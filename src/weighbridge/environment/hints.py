@@ -1,0 +1,80 @@
+"""What somebody meant who wrote another tool's spelling: IBM's custom resource, Kubernetes manifests, a URL for a source."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from weighbridge.environment import types as env
+from weighbridge.environment.ibm_entry import equivalent_model, is_entry, parameters_by_name, parameters_text
+from weighbridge.environment.tree import Finding, Node, at_value
+
+_FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
+    env.Environment: {
+        "custom_foundation_models": "that is the custom resource's list; write models:, and see `weighbridge render` for what becomes of it",
+        "apiVersion": "that is a Kubernetes manifest's key; an environment file has none",
+        "kind": "that is a Kubernetes manifest's key; an environment file has none",
+        "metadata": "write name: and cluster: {namespace: …}",
+        "spec": "that is a Kubernetes manifest's key; write its content under models:, cluster:, …",
+        "model": "write models: and a list, even for one model",
+    },
+    env.Model: {
+        "model_id": "write id",
+        "location": "write storage: {existing_pvc: NAME}, or storage: {storage_class: NAME} for a claim that Weighbridge makes",
+        "pvc_name": "write storage: {existing_pvc: NAME}",
+        "sub_path": "leave it out: Weighbridge gives each version of the weights its own sub_path",
+        "pvc": "write storage: {existing_pvc: NAME}",
+        "s3": "write source: {s3: {…}}",
+    },
+    env.Storage: {
+        "pvc_name": "write existing_pvc",
+        "claim": "write existing_pvc",
+        "storageClassName": "write storage_class",
+        "accessModes": "write access_mode: and one mode",
+        "class": "write storage_class",
+        "sub_path": "leave it out: Weighbridge gives each version of the weights its own sub_path",
+    },
+    env.Parameter: {
+        "name": "leave it out: the parameter's name is the key above",
+        "value": "write default",
+        "type": "leave it out",
+    },
+    env.S3Source: {
+        "url": "write endpoint: (the server), bucket: and prefix:",
+        "endpoint_url": "write endpoint",
+        "path": "write prefix",
+        "access_key": "write it under credentials: {access_key: {env: …}, secret_key: {env: …}}",
+        "secret_key": "write it under credentials: {access_key: {env: …}, secret_key: {env: …}}",
+    },
+    env.Resources: {
+        "requests": "write cpu: and memory: directly",
+        "limits": "write cpu: and memory: directly",
+    },
+}
+
+
+def foreign_key(key: str, model: type[BaseModel]) -> str | None:
+    """Return what to write in place of a key that another format uses here, or None."""
+    return _FOREIGN.get(model, {}).get(key)
+
+
+def wrong_shape(node: Node) -> Finding | None:
+    """Return a finding for a value whose shape is another format's, or None."""
+    match node.path:
+        case ("models",) if isinstance(node.value, Mapping):
+            remedy = "start each model with a hyphen: models: [{id: …, source: …, storage: …}]"
+            return at_value(node, "wrong-type", "models is a mapping; a list is due", remedy)
+        case ("models", int()) if is_entry(node):
+            what = "this is an entry of the Watsonxaiifm custom resource (model_id, location), not a model of an environment file"
+            return at_value(node, "foreign-format", what, f"write instead:\n{equivalent_model(node)}")
+        case ("models", int(), "parameters") if node.items and parameters_by_name(node).entries:
+            what = (
+                "parameters is a list, as in IBM's custom resource; here it is a mapping from name to values"
+            )
+            return at_value(node, "foreign-format", what, f"write instead:\n{parameters_text(node, '    ')}")
+        case ("models", int(), "source" | "s3") | ("models", int(), "source", "s3") if (
+            node.string or ""
+        ).startswith("s3://"):
+            remedy = "write s3: {bucket: models, prefix: example-13b/, endpoint: https://s3.example.com, credentials: {…}}"
+            return at_value(node, "wrong-type", "a URL stands where a mapping is due", remedy)
+        case _:
+            return None

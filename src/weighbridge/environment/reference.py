@@ -1,0 +1,128 @@
+"""The environment file's JSON schema and its page of reference, both made from the types. ``docs/generate.py`` writes them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from weighbridge.environment.parameter_rules import KNOWN, KNOWN_VERSIONS
+from weighbridge.environment.shape import levels, type_in_words
+from weighbridge.environment.tree import Plain
+from weighbridge.environment.types import Environment, EnvReference, FileReference
+from weighbridge.environment.yaml_scalars import flow
+
+SCHEMA_ID = "environment.schema.json"
+
+_INTRODUCTION = """\
+# The environment file
+
+*Generated from the types in `src/weighbridge/environment/types.py` by `docs/generate.py`; edit those.*
+
+One file describes one environment: `environments/NAME.yaml`, or any path given as `ENV`. `weighbridge check ENV` reads it
+without the network and names every mistake at once, with line, column and what to write instead (exit code 2).
+
+- Unknown keys, empty values, duplicate keys, tags, merge keys (`<<`) and second documents are refused. Anchors and
+  aliases of whole values are taken.
+- `yes`, `no`, `on`, `off`, `010`, `1_000` or `12:30` without quotes are refused: readers of YAML disagree on them.
+- Secrets are references, never values: `{env: VARIABLE}`, `{file: PATH}`, or where it says so the name of an existing
+  Kubernetes Secret.
+- Relative paths start at the folder of the file.
+- With `# yaml-language-server: $schema=environment.schema.json` as its first line, editors complete and check the file.
+"""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of an environment file. It says less than ``weighbridge check``."""
+    schema = _tidy(Environment.model_json_schema())
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "Weighbridge environment file",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def configuration_page() -> str:
+    """Return the reference of every key as Markdown."""
+    return "\n".join([_INTRODUCTION, *_levels(), *_references(), *_parameters()])
+
+
+def _tidy(value: Any) -> Any:
+    """An absent key is left out, never written as null: drop ``null`` from choices and defaults. Drop generated titles."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return _sentence(value) if isinstance(value, str) else value
+    noise = {
+        key
+        for key, item in value.items()
+        if (key == "default" and item is None) or (key == "title" and isinstance(item, str))
+    }
+    tidy = {key: _tidy(item) for key, item in value.items() if key not in noise}
+    choices = [choice for choice in tidy.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del tidy["anyOf"]
+        return {**choices[0], **tidy}
+    return {**tidy, "anyOf": choices} if choices else tidy
+
+
+def _levels() -> Iterator[str]:
+    for level, models in levels().items():
+        if EnvReference in models:
+            continue
+        yield f"## {f'`{level}`' if level else 'The top level'}\n"
+        for model in models:
+            if len(models) > 1:
+                yield f"### {model.__name__}\n"
+            yield f"{_sentence(model.__doc__)}\n"
+            yield from _table(model)
+            yield ""
+
+
+def _references() -> Iterator[str]:
+    yield "## References to secrets\n"
+    for model in (EnvReference, FileReference):
+        yield f"{_sentence(model.__doc__)}\n"
+        yield from _table(model)
+        yield ""
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | type | default | meaning | example |"
+    yield "|---|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        if field.is_required():
+            default = "required"
+        else:
+            value = field.get_default(call_default_factory=True)
+            default = "" if value in (None, PydanticUndefined) else f"`{flow(_plain(value))}`"
+        example = f"`{flow(field.examples[0])}`" if field.examples else ""
+        cells = (f"`{name}`", type_in_words(field.annotation), default, _sentence(field.description), example)
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _parameters() -> Iterator[str]:
+    versions = ", ".join(f"{major}.{minor}" for major, minor in KNOWN_VERSIONS)
+    yield "## Parameters that IBM documents\n"
+    yield f"For `platform.version` {versions} and their patch levels. What IBM states is enforced; what its pages leave open is a warning."
+    yield "`max_concurrent_requests` ≥ `max_batch_size`; `max_sequence_length` > `max_new_tokens`; min ≤ default ≤ max.\n"
+    yield "| parameter | values | platform's default | up to 5.2 | from 5.3 on |"
+    yield "|---|---|---|---|---|"
+    for name, known in KNOWN.items():
+        values = " or ".join(known.options) or f"whole numbers from {known.least}"
+        before = f"not documented; `{known.before}` in its place" if known.before else "documented"
+        yield f"| `{name}` | {values} | {known.platform_default} | {before} | {known.after or 'documented'} |"
+    yield ""
+
+
+def _plain(value: Any) -> Plain:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _sentence(text: str | None) -> str:
+    return " ".join((text or "").replace("``", "`").split())

@@ -1,0 +1,165 @@
+"""References to secrets: their shape, and the refusal of a secret that stands where its reference is due.
+
+Nothing that stands at or below a reference is ever quoted, whether it looks like a secret or not.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from weighbridge.environment.kubernetes_syntax import is_subdomain
+from weighbridge.environment.secret_shapes import looks_like_secret
+from weighbridge.environment.tree import Finding, Node, at_key, at_value
+
+_ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+_HARMLESS_KEY = re.compile(r"[a-z][a-z_-]{0,29}")
+_KEYS = ("access_key", "secret_key", "session_token")
+
+
+def reference(node: Node, name: str) -> Iterator[Finding]:
+    """Check ``{env: VARIABLE}`` or ``{file: PATH}``; ``name`` is the key that holds it."""
+    remedy = f"write a reference: {name}: {{env: {_variable(name)}}} or {name}: {{file: /run/secrets/{name.replace('_', '-')}}}"
+    if node.value is None:
+        yield at_value(node, "no-value", f"{name} has no value", remedy)
+    elif not isinstance(node.value, dict):
+        what = f"{name} is written as a value; secrets are references and never stand in this file"
+        yield at_value(
+            node, "secret-in-file", what, f"{remedy}; if it was real, revoke it: it may be in your history"
+        )
+    elif unknown := [key for key in node.entries if key not in {"env", "file"}]:
+        for key in unknown:
+            yield _unknown(node, node.entries[key], key, ("env", "file"), remedy)
+    elif len(node.entries) != 1:
+        what = f"{name} names both env and file" if node.entries else f"{name} refers to nothing"
+        yield at_key(node, "bad-reference", what, remedy)
+    elif variable := node.get("env"):
+        yield from _variable_name(variable, name)
+    elif file := node.get("file"):
+        yield from _file_path(file, name)
+
+
+def s3_credentials(node: Node, *, secret_allowed: bool) -> Iterator[Finding]:
+    """Check ``{access_key: …, secret_key: …[, session_token: …]}`` or, where allowed, ``{secret: NAME}``."""
+    remedy = "write credentials: {access_key: {env: S3_ACCESS_KEY}, secret_key: {env: S3_SECRET_KEY}}"
+    known = (*_KEYS, "secret") if secret_allowed else _KEYS
+    if node.value is None:
+        yield at_value(node, "no-value", "credentials has no value", remedy)
+        return
+    if not isinstance(node.value, dict):
+        yield at_value(node, "secret-in-file", "credentials are not written as references", remedy)
+        return
+    for key, item in node.entries.items():
+        if key not in known:
+            yield _unknown(node, item, key, known, remedy)
+        elif key != "secret":
+            yield from reference(item, key)
+    secret = node.get("secret") if secret_allowed else None
+    if secret is not None:
+        yield from _secret_name(node, secret)
+        return
+    close = {
+        match
+        for key in node.entries
+        if key not in known
+        for match in difflib.get_close_matches(key[:60], known, 1)
+    }
+    for key in ("access_key", "secret_key"):
+        if key not in node.entries and key not in close:
+            missing = Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
+            yield missing
+    yield from _same_source(node)
+
+
+def _same_source(node: Node) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for key in _KEYS:
+        for kind in ("env", "file"):
+            item = node.get(key, kind)
+            if item is None or item.string is None:
+                continue
+            other = seen.setdefault(f"{kind} {item.string}", key)
+            if other != key:
+                yield at_value(
+                    item,
+                    "bad-reference",
+                    f"{key} and {other} name the same {kind}",
+                    f"write where {key} itself lies",
+                )
+
+
+def _secret_name(parent: Node, node: Node) -> Iterator[Finding]:
+    others = [key for key in parent.entries if key in _KEYS]
+    if others:
+        yield at_key(
+            node,
+            "contradiction",
+            f"secret stands beside {', '.join(others)}",
+            "keep either secret or the pair of keys",
+        )
+    elif node.value is None:
+        yield at_value(
+            node,
+            "no-value",
+            "secret has no value",
+            "write the name of an existing Kubernetes Secret, e.g. models-s3",
+        )
+    elif node.string is None or not is_subdomain(node.string):
+        what = "secret is not the name of a Kubernetes Secret"
+        yield at_value(
+            node,
+            "bad-name",
+            what,
+            "write its name: lower-case letters, digits, hyphens and dots, e.g. models-s3",
+        )
+
+
+def _variable_name(node: Node, name: str) -> Iterator[Finding]:
+    remedy = f"write the variable's name, e.g. env: {_variable(name)}"
+    if node.value is None:
+        yield at_value(node, "no-value", "env names no variable", remedy)
+    elif node.string is None:
+        yield at_value(node, "wrong-type", "env is not the name of an environment variable", remedy)
+    elif looks_like_secret(node.string):
+        yield at_value(
+            node,
+            "secret-in-file",
+            f"{looks_like_secret(node.string)} stands where a variable's name is due",
+            remedy,
+        )
+    elif not _ENVIRONMENT_VARIABLE.fullmatch(node.string):
+        what = (
+            "env is not the name of an environment variable: letters, digits and underscores, no digit first"
+        )
+        yield at_value(node, "bad-reference", what, f"{remedy}; a secret's value never stands in this file")
+
+
+def _file_path(node: Node, name: str) -> Iterator[Finding]:
+    remedy = f"write the file's path, e.g. file: /run/secrets/{name.replace('_', '-')}"
+    if node.value is None:
+        yield at_value(node, "no-value", "file names no file", remedy)
+    elif node.string is None:
+        yield at_value(node, "wrong-type", "file is not a path", remedy)
+    elif looks_like_secret(node.string):
+        yield at_value(
+            node,
+            "secret-in-file",
+            f"{looks_like_secret(node.string)} stands where a file's path is due",
+            remedy,
+        )
+    elif not node.string.strip() or not node.string.isprintable() or len(node.string) > 1024:  # noqa: PLR2004
+        yield at_value(node, "bad-reference", "file is not a path", remedy)
+
+
+def _unknown(parent: Node, node: Node, key: str, known: tuple[str, ...], remedy: str) -> Finding:
+    close = difflib.get_close_matches(key[:60].lower().replace("-", "_"), known, 1)
+    quoted = f"`{key}`" if _HARMLESS_KEY.fullmatch(key) else "a key"
+    what = f"{quoted} is unknown here; known: {', '.join(known)}"
+    return Finding(what, f"write {close[0]}" if close else remedy, "unknown-key", parent.path, node.key_spot)
+
+
+def _variable(name: str) -> str:
+    return {
+        "access_key": "S3_ACCESS_KEY",
+        "secret_key": "S3_SECRET_KEY",
+        "session_token": "S3_SESSION_TOKEN",
+    }.get(name, "STATE_PASSPHRASE")

@@ -1,0 +1,269 @@
+"""Secrets by reference: environment variables, files, Kubernetes Secrets. Values live in memory only.
+
+Under ansible-runner the environment is scrubbed, so the orchestrator hands values over in one file, mode 0600 on tmpfs, whose
+path is in ``WEIGHBRIDGE_SECRETS_FILE``: JSON ``{"env:NAME" | "file:PATH": value}``. By hand, references are read directly.
+"""
+
+import errno
+import json
+import logging
+import os
+import select
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.environment.types import (
+    Environment,
+    EnvReference,
+    KubernetesSecretReference,
+    S3Credentials,
+    S3KeyPair,
+    SecretReference,
+)
+from weighbridge.errors import PreconditionError
+
+OVERLAY_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
+"""Names the file with values that were resolved earlier; see the module's text."""
+
+_LARGEST = 64 * 1024
+"""Bytes; a secret's file beyond this is a mistake, not a secret."""
+
+_S3_CREDENTIALS: TypeAdapter[S3Credentials] = TypeAdapter(S3Credentials)
+
+_PATIENCE_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+KubeReader: TypeAlias = Callable[[str], Mapping[str, str]]
+"""Name of a Secret in the operands namespace → its keys and decoded values."""
+
+
+def reference_key(reference: SecretReference) -> str:
+    """``env:NAME`` or ``file:PATH``, as written in the environment file: the key in the overlay."""
+    return f"env:{reference.env}" if isinstance(reference, EnvReference) else f"file:{reference.file}"
+
+
+class Secrets:
+    """Resolves references. ``folder`` is where relative ``file:`` references start: the environment file's folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        overlay_file: Path | None = None,
+        kube_reader: KubeReader | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._environ = os.environ if environ is None else environ
+        self._resolved = dict(_read_overlay(overlay_file or _overlay_path(self._environ)))
+        """By reference: a pipe can be read once only."""
+        self._kube_reader = kube_reader
+        self.warnings: list[str] = []
+        """What is worth telling about files that were read: at most one line a file."""
+
+    def resolve(self, reference: SecretReference) -> str:
+        """The value. ``PreconditionError`` names the variable or file that is absent, empty or unreadable."""
+        key = reference_key(reference)
+        if key not in self._resolved:
+            self._resolved[key] = (
+                self._variable(reference.env)
+                if isinstance(reference, EnvReference)
+                else self._file(reference.file)
+            )
+        return self._resolved[key]
+
+    def s3_keys(self, credentials: S3Credentials) -> S3Keys:
+        """Keys of an S3 user from a pair of references or from a Kubernetes Secret."""
+        if isinstance(credentials, KubernetesSecretReference):
+            return self._kubernetes(credentials.secret)
+        token = credentials.session_token
+        return S3Keys(
+            access_key=self.resolve(credentials.access_key),
+            secret_key=self.resolve(credentials.secret_key),
+            session_token=self.resolve(token) if token else None,
+        )
+
+    def collect(self, environment: Environment) -> dict[str, str]:
+        """Every value that ``environment`` refers to, keyed as the overlay file is. Kubernetes Secrets stay references."""
+        return {reference_key(reference): self.resolve(reference) for reference in references(environment)}
+
+    def collect_model(self, environment: Environment, model_id: str) -> dict[str, str]:
+        """As ``collect``, for one model's source alone: what a playbook for that model may know."""
+        return {
+            reference_key(reference): self.resolve(reference)
+            for model in environment.models
+            if model.id == model_id
+            for reference in _of_credentials(model.source.s3.credentials)
+        }
+
+    def _variable(self, name: str) -> str:
+        value = self._environ.get(name)
+        if value is None:
+            raise PreconditionError(
+                f"environment variable {name} is not set",
+                remedy=f"Export {name}, or refer to a file instead: {{file: PATH}}.",
+                code="secret-missing",
+            )
+        if not value:
+            raise PreconditionError(
+                f"environment variable {name} is empty",
+                remedy=f"Export {name} with its value.",
+                code="secret-empty",
+            )
+        return value
+
+    def _file(self, written: str) -> str:
+        path = self._folder / Path(written).expanduser()
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
+                raise PreconditionError(
+                    f"secret file {path} is not a file",
+                    remedy="Name the file that holds the value.",
+                    code="secret-unreadable",
+                )
+            content = _read(path)
+        except OSError as error:
+            absent = isinstance(error, FileNotFoundError)
+            raise PreconditionError(
+                f"secret file {path} {'does not exist' if absent else f'cannot be read: {error.strerror}'}",
+                remedy="Write the value into that file (mode 0600), or correct the path; relative paths start at the environment file.",
+                code="secret-missing" if absent else "secret-unreadable",
+            ) from error
+        if len(content) > _LARGEST:
+            raise PreconditionError(
+                f"secret file {path} is larger than {_LARGEST} bytes",
+                remedy="Is this the right file?",
+                code="secret-unreadable",
+            )
+        if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
+            self._warn(f"secret file {path} can be read by everybody on this machine: chmod 600 {path}")
+        try:
+            value = content.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise PreconditionError(
+                f"secret file {path} is not UTF-8 text",
+                remedy="Is this the right file?",
+                code="secret-unreadable",
+            ) from error
+        if not value:
+            raise PreconditionError(
+                f"secret file {path} is empty", remedy="Write the value into it.", code="secret-empty"
+            )
+        return value
+
+    def _kubernetes(self, name: str) -> S3Keys:
+        if self._kube_reader is None:
+            raise PreconditionError(
+                f"the S3 keys lie in the Kubernetes Secret {name}, which cannot be read from here",
+                remedy="Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
+                code="secret-unreadable",
+            )
+        data = self._kube_reader(name)
+        missing = [key for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not data.get(key)]
+        if missing:
+            raise PreconditionError(
+                f"Kubernetes Secret {name} has no {' and no '.join(missing)}",
+                remedy="The Secret needs the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where used).",
+                code="secret-missing",
+            )
+        return S3Keys(
+            access_key=data["AWS_ACCESS_KEY_ID"],
+            secret_key=data["AWS_SECRET_ACCESS_KEY"],
+            session_token=data.get("AWS_SESSION_TOKEN") or None,
+        )
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+            _log.warning("%s", text)
+
+
+def s3_credentials(raw: Mapping[str, Any]) -> S3Credentials:
+    """From plain JSON of the environment file's shape, as variables of a playbook carry it. ``PreconditionError`` if it is not."""
+    try:
+        return _S3_CREDENTIALS.validate_python(dict(raw))
+    except ValidationError:
+        raise PreconditionError(
+            "credentials are neither {access_key, secret_key} by reference nor {secret: NAME}",
+            remedy="Write {access_key: {env: NAME}, secret_key: {env: NAME}}; never the values.",
+            code="secret-reference",
+        ) from None  # its text would quote what was written, perhaps a value
+
+
+def references(environment: Environment) -> Iterator[SecretReference]:
+    """Every reference in the file that is a variable or a file, in the file's order."""
+    yield environment.state.passphrase
+    if environment.state.credentials is not None:
+        yield from _of_credentials(environment.state.credentials)
+    for model in environment.models:
+        yield from _of_credentials(model.source.s3.credentials)
+
+
+def _read(path: Path) -> bytes:
+    """What the file or pipe holds, up to one byte more than a secret may have. A pipe whose writer says nothing ends
+    as a time-out (``OSError``), not as a wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = b""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while len(content) <= _LARGEST:
+            ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError(errno.ETIMEDOUT, "its writer says nothing")
+            part = os.read(descriptor, _LARGEST + 1 - len(content))
+            if not part:
+                break
+            content += part
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _of_credentials(credentials: S3Credentials) -> Iterator[SecretReference]:
+    if isinstance(credentials, S3KeyPair):
+        yield credentials.access_key
+        yield credentials.secret_key
+        if credentials.session_token is not None:
+            yield credentials.session_token
+
+
+def _overlay_path(environ: Mapping[str, str]) -> Path | None:
+    written = environ.get(OVERLAY_VARIABLE)
+    return Path(written) if written else None
+
+
+def _read_overlay(path: Path | None) -> Mapping[str, str]:
+    if path is None:
+        return {}
+    try:
+        status = path.stat()
+        if status.st_mode & 0o077:
+            raise PreconditionError(
+                f"{path}, named by {OVERLAY_VARIABLE}, is open to other users (mode {stat.S_IMODE(status.st_mode):04o})",
+                remedy=f"chmod 600 {path}",
+                code="secret-exposed",
+            )
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PreconditionError(
+            f"{path}, named by {OVERLAY_VARIABLE}, cannot be read: {error.strerror}",
+            remedy=f"Unset {OVERLAY_VARIABLE} to read the references directly.",
+            code="secret-unreadable",
+        ) from error
+    except ValueError:
+        parsed = None  # the parser's message would quote the content, so it is not chained
+    if not isinstance(parsed, dict) or not all(isinstance(value, str) for value in parsed.values()):
+        raise PreconditionError(
+            f"{path}, named by {OVERLAY_VARIABLE}, is not a JSON object of strings",
+            remedy=f"Unset {OVERLAY_VARIABLE} to read the references directly.",
+            code="secret-unreadable",
+        )
+    return parsed

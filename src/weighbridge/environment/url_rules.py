@@ -1,0 +1,156 @@
+"""Rules on URLs of an environment file. None of them quotes a URL that may hold credentials."""
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from weighbridge.environment.secret_shapes import looks_like_secret, shown
+from weighbridge.environment.text_rule import Complaint
+
+_HOST = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
+)
+_NO_PROXY = re.compile(r"\.?[A-Za-z0-9*]([A-Za-z0-9._:-]*[A-Za-z0-9])?(/[0-9]{1,3})?")
+
+
+def endpoint(text: str) -> tuple[Complaint, ...]:
+    """An S3 server: absolute http(s) URL without user information, path, query or fragment."""
+    complaints = _web_url(text, "https://s3.example.com", "the server's URL")
+    if complaints:
+        return complaints
+    parts = urlsplit(text)
+    if parts.scheme == "http" and not _is_near(parts.hostname or ""):
+        what = f"{shown(text)} is not encrypted: the weights can be changed, and requests be replayed, on the way"
+        return (
+            Complaint(
+                what, f"write https://{parts.netloc}, if the server offers it", "unencrypted", warning=True
+            ),
+        )
+    return ()
+
+
+def proxy(text: str) -> tuple[Complaint, ...]:
+    """An HTTP proxy: ``http(s)://host[:port]``, without credentials."""
+    return _web_url(text, "http://proxy.example.com:3128", "the proxy's URL")
+
+
+def no_proxy(text: str) -> tuple[Complaint, ...]:
+    """One host, ``.domain``, address or network that is reached without the proxy."""
+    if "," in text or any(character.isspace() for character in text):
+        items = ", ".join(part for part in re.split(r"[,\s]+", text) if part)
+        return (
+            Complaint(
+                "several entries stand in one text",
+                f"write them as items of the list: [{items[:200]}]"
+                if not looks_like_secret(items)
+                else "write them as items of the list",
+                "bad-url",
+            ),
+        )
+    if "://" in text or not _NO_PROXY.fullmatch(text):
+        return (
+            Complaint(
+                f"{shown(text)} is not a host, .domain, address or network",
+                "write e.g. .example.com or 10.0.0.0/8",
+                "bad-url",
+            ),
+        )
+    return ()
+
+
+def backend(text: str) -> tuple[Complaint, ...]:
+    """Pulumi's self-managed backends that Weighbridge drives: ``file://`` and ``s3://``
+    (Pulumi documentation, "State and backends").
+    """
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"file", "s3"}:
+        near = (
+            f"file://{text}"
+            if text.startswith(("/", "~")) and not looks_like_secret(text)
+            else "s3://bucket/folder or file:///path"
+        )
+        return (
+            Complaint(
+                "this is not a state backend that Weighbridge drives", f"write {near[:200]}", "bad-url"
+            ),
+        )
+    if "@" in parts.netloc:
+        return (
+            Complaint(
+                "the URL carries credentials",
+                "write it without them and name them by reference under state.credentials",
+                "secret-in-file",
+            ),
+        )
+    if parts.scheme == "file":
+        return (
+            ()
+            if parts.netloc or parts.path
+            else (Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),)
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", parts.netloc):
+        return (Complaint("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url"),)
+    if parts.fragment:
+        return (Complaint("the URL has a fragment (#…)", "write the URL without it", "bad-url"),)
+    return ()
+
+
+def _web_url(text: str, example: str, noun: str) -> tuple[Complaint, ...]:
+    parts = _split(text)
+    if parts is None:
+        return (
+            Complaint(f"this is not a URL that can be read as {noun}", f"write e.g. {example}", "bad-url"),
+        )
+    if "@" in parts.netloc:
+        return (
+            Complaint(
+                "the URL carries credentials", f"write it without them, e.g. {example}", "secret-in-file"
+            ),
+        )
+    if parts.scheme not in {"http", "https"}:
+        host = (
+            text.removeprefix("//") if re.fullmatch(r"(//)?[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?", text) else ""
+        )
+        near = f"https://{host}" if host else example
+        return (Complaint(f"{shown(text)} is not an http(s) URL", f"write e.g. {near}", "bad-url"),)
+    if not _has_good_host(parts):
+        return (Complaint(f"{shown(text)} has no valid host and port", f"write e.g. {example}", "bad-url"),)
+    if parts.path or parts.query or parts.fragment or text.endswith(("?", "#")):
+        kind = "path" if parts.path else "query or fragment"
+        return (Complaint(f"{noun} has a {kind}", f"write {parts.scheme}://{parts.netloc}", "bad-url"),)
+    return ()
+
+
+def _split(text: str) -> SplitResult | None:
+    if len(text) > 2048 or not text.isprintable() or " " in text:  # noqa: PLR2004
+        return None
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return None
+
+
+def _has_good_host(parts: SplitResult) -> bool:
+    try:
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    if port == 0 or parts.netloc.endswith(":"):
+        return False
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host.partition("%")[0])
+        except ValueError:
+            return False
+        return True
+    return _HOST.fullmatch(host) is not None
+
+
+def _is_near(host: str) -> bool:
+    """Loopback, private addresses and in-cluster service names: traffic that stays where the cluster is."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith((".svc", ".svc.cluster.local", ".localhost"))
+    return address.is_private or address.is_loopback

@@ -1,0 +1,290 @@
+"""The Kubernetes API as plain JSON objects: the one place that knows lightkube, and the seam of its errors.
+
+Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may not ``watch`` everything that is
+met here (facts in ``docs/adr``), so whoever waits polls.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias, cast
+
+import httpx2 as httpx
+from lightkube import Client
+from lightkube.core.exceptions import ApiError
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.types import CascadeType, PatchType
+
+from weighbridge.errors import ForbiddenError as ForbiddenError  # noqa: PLC0414 - whoever uses Kube meets it
+from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.kubernetes.denials import forbidden
+from weighbridge.kubernetes.kubeconfig import kubeconfig, service_account
+
+Object: TypeAlias = dict[str, Any]
+"""One Kubernetes object as the API server answers it."""
+
+FIELD_MANAGER = "weighbridge"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a path of the API needs to know of a resource."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
+NODE = Kind("", "v1", "Node", "nodes", namespaced=False)
+SECRET = Kind("", "v1", "Secret", "secrets")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
+POD = Kind("", "v1", "Pod", "pods")
+EVENT = Kind("", "v1", "Event", "events")
+CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+JOB = Kind("batch", "v1", "Job", "jobs")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
+WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watsonxaiifm")
+
+
+class ApiRefusedError(StepFailedError):
+    """The API server answered with a status we did not expect; ``status`` is the HTTP code, ``reason`` its word."""
+
+    def __init__(
+        self, what: str, *, status: int, reason: str, remedy: str | None = None, transient: bool = False
+    ) -> None:
+        super().__init__(what, remedy=remedy, code=f"kubernetes-{status}", transient=transient)
+        self.status = status
+        self.reason = reason
+
+
+class Kube:
+    """A connection to one cluster. Every method raises ``PreconditionError`` where the cluster cannot be reached or
+    refuses the login, ``ForbiddenError`` for a missing permission, ``ApiRefusedError`` for anything else.
+    """
+
+    def __init__(self, client: Client, where: str) -> None:
+        self._client = client
+        self.where = where
+        """The cluster for messages: context name and server address."""
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """The object, or ``None`` where there is none."""
+        try:
+            with self._translated(f"get {kind} {name}"):
+                return self._plain(self._client.get(_resource(kind), name, **_in(kind, namespace)))
+        except ApiRefusedError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        labels: dict[str, str] | None = None,
+        fields: dict[str, str] | None = None,
+    ) -> list[Object]:
+        """Every object that the selectors leave; an empty list where there is none."""
+        with self._translated(f"list {kind}"):
+            found = cast("Any", self._client).list(
+                _resource(kind), labels=labels, fields=fields, **_in(kind, namespace)
+            )
+            return [self._plain(item) for item in found]
+
+    def create(self, kind: Kind, body: Object) -> Object:
+        """The created object. ``ApiRefusedError`` with status 409 where it exists already."""
+        with self._translated(f"create {kind} {body['metadata'].get('name')}"):
+            return self._plain(self._client.create(_resource(kind)(body), field_manager=FIELD_MANAGER))
+
+    def apply(self, kind: Kind, body: Object) -> Object:
+        """Make or change an object of ours by server-side apply: what another manager set beside it stays. Its name stands
+        in the path, so that a Role can limit by name what may be created.
+        """
+        with self._translated(f"apply {kind} {body['metadata']['name']}"):
+            return self._plain(
+                self._client.apply(_resource(kind)(body), field_manager=FIELD_MANAGER, force=True)
+            )
+
+    def rehearse(self, kind: Kind, body: Object) -> tuple[str, ...]:
+        """A dry run of :meth:`apply`: admission and validation answer, nothing is kept. What the API server warns of.
+
+        ``ApiRefusedError`` with its words where it would refuse.
+        """
+        name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own call drops the warnings
+        with self._translated(f"apply {kind} {name}"):
+            request = client.prepare_request(
+                "patch",
+                _resource(kind),
+                body,
+                name,
+                namespace,
+                headers={"Content-Type": PatchType.APPLY.value},
+                params={"dryRun": "All", "force": "true", "fieldManager": FIELD_MANAGER},
+            )
+            response = client.send(client.build_adapter_request(request))
+            client.handle_response("patch", response, request)
+        return tuple(response.headers.get_list("warning"))
+
+    def read(self, path: str) -> tuple[Object, str | None]:
+        """What a path such as ``version`` answers, and its ``Date`` header."""
+        client = cast("Any", self._client)._client._client  # noqa: SLF001  lightkube knows resources only
+        with self._translated(f"read {path}"):
+            response = client.send(client.build_request("GET", path))
+            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001  gives its own kind of error
+            found = response.json()
+        return (found if isinstance(found, dict) else {}), response.headers.get("date")
+
+    def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
+        """JSON merge patch (RFC 7386) on an object of ours."""
+        return self._patch(kind, name, namespace, patch, PatchType.MERGE)
+
+    def json_patch(
+        self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+    ) -> Object:
+        """JSON patch (RFC 6902). A failed ``test`` is answered with status 422, not 409."""
+        return self._patch(kind, name, namespace, [*operations], PatchType.JSON)
+
+    def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
+        """True where there was something to delete; dependents go in the background."""
+        try:
+            with self._translated(f"delete {kind} {name}"):
+                cast("Any", self._client).delete(
+                    _resource(kind), name, cascade=CascadeType.BACKGROUND, **_in(kind, namespace)
+                )
+        except ApiRefusedError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def delete_version(self, kind: Kind, name: str, namespace: str, version: str) -> bool:
+        """Delete the object as it was read: ``ApiRefusedError`` with status 409 where its resourceVersion is another one by
+        now; False where there is none.
+        """
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own delete has no preconditions
+        try:
+            with self._translated(f"delete {kind} {name}"):
+                request = client.prepare_request("delete", _resource(kind), name=name, namespace=namespace)
+                request.data = {"preconditions": {"resourceVersion": version}}
+                client.handle_response("delete", client.send(client.build_adapter_request(request)), request)
+        except ApiRefusedError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def log(
+        self, pod: str, namespace: str, *, follow: bool = False, since_seconds: int | None = None
+    ) -> Iterator[str]:
+        """Lines of the pod's only container; with ``follow`` until it ends."""
+        with self._translated(f"read the log of pod {pod}"):
+            yield from self._client.log(
+                pod, namespace=namespace, follow=follow, since=since_seconds, newlines=False
+            )
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def identity(self) -> str:
+        """UID of namespace ``kube-system``: the accepted name of a cluster that has none."""
+        found = self.get(NAMESPACE, "kube-system")
+        if found is None:
+            raise PreconditionError(
+                f"{self.where} has no namespace kube-system, so it cannot be told from other clusters"
+            )
+        return str(found["metadata"]["uid"])
+
+    def _patch(self, kind: Kind, name: str, namespace: str | None, patch: Any, how: PatchType) -> Object:
+        with self._translated(f"patch {kind} {name}"):
+            return self._plain(
+                cast("Any", self._client).patch(
+                    _resource(kind),
+                    name,
+                    patch,
+                    patch_type=how,
+                    field_manager=FIELD_MANAGER,
+                    **_in(kind, namespace),
+                )
+            )
+
+    @staticmethod
+    def _plain(found: Any) -> Object:
+        return cast("Object", found.to_dict())
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except ApiError as error:
+            raise self._refusal(error, doing) from error
+        except (httpx.HTTPStatusError, ValueError) as error:
+            raise PreconditionError(
+                f"{self.where} does not answer as a Kubernetes API does: {str(error).splitlines()[0]}",
+                remedy="is there a proxy or a login page in between? Try kubectl get --raw /version with the same context",
+                code="cluster-strange",
+            ) from error
+        except (httpx.TimeoutException, httpx.TransportError) as error:
+            raise PreconditionError(
+                f"the Kubernetes API at {self.where} does not answer: {str(error) or type(error).__name__}",
+                remedy="check the address, the network and the proxy of this cluster (kubectl get --raw /readyz)",
+                code="cluster-unreachable",
+            ) from error
+
+    def _refusal(self, error: ApiError, doing: str) -> PreconditionError | StepFailedError:
+        status = error.status.code or error.response.status_code
+        reason = error.status.reason or ""
+        message = error.status.message or reason
+        if status == httpx.codes.UNAUTHORIZED:
+            return PreconditionError(
+                f"{self.where} does not accept the login of this kubeconfig context",
+                remedy="log in again (oc login, or renew the token or certificate) and repeat the command",
+                code="cluster-login",
+            )
+        if status == httpx.codes.FORBIDDEN and (denied := forbidden(message)) is not None:
+            return denied
+        transient = status in {409, 429, 500, 502, 503, 504}
+        return ApiRefusedError(
+            f"cannot {doing}: {message}", status=status, reason=reason, transient=transient
+        )
+
+
+def connect(
+    *,
+    context: str | None,
+    in_cluster: bool = False,
+    proxy: str | None = None,
+    timeout_seconds: float = 20,
+    environ: Mapping[str, str] | None = None,
+) -> Kube:
+    """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (of ``environ``, else of this process; or
+    ``~/.kube/config``) names, or for the pod's own service account. Nothing is sent yet.
+    """
+    config = service_account() if in_cluster else kubeconfig(context, environ)
+    client = Client(config, field_manager=FIELD_MANAGER, timeout=httpx.Timeout(timeout_seconds), proxy=proxy)
+    where = f"context {config.context_name}" if config.context_name else "this pod's service account"
+    return Kube(client, f"{where} ({config.cluster.server})")
+
+
+@cache
+def _resource(kind: Kind) -> Any:
+    make = create_namespaced_resource if kind.namespaced else create_global_resource
+    return make(kind.group, kind.version, kind.kind, kind.plural)
+
+
+def _in(kind: Kind, namespace: str | None) -> dict[str, Any]:
+    return {"namespace": namespace} if kind.namespaced and namespace else {}

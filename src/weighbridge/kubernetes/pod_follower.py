@@ -1,0 +1,278 @@
+"""Follows a Job or pod of ours until it has ended or is ready: polls its objects, streams its log, gives up in time.
+
+Nothing is watched and nothing is executed in the pod: GET and LIST are all it needs, and the log if that is allowed.
+"""
+
+import json
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from weighbridge.errors import (
+    ForbiddenError,
+    PreconditionError,
+    StepFailedError,
+    WeighbridgeError,
+    is_passing,
+)
+from weighbridge.kubernetes.pod_watch import (
+    Ended,
+    Object,
+    Running,
+    Seen,
+    Sight,
+    Waiting,
+    judge_job,
+    judge_pod,
+)
+
+Say: TypeAlias = Callable[[dict[str, Any]], None]
+"""Takes one event: a mover's JSON line, or a note of ours of the same shape."""
+
+_QUICK_SECONDS = 0.3
+_QUICK_FOR_SECONDS = 20
+_CALM_SECONDS = 1.0
+_PROGRESS_SECONDS = 0.5
+_DRAIN_SECONDS = 5.0
+_NOTE_SECONDS = 3.0
+"""What passes quickly is not worth a line."""
+_KEPT_LINES = 10
+
+
+class Reader(Protocol):
+    """Reads of one Job (or bare pod) and what belongs to it. Each may raise ``WeighbridgeError``."""
+
+    def job(self) -> Object | None: ...
+
+    def pods(self) -> Sequence[Object]:
+        """Oldest first."""
+        ...
+
+    def claim(self) -> Object | None: ...
+
+    def events(self, pods: Sequence[Object]) -> Sequence[Object]:
+        """Of the Job, these pods and the claim; oldest first. ``ForbiddenError`` where they may not be read, which is told
+        once and hinders nothing.
+        """
+        ...
+
+    def log(self, pod: str) -> Iterator[str]:
+        """Lines from the beginning, following until the container ends or the connection breaks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Deadlines, in seconds."""
+
+    deadline_seconds: float
+    """The whole work, waiting included."""
+    schedule_seconds: float = 600
+    """Until a pod runs; volumes are provisioned and images pulled within it."""
+    stuck_seconds: float = 30
+    """How long a problem that the cluster reports may last before it is believed."""
+    outage_seconds: float = 120
+    """How long the API server may fail to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time, so that tests need none."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Follower:
+    def __init__(
+        self, reader: Reader, name: str, patience: Patience, say: Say, clock: Clock | None = None
+    ) -> None:
+        self._reader = reader
+        self._name = name
+        self._patience = patience
+        self._say = say
+        self._clock = clock or Clock()
+        self._tail = _Tail(reader.log)
+        self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._spoken = float("-inf")
+        self._events_denied = False
+
+    def follow_job(self) -> Ended:
+        """How the Job ended, its failure included. Raises ``PreconditionError`` where it cannot start and
+        ``StepFailedError`` past a deadline.
+        """
+        ended = self._until(lambda seen: judge_job(seen, self._name), lambda sight: isinstance(sight, Ended))
+        if not isinstance(ended, Ended):
+            raise TypeError(ended)
+        self._finish(ended)
+        return ended
+
+    def await_ready(self) -> None:
+        """Return when the pod is ready. Raises where it ended or cannot start."""
+        sight = self._until(
+            lambda seen: judge_pod(seen, self._name),
+            lambda sight: isinstance(sight, Ended) or (isinstance(sight, Running) and sight.ready),
+        )
+        if isinstance(sight, Ended) and sight.error is not None:
+            raise sight.error
+
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """What the pod printed last that was not an event: a traceback, say."""
+        return tuple(self._last_lines)
+
+    def _until(self, judge: Callable[[Seen], Sight], over: Callable[[Sight], bool]) -> Sight:
+        started = waiting_since = cause_since = answered = self._clock.now()
+        cause = ""
+        pods_run = said = False
+        while True:
+            now = self._clock.now()
+            try:
+                sight = judge(self._look(with_reasons=not pods_run))
+                answered = now
+            except WeighbridgeError as error:
+                if not is_passing(error) or now - answered > self._patience.outage_seconds:
+                    raise
+                sight = Waiting("cluster-unreachable", f"{error.what}; trying again")
+            if over(sight):
+                return sight
+            if now - started > self._patience.deadline_seconds + self._patience.schedule_seconds:
+                raise StepFailedError(
+                    f"{self._name} did not finish within {self._patience.deadline_seconds:.0f} s",
+                    remedy="run the command again: what has arrived stays",
+                    code="deadline",
+                    transient=True,
+                )
+            if isinstance(sight, Running):
+                pods_run, cause, waiting_since = True, "", now
+                self._tail.follow(sight.pod)
+            elif isinstance(sight, Waiting):
+                pods_run = False
+                if sight.code != cause:
+                    cause, cause_since, said = sight.code, now, False
+                if not said and (sight.stuck or now - cause_since >= _NOTE_SECONDS):
+                    said = True
+                    self._say({"event": "note", "text": sight.what})
+                self._be_patient(sight, now - cause_since, now - waiting_since)
+            self._relay()
+            quick = now - waiting_since < _QUICK_FOR_SECONDS
+            self._clock.sleep(_QUICK_SECONDS if quick else _CALM_SECONDS)
+
+    def _be_patient(self, sight: Waiting, with_cause: float, in_all: float) -> None:
+        patience = self._patience
+        if (
+            sight.final
+            or (sight.stuck and with_cause > patience.stuck_seconds)
+            or (sight.code != "cluster-unreachable" and in_all > patience.schedule_seconds)
+        ):
+            raise sight.as_error()
+
+    def _look(self, *, with_reasons: bool) -> Seen:
+        job, pods = self._reader.job(), self._reader.pods()
+        if not with_reasons:
+            return Seen(job, pods)
+        return Seen(job, pods, self._reader.claim(), self._events(pods))
+
+    def _events(self, pods: Sequence[Object]) -> Sequence[Object]:
+        if self._events_denied:
+            return ()
+        try:
+            return self._reader.events(pods)
+        except ForbiddenError as error:
+            self._events_denied = True
+            self._say(
+                {"event": "note", "text": f"should something wait, why will not be known: {error.what}"}
+            )
+            return ()
+
+    def _finish(self, ended: Ended) -> None:
+        """Say what the log still holds, also of a pod that ended before it could be followed."""
+        if ended.pod is not None:
+            self._tail.follow(ended.pod)
+            limit = self._clock.now() + _DRAIN_SECONDS
+            while self._tail.busy and self._clock.now() < limit:
+                self._relay(everything=True)
+                self._clock.sleep(0.05)
+        self._relay(everything=True)
+
+    def _relay(self, *, everything: bool = False) -> None:
+        """Pass on what the log brought; of progress only the latest, twice a second."""
+        progress: dict[str, Any] | None = None
+        for line in self._tail.lines():
+            event = _event(line)
+            if event is None:
+                self._last_lines.append(line)
+            elif event["event"] == "progress":
+                progress = event
+            elif event["event"] != "result":
+                self._say(event)
+        now = self._clock.now()
+        if progress is not None and (everything or now - self._spoken >= _PROGRESS_SECONDS):
+            self._spoken = now
+            self._say(progress)
+
+
+class _Tail:
+    """Reads one pod's log in a thread of its own. A broken stream is read again from the start, less what was seen:
+    a log only grows.
+    """
+
+    def __init__(self, log: Callable[[str], Iterator[str]]) -> None:
+        self._log = log
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._pod = ""
+        self._seen = 0
+        self._whole = False
+        self._denied = False
+
+    def follow(self, pod: str) -> None:
+        """Follow this pod; does nothing while that is being done or was done to the end."""
+        if self.busy and pod == self._pod:
+            return
+        if pod != self._pod:
+            self._pod, self._seen, self._whole = pod, 0, False
+        if not self._whole and not self._denied:
+            self._thread = threading.Thread(target=self._read, args=(pod, self._seen), daemon=True)
+            self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def lines(self) -> Iterator[str]:
+        """What has come since the last call."""
+        while True:
+            try:
+                yield self._lines.get_nowait()
+            except queue.Empty:
+                return
+
+    def _read(self, pod: str, skip: int) -> None:
+        try:
+            for number, line in enumerate(self._log(pod)):
+                if pod != self._pod:
+                    return
+                if number >= skip:
+                    self._lines.put(line)
+                    self._seen += 1
+                    self._whole = (_event(line) or {}).get("event") == "result"
+        except PreconditionError as error:
+            self._denied = error.code == "cluster-forbidden"
+            if self._denied:
+                text = f"no live progress: {error.what}"
+                self._lines.put(json.dumps({"event": "note", "text": text}))
+        except StepFailedError:
+            return  # not there yet, or there no more: the objects tell, and follow() is called again
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("event"), str) else None

@@ -1,0 +1,1 @@
+"""Processes of this machine: told apart, guarded, ended with us."""

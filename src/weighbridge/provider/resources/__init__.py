@@ -1,0 +1,1 @@
+"""The resources of our Pulumi provider, a module each."""

@@ -1,0 +1,1 @@
+"""S3 by boto3: the only place that knows it."""

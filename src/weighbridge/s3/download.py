@@ -1,0 +1,164 @@
+"""One object of S3 into one local file, hashed on its way, continued where it stopped.
+
+The file grows at its end only, so its length says how much of it is there; after a restart that part is read once to continue the
+hash. ``If-Match`` pins the content that was listed: what was replaced meanwhile is refused, never mixed.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from weighbridge.domain.listing import folder_prefix
+from weighbridge.domain.weights import SourceFile
+from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.s3 import client as s3
+
+CHUNK_BYTES = 1024 * 1024
+FRUITLESS_TRIES = 8
+"""Tries in a row that brought no byte before giving up: about a minute of refused connections."""
+
+LONGEST_PAUSE_SECONDS = 20.0
+
+
+class Advance(Protocol):
+    """Told of bytes gained: over the network, or ``resumed`` from an earlier try. May raise to stop the download."""
+
+    def __call__(self, gained: int, *, resumed: bool) -> None: ...
+
+
+def download(  # noqa: PLR0913 - one call, all of it needed
+    client: s3.S3Client,
+    target: s3.S3Target,
+    file: SourceFile,
+    into: Path,
+    *,
+    deadline: float,
+    advance: Advance,
+) -> str:
+    """Makes ``into`` the whole of ``file`` and returns its sha256 as 64 hex digits.
+
+    ``deadline`` is a ``time.monotonic`` value. Raises ``PreconditionError`` when the source refuses or changed, and
+    ``StepFailedError`` when the connection kept failing (``transient``) or the disk is full.
+    """
+    fruitless = 0
+    with _Part(into, file.size) as part:
+        part.recall(advance)
+        while part.have < file.size:
+            before = part.have
+            try:
+                _stream(client, target, file, part, deadline, advance)
+            except s3.foreign_errors() as error:
+                fruitless = 0 if part.have > before else fruitless + 1
+                if not s3.is_transient(error) or fruitless == FRUITLESS_TRIES:
+                    raise s3.translate(error, target, "read") from error
+                if s3.is_damage(error):
+                    advance(-part.restart(), resumed=True)
+                pause = min(LONGEST_PAUSE_SECONDS, 0.25 * 2**fruitless) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries
+                if time.monotonic() + pause > deadline:
+                    raise _too_late(target, file, part.have) from error
+                time.sleep(pause)
+        return part.sha.hexdigest()
+
+
+class _Part:
+    """The growing file and the hash of what it holds."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self.sha = hashlib.sha256()
+        self.have = 0
+
+    def __enter__(self) -> Self:
+        with _disk(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = self._path.open("a+b")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _disk(self._path):
+            self._handle.close()
+
+    def recall(self, advance: Advance) -> None:
+        """Hashes what an earlier try left; drops it when it is longer than the file can be."""
+        with _disk(self._path):
+            left = self._path.stat().st_size
+            if left > self._size:
+                self._handle.truncate(0)
+                left = 0
+            self._handle.seek(0)
+            while self.have < left and (chunk := self._handle.read(min(CHUNK_BYTES, left - self.have))):
+                self.sha.update(chunk)
+                self.have += len(chunk)
+                advance(len(chunk), resumed=True)
+
+    def append(self, chunk: bytes) -> None:
+        with _disk(self._path):
+            self._handle.write(chunk)
+        self.sha.update(chunk)
+        self.have += len(chunk)
+
+    def restart(self) -> int:
+        """Drops everything and returns how many bytes that were."""
+        dropped = self.have
+        with _disk(self._path):
+            self._handle.truncate(0)
+        self.sha, self.have = hashlib.sha256(), 0
+        return dropped
+
+
+def _stream(  # noqa: PLR0913, PLR0917 - the loop's body, under a name
+    client: s3.S3Client, target: s3.S3Target, file: SourceFile, part: _Part, deadline: float, advance: Advance
+) -> None:
+    """One request: from what is there to the end."""
+    answer = client.get_object(
+        Bucket=target.source.bucket,
+        Key=folder_prefix(target.source.prefix) + file.path,
+        IfMatch=f'"{file.etag}"',
+        **({"Range": f"bytes={part.have}-"} if part.have else {}),
+    )
+    body = answer["Body"]
+    try:
+        if part.have and not str(answer.get("ContentRange", "")).startswith(f"bytes {part.have}-"):
+            advance(-part.restart(), resumed=True)  # a server without ranges sends the whole object
+        if answer["ContentLength"] != file.size - part.have:
+            raise PreconditionError(
+                f"{file.path} of {target.where} is {part.have + answer['ContentLength']} bytes, listed were {file.size}",
+                remedy="Somebody changes the source; plan again when it is quiet.",
+                code="s3-source-changed",
+            )
+        while chunk := body.read(CHUNK_BYTES):
+            part.append(chunk)
+            advance(len(chunk), resumed=False)
+            if time.monotonic() > deadline:
+                raise _too_late(target, file, part.have)
+    finally:
+        body.close()
+
+
+def _too_late(target: s3.S3Target, file: SourceFile, have: int) -> StepFailedError:
+    return StepFailedError(
+        f"the deadline passed while {file.path} of {target.where} was read, at byte {have} of {file.size}",
+        remedy="Run the same command again: it goes on from there. A slow source needs a longer deadline.",
+        code="deadline",
+        transient=True,
+    )
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StepFailedError(
+            f"cannot keep {path}: {error.strerror}",
+            remedy="Free space there, or name another folder for the spool.",
+            code="spool-disk",
+        ) from error

@@ -1,0 +1,90 @@
+"""Single small objects of a bucket: the state's identity, read before Pulumi is started, and the locks beside it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.environment.types import EnvReference, Proxy, S3KeyPair, S3Source
+from weighbridge.errors import PreconditionError
+from weighbridge.s3.client import S3Client, S3Target, foreign_errors, open_client, s3_errors
+
+_ABSENT = frozenset({"NoSuchKey", "404"})
+
+
+_AMBIENT = S3KeyPair(
+    access_key=EnvReference(env="AWS_ACCESS_KEY_ID"), secret_key=EnvReference(env="AWS_SECRET_ACCESS_KEY")
+)
+"""What stands in messages where AWS's own chain found the keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReader:
+    """With the state's own keys."""
+
+    keys: S3Keys | None
+    """``None``: what AWS's usual chain finds (variables, profile, web identity, instance role)."""
+    proxy: Proxy | None = None
+    ca_bundle: Path | None = None
+
+    def read(self, bucket: str, key: str, *, endpoint: str, region: str) -> bytes | None:
+        """The object's bytes, or ``None`` where there is none. ``PreconditionError`` where the server refuses."""
+        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "read"):
+            try:
+                body = client.get_object(Bucket=bucket, Key=key)["Body"]
+            except foreign_errors() as error:
+                response: dict[str, dict[str, str]] = getattr(error, "response", {})
+                if response.get("Error", {}).get("Code") in _ABSENT:
+                    return None
+                raise
+            content: bytes = body.read()
+            return content
+
+    def list(self, bucket: str, prefix: str, *, endpoint: str, region: str) -> tuple[str, ...]:
+        """The first keys (1000) below ``prefix``, which ends in ``/``."""
+        with self._client(bucket, prefix, endpoint, region) as (client, target), s3_errors(target, "list"):
+            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+            return tuple(str(row["Key"]) for row in page.get("Contents", ()))
+
+    def delete(self, bucket: str, key: str, *, endpoint: str, region: str) -> None:
+        """One object; one that is gone already is fine."""
+        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "delete"):
+            client.delete_object(Bucket=bucket, Key=key)
+
+    @contextmanager
+    def _client(
+        self, bucket: str, key: str, endpoint: str, region: str
+    ) -> Iterator[tuple[S3Client, S3Target]]:
+        folder = key.rpartition("/")[0] + "/"
+        source = S3Source(
+            bucket=bucket, prefix=folder, endpoint=endpoint, region=region, credentials=_AMBIENT
+        )
+        target = S3Target(source, self.keys or _ambient_keys(), self.ca_bundle, self.proxy)
+        client = open_client(target)
+        try:
+            yield client, target
+        finally:
+            client.close()
+
+
+def _ambient_keys() -> S3Keys:
+    import boto3.session  # noqa: PLC0415 - slow to import, and rarely needed
+    import botocore.exceptions  # noqa: PLC0415
+
+    try:
+        found = boto3.session.Session().get_credentials()
+    except botocore.exceptions.BotoCoreError as error:
+        raise PreconditionError(
+            f"AWS's chain of credentials failed: {error}",
+            remedy="write state.credentials, or mend the profile",
+            code="state-login",
+        ) from error
+    if found is None:
+        raise PreconditionError(
+            "the state is in S3 and AWS's usual chain finds no credentials (variables, profile, web identity, instance role)",
+            remedy="provide them, or write state.credentials: {access_key: {env: STATE_KEY}, secret_key: {env: STATE_SECRET}}",
+            code="state-login",
+        )
+    keys = found.get_frozen_credentials()
+    return S3Keys(access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.token)

@@ -1,0 +1,1 @@
+"""The steps of an environment, a room each."""

@@ -1,0 +1,1 @@
+"""Weights: from their source into the volume, proven."""

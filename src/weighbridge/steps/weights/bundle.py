@@ -1,0 +1,360 @@
+"""Everything that the playbooks need for one model: objects as files, and the variables that name them."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from weighbridge.core.plan import claim_of
+from weighbridge.domain import naming
+from weighbridge.domain.digest import Json, canonical_json, digest
+from weighbridge.domain.quantity import MIB, format_bytes, parse_bytes
+from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
+from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.errors import InputError
+from weighbridge.manifests.contexts import (
+    MoverJobContext,
+    OrderContext,
+    PodSettings,
+    ReceiptsContext,
+    RsyncPodContext,
+)
+from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.render import Object, render, to_yaml
+from weighbridge.manifests.resources import share_dir
+
+Verb: TypeAlias = str
+VERBS: tuple[Verb, ...] = ("fetch", "publish", "verify")
+
+ORDER_ANNOTATION = "weighbridge.dev/order"
+"""Digest of what a Job was told to do: a later run follows a Job that is still at the same work."""
+
+SPOOL_BYTES = 2048 * MIB
+RETRIES = 3
+KEEP_SECONDS = 3600
+
+_SLOWEST_BYTES_PER_SECOND = 4 * MIB
+_DEADLINE_FLOOR_SECONDS = 1800
+_LARGEST_ORDER_BYTES = 1_000_000
+"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps")."""
+SENT_FILE_BYTES = len(',"sha256":""') + 64
+"""What each file of a publishing order takes more once its sender has completed it (``publication.py``)."""
+
+_REQUESTS = {"cpu": "250m", "memory": "256Mi"}
+_LIMITS = {"cpu": "2", "memory": "512Mi"}
+"""The mover itself stays within 128 MiB; pages it has written count too until they reach the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsBundle:
+    """One model's objects and variables. No secret is in it: credentials are references."""
+
+    model_id: str
+    slug: str
+    files: Mapping[str, tuple[Object, ...]]
+    """File name → its documents, in the order in which they are to be applied."""
+    variables: Object
+    """Content of ``vars.yml``, less ``weights_dir``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the environment file refers to but does not hold."""
+
+    folder: Path = Path()
+    """Where relative ``file:`` references start: the environment file's folder."""
+    cluster_uid: str | None = None
+    """UID of ``kube-system``; playbooks refuse another cluster. ``None``: not looked up."""
+    ca_pem: str | None = None
+    """Text of ``trust.ca_bundle``."""
+    mover: bytes | None = None
+    """Another ``mover.pyz`` than the one of this installation."""
+
+
+def render_weights(
+    environment: Environment, model: Model, listing: SourceListing, around: Surroundings | None = None
+) -> WeightsBundle:
+    """Everything for bringing ``listing`` in by any route and verifying it.
+
+    Raises ``InputError`` where the list of files is too long for a ConfigMap.
+    """
+    order: dict[str, Json] = {
+        "model_id": model.id,
+        "sub_path": sub_path_of(model.id, listing.fingerprint),
+        "fingerprint": listing.fingerprint,
+        "source": _source(model),
+        "files": [{"path": file.path, "size": file.size, "etag": file.etag} for file in listing.files],
+    }
+    extent = (len(listing.files), listing.total_bytes)
+    return _Bundling(environment, model, around or Surroundings(), extent).bundle(order, VERBS)
+
+
+def render_verification(
+    environment: Environment, model: Model, receipt: Receipt, around: Surroundings | None = None
+) -> WeightsBundle:
+    """What verifying a published set needs. The files to be found stand in the receipt on the volume."""
+    order: dict[str, Json] = {
+        "model_id": model.id,
+        "sub_path": receipt.sub_path,
+        "fingerprint": receipt.fingerprint,
+        "source": _source(model),
+        "files": [],
+        "expect_set_digest": receipt.set_digest,
+    }
+    extent = (receipt.files, receipt.total_bytes)
+    return _Bundling(environment, model, around or Surroundings(), extent).bundle(order, ("verify",))
+
+
+def write_weights(folder: Path, bundle: WeightsBundle) -> Path:
+    """Write ``bundle`` into ``folder``, made where absent; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, documents in bundle.files.items():
+        (folder / name).write_text("".join(to_yaml(document) for document in documents), encoding="utf-8")
+    variables: Object = {"weights_dir": str(folder.resolve()), **bundle.variables}
+    comment = "Variables of playbooks/sync_weights.yml and playbooks/verify_weights.yml. References only, no secret."
+    (folder / "vars.yml").write_text(to_yaml(variables, comment=comment), encoding="utf-8")
+    return folder
+
+
+def write_bundle(
+    out: Path, *, claims: Mapping[str, Object], registration: Object | None, weights: Iterable[WeightsBundle]
+) -> tuple[Path, ...]:
+    """Write what ``weighbridge render`` writes below ``out``; returns every file, sorted.
+
+    ``claims``: slug → PersistentVolumeClaim.
+    """
+    for slug, claim in claims.items():
+        _write(out / "storage" / f"{slug}-pvc.yaml", to_yaml(claim))
+    if registration is not None:
+        comment = (
+            "Weighbridge's own entries, for reading. Do not apply this file: the API server would take its list for the\n"
+            "whole of spec.custom_foundation_models and drop every other team's model."
+        )
+        _write(out / "registration" / "watsonxaiifm.yaml", to_yaml(registration, comment=comment))
+    for bundle in weights:
+        write_weights(out / "weights" / bundle.slug, bundle)
+    return tuple(sorted(path for path in out.rglob("*") if path.is_file()))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _source(model: Model) -> dict[str, Json]:
+    s3 = model.source.s3
+    return {
+        "kind": "s3",
+        "endpoint": s3.endpoint,
+        "region": s3.region,
+        "bucket": s3.bucket,
+        "prefix": s3.prefix,
+    }
+
+
+def deadline_seconds(total_bytes: int) -> int:
+    """How long a Job may take in all: half an hour, and what the bytes need at 4 MiB/s. A stalled transfer ends
+    much earlier by itself.
+    """
+    return _DEADLINE_FLOOR_SECONDS + total_bytes // _SLOWEST_BYTES_PER_SECOND
+
+
+def pod_settings(environment: Environment) -> PodSettings:
+    """The environment's wishes for pods, with our defaults. A limit below the default request lowers the request."""
+    pods = environment.pods
+    limits = {
+        "cpu": pods.resources.cpu or _LIMITS["cpu"],
+        "memory": pods.resources.memory or _LIMITS["memory"],
+    }
+    # Comparing thousandfold keeps fractions of a CPU apart: quantities round up to whole units.
+    requests = {name: min(_REQUESTS[name], limit, key=_thousandfold) for name, limit in limits.items()}
+    return PodSettings(
+        image=pods.image,
+        pull_secret=pods.pull_secret,
+        service_account=pods.service_account,
+        labels=dict(pods.labels),
+        node_selector=dict(pods.node_selector),
+        tolerations=tuple(item.model_dump(exclude_none=True) for item in pods.tolerations),
+        requests=requests,
+        limits=limits,
+        proxy=_proxy(environment),
+    )
+
+
+def _thousandfold(quantity: str) -> int:
+    return parse_bytes(quantity.removesuffix("m")) if quantity.endswith("m") else 1000 * parse_bytes(quantity)
+
+
+def _proxy(environment: Environment) -> tuple[tuple[str, str], ...]:
+    proxy = environment.proxy
+    if proxy is None:
+        return ()
+    values = {
+        "HTTP_PROXY": proxy.http,
+        "HTTPS_PROXY": proxy.https,
+        "NO_PROXY": ",".join(proxy.no_proxy) or None,
+    }
+    return tuple((name, value) for name, value in values.items() if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bundling:
+    environment: Environment
+    model: Model
+    around: Surroundings
+    extent: tuple[int, int]
+    """(number of files, bytes)."""
+
+    def bundle(self, order: Mapping[str, Json], verbs: tuple[Verb, ...]) -> WeightsBundle:
+        archive = base64.b64encode(self.around.mover or mover_archive()).decode()
+        files: dict[str, tuple[Object, ...]] = {}
+        for verb in verbs:
+            told = self._order(order, verb)
+            order_map = self._order_map(told, verb, archive)
+            files[f"{verb}.yaml"] = (order_map, self._job(told, verb))
+            if verb == "publish":
+                files["push.yaml"] = (order_map, self._rsync_pod(told))
+        receipts = render(
+            ReceiptsContext(
+                name=naming.receipts_name(self.environment.name),
+                namespace=self.environment.cluster.namespace,
+                labels=naming.object_labels(self.environment.name),
+            )
+        )
+        files["receipts.yaml"] = (receipts,)
+        return WeightsBundle(
+            model_id=self.model.id,
+            slug=naming.slug(self.model.id),
+            files=files,
+            variables=self._variables(order, verbs, tuple(files)),
+        )
+
+    def _name(self, kind: str) -> str:
+        return naming.job_name(self.environment.name, self.model.id, kind)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        return naming.object_labels(self.environment.name, self.model.id)
+
+    @property
+    def _pod(self) -> PodSettings:
+        settings = pod_settings(self.environment)
+        return replace(settings, labels={**settings.labels, **self._labels})
+
+    @property
+    def _deadline(self) -> int:
+        return deadline_seconds(self.extent[1])
+
+    @property
+    def _own_secret(self) -> str | None:
+        """The existing Secret that the environment names, if it does."""
+        credentials = self.model.source.s3.credentials
+        return credentials.secret if isinstance(credentials, KubernetesSecretReference) else None
+
+    def _order(self, order: Mapping[str, Json], verb: Verb) -> Object:
+        route = Route.PUSH if verb == "publish" else Route.FETCH
+        return {"schema": 1, **order, "route": route.value, "limits": {"deadline_seconds": self._deadline}}
+
+    def _order_map(self, told: Object, verb: Verb, archive: str) -> Object:
+        texts = {"order.json": canonical_json(told).decode() + "\n"}
+        if self.around.ca_pem is not None:
+            texts["ca.pem"] = self.around.ca_pem
+        if verb == "publish":
+            texts["rsyncd.conf"] = (share_dir("templates") / "rsyncd.conf").read_text(encoding="utf-8")
+        size = sum(len(text.encode()) for text in texts.values()) + len(archive)
+        size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0
+        if size > _LARGEST_ORDER_BYTES:
+            raise InputError(
+                f"the list of {self.extent[0]} files of model {self.model.id} takes {format_bytes(size)} bytes with the mover;"
+                f" an order holds {_LARGEST_ORDER_BYTES}",
+                remedy="leave files that serving does not need behind with `exclude:`",
+                code="too-many-files",
+            )
+        return render(
+            OrderContext(
+                name=self._name(verb),
+                namespace=self.environment.cluster.namespace,
+                labels=self._labels,
+                texts=texts,
+                archive=archive,
+            )
+        )
+
+    def _annotations(self, told: Object) -> dict[str, str]:
+        return {ORDER_ANNOTATION: digest(told)}
+
+    def _job(self, told: Object, verb: Verb) -> Object:
+        return render(
+            MoverJobContext(
+                name=self._name(verb),
+                namespace=self.environment.cluster.namespace,
+                labels=self._labels,
+                annotations=self._annotations(told),
+                verb=verb,
+                pod=self._pod,
+                claim=claim_of(self.environment, self.model),
+                order=self._name(verb),
+                credentials=(self._own_secret or self._name("credentials")) if verb == "fetch" else None,
+                trust=self.around.ca_pem is not None,
+                deadline_seconds=self._deadline,
+                retries=RETRIES,
+                keep_seconds=KEEP_SECONDS,
+            )
+        )
+
+    def _rsync_pod(self, told: Object) -> Object:
+        return render(
+            RsyncPodContext(
+                name=self._name("rsync"),
+                namespace=self.environment.cluster.namespace,
+                annotations=self._annotations(told),
+                pod=self._pod,
+                claim=claim_of(self.environment, self.model),
+                order=self._name("publish"),
+                password=self._name("rsync"),
+                deadline_seconds=self._deadline + self.environment.pods.start_seconds,
+            )
+        )
+
+    def _variables(
+        self, order: Mapping[str, Json], verbs: tuple[Verb, ...], names: tuple[str, ...]
+    ) -> Object:
+        cluster = self.environment.cluster
+        credentials = self.model.source.s3.credentials
+        proxy, trust = self.environment.proxy, self.environment.trust
+        files, total_bytes = self.extent
+        return {
+            "weights_environment": self.environment.name,
+            "weights_model_id": self.model.id,
+            "weights_slug": naming.slug(self.model.id),
+            "weights_cluster": {
+                "context": cluster.context,
+                "in_cluster": cluster.in_cluster,
+                "proxy": None if proxy is None else proxy.https,
+                "uid": self.around.cluster_uid,
+            },
+            "weights_namespace": cluster.namespace,
+            "weights_routes": [route.value for route in self.model.routes],
+            "weights_claim": claim_of(self.environment, self.model),
+            "weights_sub_path": order["sub_path"],
+            "weights_fingerprint": order["fingerprint"],
+            "weights_files": files,
+            "weights_total_bytes": total_bytes,
+            "weights_source": order["source"],
+            "weights_credentials": credentials.model_dump(mode="json", exclude_none=True),
+            "weights_credentials_folder": str(self.around.folder),
+            "weights_credentials_secret": self._name("credentials"),
+            "weights_ca_bundle": None if trust is None else str(self.around.folder / trust.ca_bundle),
+            "weights_proxy": None if proxy is None else proxy.model_dump(mode="json", exclude_none=True),
+            "weights_receipts": naming.receipts_name(self.environment.name),
+            "weights_receipt_key": naming.receipt_key(self.model.id),
+            "weights_jobs": {
+                verb: {"name": self._name(verb), "order": digest(self._order(order, verb))} for verb in verbs
+            },
+            "weights_rsync_pod": self._name("rsync"),
+            "weights_manifests": {name.removesuffix(".yaml"): name for name in names},
+            "weights_deadline_seconds": self._deadline,
+            "weights_schedule_seconds": self.environment.pods.start_seconds,
+            "weights_spool_bytes": SPOOL_BYTES,
+        }

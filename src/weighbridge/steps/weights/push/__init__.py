@@ -1,0 +1,1 @@
+"""The route push: from this machine into an rsync pod."""

@@ -1,0 +1,321 @@
+"""One run of the rsync client: its options, its progress, what its exit code means.
+
+Options (rsync(1)): the receiver runs without privilege under a random UID on a volume whose root it does not own, so neither
+permissions, owners nor times are asked for; ``--chmod`` gives new files a mode that the serving pods' group can read.
+``--inplace`` writes under the final name inside staging, so an interrupted file can be continued; that a file is whole is proved
+by ``publish``, which reads every byte, never by its name. Compression is off: weights hardly shrink, and it costs more than it saves.
+"""
+
+import contextlib
+import re
+import selectors
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.steps.weights.push.manifest import Manner
+from weighbridge.steps.weights.push.process import find, start, stop
+
+OLDEST = (3, 1, 0)
+"""``--info`` came with 3.1.0; the rsync that macOS ships (openrsync) has neither it nor ``--append-verify``."""
+
+_COMMON = (
+    "--recursive", "--relative", "--inplace", "--partial", "--no-perms", "--no-owner", "--no-group", "--no-times", "--omit-dir-times",
+    "--no-links", "--no-devices", "--no-specials", "--no-compress", "--chmod=D775,F664", "--protect-args", "--8-bit-output",
+)  # fmt: skip
+
+_MANNERS = {
+    Manner.WHOLE: ("--whole-file", "--ignore-times"),
+    Manner.APPEND: ("--append-verify",),
+    Manner.DELTA: ("--no-whole-file", "--ignore-times"),
+}
+
+_PROGRESS = re.compile(rb"^\s*([\d,.]+)\s+\d+%")
+_STATS = {
+    "literal": re.compile(r"^Literal data: ([\d,.]+)", re.MULTILINE),
+    "matched": re.compile(r"^Matched data: ([\d,.]+)", re.MULTILINE),
+    "sent": re.compile(r"^Total bytes sent: ([\d,.]+)", re.MULTILINE),
+}
+_KEPT_OUTPUT = 16 * 1024
+
+EXPLAINED = {
+    1: "rsync does not know one of the options: the rsync here or in the pod's image is too old",
+    2: "the two rsyncs cannot speak to each other: one of them is too old",
+    3: "a file or folder could not be chosen: it has gone, or the volume refuses it",
+    4: "one of the two rsyncs cannot do what was asked",
+    5: "the rsync daemon in the pod could not be spoken to",
+    6: "the rsync daemon could not write its log",
+    10: "the connection to the rsync pod broke",
+    11: "a file could not be written or read",
+    12: "the connection to the rsync pod ended in the middle of its protocol",
+    13: "rsync could not report what happened",
+    14: "rsync could not talk to its own helper process",
+    20: "rsync was stopped by a signal",
+    21: "rsync lost a helper process",
+    22: "rsync ran out of memory",
+    23: "some files could not be sent or written",
+    24: "some files vanished from the spool while they were sent",
+    25: "more files were to be deleted than allowed",
+    30: "nothing moved for too long",
+    35: "the rsync daemon in the pod did not answer in time",
+    255: "the program that carries rsync (kubectl exec) failed",
+}
+"""Exit codes of rsync(1), section "Exit values", in our words for this use."""
+
+TRANSIENT = frozenset({5, 10, 12, 20, 21, 30, 35, 255})
+"""Broken ways, not broken files: tried again over a fresh connection."""
+
+
+_REMEDIES = {
+    1: "Use an image with rsync 3.1 or newer (`pods.image`), and one here.",
+    2: "Use an image with rsync 3.1 or newer (`pods.image`), and one here.",
+    11: "Most often the volume is full: make the claim larger (`storage.size`) or keep fewer older sets (`storage.keep`).",
+    23: "The pod's user must be able to write the volume: does its storage class honour fsGroup?",
+}
+
+
+class RsyncFailedError(Exception):
+    """One run failed; ``code`` is rsync's, negative for a signal."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(EXPLAINED.get(code, f"rsync ended with {code}"))
+        self.code = code
+        self.said = said
+
+    @property
+    def transient(self) -> bool:
+        return (self.code in TRANSIENT or self.code < 0) and not self.full and not self.locked_out
+
+    @property
+    def locked_out(self) -> bool:
+        """The daemon does not take our password."""
+        return "auth failed on module" in self.said
+
+    @property
+    def full(self) -> bool:
+        """The volume has no space left (or a quota is used up)."""
+        return "No space left on device" in self.said or "Disk quota exceeded" in self.said
+
+    def explained(self) -> StepFailedError:
+        last = " / ".join(line for line in self.said.strip().splitlines() if line.strip())[-400:]
+        if self.full:
+            return StepFailedError(
+                f"the volume is full: {last}",
+                remedy="Make the claim larger (`storage.size`), or keep fewer older sets (`storage.keep`), then run the same command again.",
+                code="volume-full",
+            )
+        if self.locked_out:
+            return StepFailedError(
+                f"the rsync pod does not know this run's password: {last}",
+                remedy="Another run may have started a pod of the same name: wait until it has ended, then run the same command again.",
+                code="pod-of-another-run",
+            )
+        remedy = (
+            "Run the same command again: it goes on where it stopped."
+            if self.transient
+            else _REMEDIES.get(self.code, "Rsync's own words stand above.")
+        )
+        return StepFailedError(
+            f"{self} (rsync exit {self.code}: {last or 'no message'})",
+            remedy=remedy,
+            code=f"rsync-{self.code}",
+            transient=self.transient,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes of one run: content sent, content that was there and matched, and everything on the wire."""
+
+    literal: int
+    matched: int
+    wire: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How a way to the pod wants rsync called."""
+
+    options: tuple[str, ...]
+    staging: str
+    """Prefix of the paths of what is in flight, ending in ``/``."""
+    receipts: str
+    """Likewise of receipts."""
+    env: Mapping[str, str]
+
+
+class Rsync:
+    """The rsync client of this machine. ``stall_seconds`` without any byte ends a run."""
+
+    def __init__(self, stall_seconds: int, program: str | None = None) -> None:
+        self._program = program or find(("rsync",), "the route `push` sends with it")
+        self._stall = stall_seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        _check_version(self._program)
+
+    def send(  # noqa: PLR0913 - one call, all of it needed
+        self,
+        target: Target,
+        tree: Path,
+        names: Sequence[str],
+        manner: Manner,
+        *,
+        deadline: float,
+        advanced: Callable[[int], None] = lambda _position: None,
+    ) -> Moved:
+        """Sends the files ``names``, relative to ``tree``, to the same names in the target's staging.
+
+        ``advanced`` gets bytes of this run that are done, matched ones included. Raises ``RsyncFailedError``.
+        """
+        listed = tree / ".names"
+        listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        said = self._run(
+            [*_COMMON, *_MANNERS[manner], f"--files-from={listed}", "--info=progress2,stats2", "--no-human-readable", "--outbuf=N"],
+            target, f"{tree}/", target.staging, deadline=deadline, advanced=advanced,
+        )  # fmt: skip
+        return Moved(*(_number(pattern.search(said)) for pattern in _STATS.values()))
+
+    def send_small(self, target: Target, tree: Path, name: str, *, deadline: float) -> None:
+        """Replaces one small file by rename: a reader sees the old one or the new one, whole."""
+        listed = tree / ".names"
+        listed.write_text(f"{name}\n", encoding="utf-8")
+        options = [option for option in _COMMON if option not in {"--inplace", "--partial"}]
+        self._run(
+            [*options, "--whole-file", "--ignore-times", f"--files-from={listed}"],
+            target,
+            f"{tree}/",
+            target.staging,
+            deadline=deadline,
+        )
+
+    def fetch_small(self, target: Target, origin: str, name: str, into: Path, *, deadline: float) -> None:
+        """Brings the file ``name`` from ``origin``, a prefix of the target's, to ``into``; in silence where there is none."""
+        self._run(["--recursive", "--no-perms", "--no-times", "--chmod=D700,F600", "--protect-args", "--prune-empty-dirs", "--ignore-times", *_only((name,))],
+                  target, origin, f"{into}/", deadline=deadline)  # fmt: skip
+
+    def sizes(self, target: Target, into: Path, folder: str, *, deadline: float) -> dict[str, int]:
+        """Size in bytes of every file under ``folder`` of the target's staging, by path relative to it; empty when it does not exist."""
+        said = self._run(
+            ["--recursive", "--dry-run", "--protect-args", "--8-bit-output", "--ignore-times", "--out-format=%l\t%n", *_only((f"{folder}/***",))],
+            target, target.staging, f"{into}/nothing/", deadline=deadline, keep=None,
+        )  # fmt: skip
+        found: dict[str, int] = {}
+        for line in said.splitlines():
+            size, tab, name = line.partition("\t")
+            if tab and name.startswith(f"{folder}/") and not name.endswith("/"):
+                found[name.removeprefix(f"{folder}/")] = int(size)
+        return found
+
+    def abort(self) -> None:
+        """Ends the run in hand, if any."""
+        if self._child is not None:
+            stop(self._child)
+
+    def _run(  # noqa: PLR0913 - one place that starts it
+        self,
+        options: Sequence[str],
+        target: Target,
+        origin: str,
+        destination: str,
+        *,
+        deadline: float,
+        advanced: Callable[[int], None] = lambda _position: None,
+        keep: int | None = _KEPT_OUTPUT,
+    ) -> str:
+        argv = [self._program, *options, f"--timeout={self._stall}", *target.options, origin, destination]
+        child = start(argv, target.env)
+        self._child = child
+        lines: list[str] = []
+        kept = 0
+        try:
+            for line in _lines(child, deadline, silence=self._stall * 2):
+                progress = _PROGRESS.match(line)
+                if progress:
+                    advanced(_number(progress))
+                    continue
+                lines.append(line.decode("utf-8", "surrogateescape"))
+                kept += len(line)
+                while keep is not None and kept > keep:
+                    kept -= len(lines.pop(0))
+            code = child.wait(30)
+        except TimeoutError as error:
+            raise RsyncFailedError(30, str(error)) from error
+        finally:
+            stop(child)
+            self._child = None
+        said = "\n".join(lines)
+        if code != 0:
+            raise RsyncFailedError(code, said)
+        return said
+
+
+def _only(names: Sequence[str]) -> Iterator[str]:
+    """Filters that let exactly ``names`` and the folders above them pass."""
+    seen: set[str] = set()
+    for name in names:
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            parent = "/".join(parts[:depth])
+            if parent not in seen:
+                seen.add(parent)
+                yield f"--include=/{_literal(parent)}/"
+        yield f"--include=/{_literal(name.removesuffix('/***'))}{'/***' if name.endswith('/***') else ''}"
+    yield "--exclude=*"
+
+
+def _literal(name: str) -> str:
+    """A name as a filter pattern (rsync(1), "Pattern matching rules": a backslash escapes only in patterns with wildcards)."""
+    return re.sub(r"([\[*?\\])", r"\\\1", name) if re.search(r"[\[*?]", name) else name
+
+
+def _lines(child: subprocess.Popen[bytes], deadline: float, silence: float) -> Iterator[bytes]:
+    """Lines of the child's output, ended by CR or LF, until its end; ``TimeoutError`` past the deadline or in silence."""
+    assert child.stdout is not None  # noqa: S101 - started with a pipe
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                message = "the deadline passed"
+                raise TimeoutError(message)
+            if not selector.select(min(left, silence)):
+                if left > silence:
+                    message = f"rsync said nothing for {silence:.0f} s"
+                    raise TimeoutError(message)
+                continue
+            data = child.stdout.read(65536)
+            if not data:
+                break
+            *whole, pending = re.split(rb"[\r\n]", pending + data)
+            yield from (line for line in whole if line)
+    if pending:
+        yield pending
+
+
+def _number(match: "re.Match[str] | re.Match[bytes] | None") -> int:
+    if match is None:
+        return 0
+    text = match.group(1)
+    return int((text if isinstance(text, str) else text.decode()).replace(",", "").replace(".", ""))
+
+
+def _check_version(program: str) -> None:
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+        found = re.match(r"rsync\s+version\s+v?(\d+)\.(\d+)\.(\d+)", said)
+        if found and tuple(int(part) for part in found.groups()) >= OLDEST:
+            return
+        raise PreconditionError(
+            f"{program} is not an rsync of at least {'.'.join(map(str, OLDEST))}: {said.splitlines()[0] if said else 'it says nothing'}",
+            remedy="Install rsync 3 (Homebrew, or your distribution's package) and put it on PATH, or use the route `fetch`.",
+            code="rsync-too-old",
+        )
+    raise PreconditionError(
+        f"{program} cannot be run", remedy="Install rsync 3 and put it on PATH.", code="rsync-too-old"
+    )

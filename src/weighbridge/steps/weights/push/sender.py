@@ -1,0 +1,403 @@
+"""The route `push`: from the source through a bounded spool into the staging folder on the volume, by rsync.
+
+While one parcel is sent the next is downloaded. Every file's sha256 is known before it is sent, and written into the manifest on the
+volume first, so another machine can go on where this one stopped. Publishing, which reads every byte again and compares it with the
+result of this, is the mover's.
+"""
+
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from weighbridge.core.events import Event, Note, TransferProgress
+from weighbridge.domain.permissions import missing_rule
+from weighbridge.domain.weights import SourceFile
+from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
+from weighbridge.mover.report import peak_memory
+from weighbridge.steps.weights.push.daemon import manifest_path, receipt_path
+from weighbridge.steps.weights.push.manifest import (
+    Manner,
+    Parcel,
+    PushPlan,
+    Row,
+    digest_of,
+    manifest,
+    plan,
+    read_rows,
+)
+from weighbridge.steps.weights.push.rsync import Moved, Rsync, RsyncFailedError, Target
+from weighbridge.steps.weights.push.spool import Spool
+from weighbridge.steps.weights.push.transport import PodGoneError, Way, WayRefusedError
+
+EVENT_SECONDS = 0.5
+FRUITLESS_TRIES = 6
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further try; reset by progress."""
+
+T = TypeVar("T")
+
+
+class Advance(Protocol):
+    """Told of bytes gained by a download; raises to stop it."""
+
+    def __call__(self, gained: int, *, resumed: bool) -> None: ...
+
+
+class Reader(Protocol):
+    """Where files come from (``sources.s3_listing.S3Reader``)."""
+
+    def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
+        """Makes ``into`` the whole file, continuing what lies there, and returns its sha256."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PushOrder:
+    """What is to lie in staging at the end."""
+
+    model_id: str
+    sub_path: str
+    files: tuple[SourceFile, ...]
+    damaged: frozenset[str] = frozenset()
+    """Files whose bytes on the volume are known to be wrong."""
+
+    @classmethod
+    def from_mapping(cls, order: Mapping[str, Any], damaged: Collection[str] = ()) -> "PushOrder":
+        """From ``order.json``. ``DefectError`` when it is not one: rendered orders always are."""
+        try:
+            files = tuple(
+                SourceFile(str(row["path"]), int(row["size"]), str(row["etag"])) for row in order["files"]
+            )
+            return cls(str(order["model_id"]), str(order["sub_path"]), files, frozenset(damaged))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DefectError(f"not an order: {error!r}", remedy="Render the manifests again.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What was done; sizes in bytes."""
+
+    files_sent: int
+    files_kept: int
+    files_resumed: int
+    bytes_moved: int
+    """Content that went to the pod, each byte counted once however often a connection broke."""
+    bytes_resumed: int
+    """Content in staging from an earlier try that was not sent again."""
+    bytes_downloaded: int
+    seconds: float
+    transport: str
+    set_digest: str
+    rows: tuple[Row, ...]
+    most_spooled: int
+    max_rss_bytes: int
+
+
+class _Rate:
+    """Recent bytes per second, and whether it is time to tell."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._told = 0.0
+        self._samples: list[tuple[float, int]] = []
+
+    def __call__(self, position: int, *, force: bool = False) -> float | None:
+        now = self._clock()
+        if not force and now - self._told < EVENT_SECONDS:
+            return None
+        self._told = now
+        self._samples = [*self._samples[-9:], (now, position)]
+        (first, before), (last, after) = self._samples[0], self._samples[-1]
+        return max(0.0, (after - before) / (last - first)) if last > first else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    parcel: Parcel
+    rows: tuple[Row, ...]
+
+
+class Push:
+    """One push. ``ways`` are tried in their order; each is closed at the end."""
+
+    def __init__(  # noqa: PLR0913 - its parts
+        self,
+        order: PushOrder,
+        reader: Reader,
+        rsync: Rsync,
+        ways: Sequence[Way],
+        spool: Spool,
+        *,
+        deadline: float,
+        emit: Callable[[Event], None],
+        refused: Sequence[WayRefusedError] = (),
+    ) -> None:
+        self._refusals = list(refused)
+        self._order = order
+        self._reader = reader
+        self._rsync = rsync
+        self._ways = list(ways)
+        self._spool = spool
+        self._deadline = deadline
+        self._emit = emit
+        self._ready: queue.Queue[_Ready | BaseException] = queue.Queue()
+        self._ahead = threading.Semaphore(2)
+        self._total = sum(file.size for file in order.files)
+        self._done = 0
+        self._position = 0
+        self._tell = _Rate(time.monotonic)
+        self._tell_download = _Rate(time.monotonic)
+        self._emitting = threading.Lock()
+        self._downloaded = 0
+        self._moved = 0
+        self._resumed = 0
+        self._resumed_files = 0
+
+    def run(self) -> PushResult:
+        """Brings staging and its manifest up to the order. Raises ``PreconditionError``, ``StepFailedError``, or
+        ``VerificationError`` for a source that changed; what was done until then is kept for the next run.
+        """
+        started = time.monotonic()
+        downloader: threading.Thread | None = None
+        try:
+            todo, memory = self._look()
+            rows = {row.path: row for row in todo.rows}
+            self._done = sum(row.size for row in todo.rows)
+            names = [self._name(file) for parcel in todo.parcels for file in parcel.files]
+            self._spool.prepare(names, [file.size for parcel in todo.parcels for file in parcel.files])
+            downloader = threading.Thread(
+                target=self._download_all, args=(todo,), name="download", daemon=True
+            )
+            downloader.start()
+            for _parcel in todo.parcels:
+                ready = self._next()
+                rows |= {row.path: row for row in ready.rows}
+                memory = self._remember(rows.values(), memory)
+                self._send(ready.parcel)
+            self._remember(rows.values(), memory)
+            self._progress(self._total, force=True)
+        finally:
+            self._spool.stop()
+            self._ahead.release()
+            self._rsync.abort()
+            for way in self._ways:
+                way.close()
+            if downloader is not None:
+                downloader.join(5)
+        return PushResult(
+            files_sent=len(names),
+            files_kept=sum(row.keep for row in rows.values()),
+            files_resumed=self._resumed_files + sum(not row.keep for row in todo.rows),
+            bytes_moved=self._moved,
+            bytes_resumed=self._resumed + sum(row.size for row in todo.rows if not row.keep),
+            bytes_downloaded=self._downloaded,
+            seconds=time.monotonic() - started,
+            transport=self._ways[0].name,
+            set_digest=digest_of(rows.values()),
+            rows=tuple(sorted(rows.values(), key=lambda row: row.path)),
+            most_spooled=self._spool.most_used,
+            max_rss_bytes=peak_memory(),
+        )
+
+    def _look(self) -> tuple[PushPlan, bytes]:
+        """What the volume holds, and its manifest as it is."""
+        order, memory = self._order, self._spool.tree / ".memory"
+        shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
+        published, staged = receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path)
+        self._through(
+            lambda target, _retry: self._rsync.fetch_small(
+                target, target.receipts, published, memory, deadline=self._deadline
+            )
+        )
+        self._through(
+            lambda target, _retry: self._rsync.fetch_small(
+                target, target.staging, staged, memory, deadline=self._deadline
+            )
+        )
+        sizes = self._through(
+            lambda target, _retry: self._rsync.sizes(target, memory, order.sub_path, deadline=self._deadline)
+        )
+        receipt, before = _content(memory / published), _content(memory / staged)
+        todo = plan(
+            order.files,
+            published=read_rows(receipt),
+            staged=read_rows(before),
+            staged_sizes=sizes,
+            damaged=order.damaged,
+        )
+        return todo, before or b""
+
+    def _name(self, file: SourceFile) -> str:
+        return f"{self._order.sub_path}/{file.path}"
+
+    def _download_all(self, todo: PushPlan) -> None:
+        """The downloading thread: parcel by parcel into the spool, one ahead of the sending."""
+        try:
+            for parcel in todo.parcels:
+                self._ahead.acquire()
+                self._spool.reserve(parcel.size)
+                rows = []
+                for file in parcel.files:
+                    sha256 = self._reader.download(
+                        file,
+                        self._spool.tree / self._name(file),
+                        deadline=self._deadline,
+                        advance=self._gained,
+                    )
+                    _compare(file, sha256, todo.attested)
+                    rows.append(Row(file.path, file.size, sha256, file.etag))
+                self._ready.put(_Ready(parcel, tuple(rows)))
+        except BaseException as error:  # noqa: BLE001 - handed to the sending thread, which raises it
+            self._ready.put(error)
+
+    def _gained(self, gained: int, *, resumed: bool) -> None:
+        if self._spool.stopped:
+            raise InterruptedError
+        if not resumed:
+            self._downloaded += gained
+        rate = self._tell_download(self._downloaded)
+        if rate is not None:
+            self._say(TransferProgress(self._order.model_id, "fetch", self._downloaded, self._total, rate))
+
+    def _next(self) -> _Ready:
+        left = self._deadline - time.monotonic()
+        try:
+            ready = self._ready.get(timeout=max(0.0, left))
+        except queue.Empty:
+            raise self._too_late() from None
+        if isinstance(ready, BaseException):
+            raise ready
+        return ready
+
+    def _remember(self, rows: Collection[Row], before: bytes) -> bytes:
+        """Writes the manifest on the volume where it differs from ``before``, and returns it."""
+        content = manifest(rows)
+        if content != before:
+            name = manifest_path(self._order.sub_path)
+            path = self._spool.tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            self._through(
+                lambda target, _retry: self._rsync.send_small(
+                    target, self._spool.tree, name, deadline=self._deadline
+                )
+            )
+        return content
+
+    def _send(self, parcel: Parcel) -> None:
+        names = [self._name(file) for file in parcel.files]
+
+        def advanced(position: int) -> None:
+            self._progress(self._done + min(position, parcel.size))
+
+        def run(target: Target, retry: bool) -> Moved:
+            manner = Manner.APPEND if retry and parcel.manner is Manner.WHOLE else parcel.manner
+            return self._rsync.send(
+                target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced
+            )
+
+        last = self._through(run)
+        # tries that broke off report nothing, so what moved is counted from what had to move
+        moved = (
+            last.literal if parcel.manner is Manner.DELTA else max(parcel.size - parcel.present, last.literal)
+        )
+        self._moved += moved
+        if parcel.manner is not Manner.WHOLE:
+            self._resumed_files += 1
+            self._resumed += max(0, parcel.size - moved)
+        self._done += parcel.size
+        self._spool.release(names, parcel.size)
+        self._ahead.release()
+        self._progress(self._done)
+
+    def _through(self, action: Callable[[Target, bool], T]) -> T:
+        """Runs ``action`` over the first way that is open; tries again over a fresh connection while that can help."""
+        fruitless = 0
+        position = self._position
+        retry = False
+        if not self._ways:
+            raise self._no_way()
+        while True:
+            way = self._ways[0]
+            failure: StepFailedError
+            try:
+                return action(way.target(self._deadline), retry)
+            except WayRefusedError as error:
+                self._refused(error)
+                continue
+            except RsyncFailedError as error:
+                try:
+                    way.judge(error.said)
+                except WayRefusedError as refusal:
+                    self._refused(refusal)
+                    continue
+                failure = error.explained()
+                failure.__cause__ = error
+            except PodGoneError:
+                raise
+            except StepFailedError as error:
+                failure = error
+            if time.monotonic() > self._deadline:
+                raise self._too_late() from failure
+            fruitless = 0 if self._position > position else fruitless + 1
+            position = self._position
+            if not failure.transient or fruitless == FRUITLESS_TRIES:
+                raise failure
+            self._say(Note(f"{failure.what}; going on over a fresh connection"))
+            retry = True
+            way.reset()
+            time.sleep(min(PAUSES[fruitless], max(0.0, self._deadline - time.monotonic())))
+
+    def _no_way(self) -> PreconditionError:
+        lacking = [error.lacking for error in self._refusals if error.lacking is not None]
+        rules = [rule.as_yaml() for access in lacking if (rule := missing_rule(access)) is not None]
+        asked = f"; one of these rules opens a way: {' or '.join(rules)}" if rules else ""
+        return PreconditionError(
+            f"the rsync pod cannot be reached: {'; '.join(map(str, self._refusals))}{asked}",
+            remedy="`weighbridge rbac` writes the rules that the route `push` needs; the route `fetch` needs none of them",
+            code="no-way-to-pod",
+        )
+
+    def _refused(self, error: WayRefusedError) -> None:
+        self._refusals.append(error)
+        if len(self._ways) == 1:
+            raise self._no_way() from error
+        self._ways.pop(0).close()
+        self._say(Note(f"{error}; using {self._ways[0].name} instead"))
+
+    def _progress(self, position: int, *, force: bool = False) -> None:
+        self._position = max(position, self._position)
+        rate = self._tell(self._position, force=force)
+        if rate is not None:
+            self._say(TransferProgress(self._order.model_id, "push", self._position, self._total, rate))
+
+    def _say(self, event: Event) -> None:
+        with self._emitting:
+            self._emit(event)
+
+    def _too_late(self) -> StepFailedError:
+        return StepFailedError(
+            f"the deadline passed with {self._position} of {self._total} bytes on the volume",
+            remedy="Run the same command again: it goes on from there. A slow link needs a longer deadline.",
+            code="deadline",
+            transient=True,
+        )
+
+
+def _compare(file: SourceFile, sha256: str, attested: Mapping[str, str]) -> None:
+    """An ETag names one content: what the receipt of the published set knows of it must be what came from the source."""
+    if attested.get(file.path, sha256) != sha256:
+        raise VerificationError(
+            f"{file.path} has another SHA-256 at the source than in the published set's receipt, under the same ETag",
+            remedy="Find out which bytes are right; a new version of the weights belongs under a new prefix.",
+            code="content-differs",
+        )
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

@@ -1,0 +1,1 @@
+"""The platform's custom resource: our entries in somebody else's list."""

@@ -1,0 +1,145 @@
+"""What we meant to write into somebody else's list, kept beside it in a ConfigMap of our own.
+
+It is written before the list is, so that an interruption at any moment never makes our own entry look foreign, and a lost
+Pulumi state can be rebuilt. One key a model, and ``_last-write`` for the last write, which stays after a removal until the
+operator was seen to have taken it in.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from weighbridge.domain.naming import receipt_key
+from weighbridge.errors import StepFailedError
+from weighbridge.watsonx.custom_resource import LiveCustomResource
+from weighbridge.watsonx.merge import Change, Entry
+from weighbridge.watsonx.reconciled import Mark
+
+LAST_WRITE_KEY: Final = "_last-write"
+"""No model's key: an id starts with a letter or a digit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One model: what is to stand in the list, and what of ours stood there when that was decided."""
+
+    entry: Entry
+    previous: Entry | None = None
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "model_id": self.entry.model_id,
+                "digest": self.entry.digest,
+                "entry": self.entry.value(),
+                "previous": self.previous.value() if self.previous else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Intents:
+    """All of one environment."""
+
+    models: Mapping[str, Intent] = field(default_factory=dict)
+    mark: Mark | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether the operator is not known to have taken in our last write."""
+        return self.mark is not None and not self.mark.confirmed
+
+    @property
+    def spent(self) -> bool:
+        """Nothing of ours is registered, and nothing is waited for: no record is needed."""
+        return not self.models and not self.pending
+
+    def with_mark(self, mark: Mark) -> "Intents":
+        """The same with another last write."""
+        return replace(self, mark=mark)
+
+    def known(self) -> tuple[Entry, ...]:
+        """Every entry that may be ours in the list."""
+        return tuple(
+            entry
+            for intent in self.models.values()
+            for entry in (intent.entry, intent.previous)
+            if entry is not None
+        )
+
+    def data(self) -> dict[str, str]:
+        """As the ConfigMap's ``data``."""
+        rows = {receipt_key(model_id): intent.as_json() for model_id, intent in self.models.items()}
+        return rows | ({LAST_WRITE_KEY: json.dumps(self.mark.as_json())} if self.mark else {})
+
+
+def parse_intents(data: Mapping[str, str]) -> Intents:
+    """From the ConfigMap's ``data``. A text that is not ours (edited by hand) counts as none: its entry is then foreign,
+    and refused rather than overwritten.
+    """
+    models: dict[str, Intent] = {}
+    mark = None
+    for key, text in data.items():
+        try:
+            raw = json.loads(text)
+            if key == LAST_WRITE_KEY:
+                mark = Mark.from_json(raw)
+                continue
+            entry = Entry.of(raw["entry"])
+            previous = Entry.of(raw["previous"]) if raw.get("previous") is not None else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        models[entry.model_id] = Intent(entry, previous)
+    return Intents(models, mark)
+
+
+def intend(before: Intents, live: Iterable[Entry], new: Iterable[Entry], mark: Mark) -> Intents:
+    """What to keep before a write: each wanted entry with what of it is live, and those about to be removed."""
+    standing = {entry.model_id: entry for entry in live}
+    wanted = {entry.model_id: entry for entry in new}
+    models = {model_id: Intent(entry, standing.get(model_id)) for model_id, entry in wanted.items()}
+    leaving = {model_id: intent for model_id, intent in before.models.items() if model_id not in wanted}
+    return Intents({**leaving, **models}, mark)
+
+
+def confirmed(intents: Intents, mark: Mark) -> Intents:
+    """What to keep once the operator has taken in the write of ``mark``: nothing of models that the write removed, since
+    whoever registers them from now on does us no harm.
+    """
+    models = {key: intent for key, intent in intents.models.items() if key not in mark.removed}
+    entries = tuple(row for row in mark.entries if row[0] not in mark.removed)
+    return Intents(models, replace(mark, confirmed=True, entries=entries))
+
+
+def settled(new: Iterable[Entry], mark: Mark) -> Intents:
+    """What to keep after a write."""
+    return Intents({entry.model_id: Intent(entry) for entry in new}, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The custom resource after a write, or as it stands where nothing had to be written."""
+
+    live: LiveCustomResource
+    changes: tuple[Change, ...]
+    mark: Mark | None
+    """None if nothing of ours was ever written."""
+
+    @property
+    def written_at(self) -> str | None:
+        return self.mark.written_at if self.mark else None
+
+
+class UnrecordedWriteError(StepFailedError):
+    """The list was patched, but something after that failed: the resource exists and must not be forgotten."""
+
+    def __init__(self, cause: Exception, written: Written) -> None:
+        what = getattr(cause, "what", str(cause))
+        super().__init__(
+            f"the entries were written into {written.live.where}, but then: {what}",
+            remedy="run the same command again: it finds them and finishes",
+            code="write-unrecorded",
+            transient=True,
+        )
+        self.written = written

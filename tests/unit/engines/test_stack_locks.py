@@ -1,0 +1,89 @@
+"""A lock of Pulumi's is ours by a note, and dead by facts."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weighbridge.domain.lease import Found, Process, Work, micro_time
+from weighbridge.engines.pulumi.stack_locks import LockFate, StackLock, judge_lock, parse_lock
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HERE = Process(
+    user="ci", host="runner", machine="m1", boot="b1", namespace="4026531836", pid=100, started=900
+)
+NOTE = Work(stack="weighbridge-storage/stage", run="r1", process=HERE, since=micro_time(AT), uptime=1000.0)
+LOCK = StackLock(key="k.json", user="ci", host="runner", pid=200, at=AT + timedelta(seconds=2))
+
+
+def gone(_pid: int) -> Found | None:
+    return None
+
+
+def started(seconds_after_the_note: float) -> Any:
+    return lambda pid: Found(int((1000 + seconds_after_the_note) * 100)) if pid == 200 else None
+
+
+CASES: list[tuple[str, StackLock, Process, Any, tuple[bool, bool | None]]] = [
+    ("its process is gone", LOCK, HERE, gone, (True, False)),
+    ("its process still works", LOCK, HERE, started(0.5), (True, True)),
+    ("another process has its number now", LOCK, HERE, started(60), (True, False)),
+    ("its number exists, hidden from us", LOCK, HERE, lambda _pid: Found(None), (True, True)),
+    ("made on another host", replace(LOCK, host="laptop"), HERE, gone, (False, None)),
+    ("older than what we noted", replace(LOCK, at=AT - timedelta(seconds=5)), HERE, gone, (False, None)),
+    (
+        "we are on another machine",
+        LOCK,
+        replace(HERE, host="other", machine="m2", boot="b2"),
+        gone,
+        (True, None),
+    ),
+    ("we are in another container", LOCK, replace(HERE, namespace="9"), gone, (True, None)),
+    ("the machine was started anew", LOCK, replace(HERE, boot="b2"), started(0.5), (True, False)),
+]
+
+
+@pytest.mark.parametrize(
+    ("lock", "here", "look", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_whose_a_lock_is_and_whether_its_maker_is_dead(
+    lock: StackLock, here: Process, look: Any, expected: tuple[bool, bool | None]
+) -> None:
+    found = judge_lock(lock, [NOTE], here, look)
+    assert (found.ours, found.alive) == expected
+
+
+def test_without_a_note_no_lock_is_ours() -> None:
+    assert judge_lock(LOCK, [], HERE, gone) == LockFate(
+        ours=False, alive=None, reason="no run of ours noted it"
+    )
+
+
+def test_one_note_that_may_live_keeps_the_lock() -> None:
+    elsewhere = replace(NOTE, process=replace(HERE, namespace="9"))
+    assert judge_lock(LOCK, [NOTE, elsewhere], HERE, gone).alive is None
+
+
+def test_a_lock_as_pulumi_writes_it() -> None:
+    text = '{"pid":200,"username":"ci","hostname":"runner","timestamp":"2026-01-02T04:04:07.123456789+01:00"}'
+    assert parse_lock("k.json", text.encode()) == replace(
+        LOCK, at=AT + timedelta(seconds=2, microseconds=123456)
+    )
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"{}", b"[]", b'{"pid": 1}']))
+def test_what_is_no_lock_is_none(content: bytes) -> None:
+    assert parse_lock("k", content) is None
+
+
+@given(st.integers(0, 10**9 - 1), st.sampled_from(["Z", "+05:30", "-08:00"]))
+def test_every_fraction_and_zone_that_go_writes_is_read(nanoseconds: int, zone: str) -> None:
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    row = {"pid": 1, "username": "u", "hostname": "h", "timestamp": f"2026-01-02T03:04:05{fraction}{zone}"}
+    found = parse_lock("k", json.dumps(row).encode())
+    assert found is not None
+    assert found.at.microsecond == nanoseconds // 1000

@@ -1,0 +1,133 @@
+"""References become values in memory, or a sentence that names the reference and never a value."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from support.world import environment
+from weighbridge.environment.secrets import Secrets, s3_credentials
+from weighbridge.environment.types import EnvReference, FileReference, KubernetesSecretReference, S3KeyPair
+from weighbridge.errors import PreconditionError
+
+PAIR = S3KeyPair(access_key=EnvReference(env="KEY"), secret_key=FileReference(file="secret"))
+
+
+def secret_file(folder: Path, content: bytes, mode: int = 0o600, name: str = "secret") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def test_variables_and_files_are_read_and_one_newline_is_dropped(tmp_path: Path) -> None:
+    secret_file(tmp_path, b"s3cr3t\n")
+    keys = Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}).s3_keys(PAIR)
+    assert (keys.access_key, keys.secret_key, keys.session_token) == ("AKIAPLANTED", "s3cr3t", None)
+
+
+def test_keys_never_show_themselves(tmp_path: Path) -> None:
+    secret_file(tmp_path, b"s3cr3t")
+    keys = Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}).s3_keys(PAIR)
+    assert "AKIAPLANTED" not in f"{keys!r} {keys}"
+    assert "s3cr3t" not in f"{keys!r} {keys}"
+
+
+def test_absent_and_empty_ones_are_named(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path, environ={"EMPTY": ""})
+    secret_file(tmp_path, b"\n", name="empty")
+    secret_file(tmp_path, b"\xff\xfe", name="binary")
+    secret_file(tmp_path, b"x" * 100_000, name="large")
+    for reference, name in (
+        (EnvReference(env="ABSENT"), "ABSENT"),
+        (EnvReference(env="EMPTY"), "EMPTY"),
+        (FileReference(file="absent"), str(tmp_path / "absent")),
+        (FileReference(file="empty"), str(tmp_path / "empty")),
+        (FileReference(file="binary"), "binary"),
+        (FileReference(file="large"), "large"),
+        (FileReference(file="."), str(tmp_path)),
+    ):
+        with pytest.raises(PreconditionError) as refused:
+            secrets.resolve(reference)
+        assert name in refused.value.what
+        assert refused.value.remedy
+
+
+def test_a_file_that_everybody_can_read_is_warned_about_once(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, b"s3cr3t", mode=0o644)
+    secrets = Secrets(tmp_path, environ={})
+    assert secrets.resolve(FileReference(file="secret")) == "s3cr3t"
+    secrets.resolve(FileReference(file="secret"))
+    assert len(secrets.warnings) == 1
+    assert f"chmod 600 {path}" in secrets.warnings[0]
+
+
+def test_values_handed_over_in_a_file_come_first(tmp_path: Path) -> None:
+    overlay = secret_file(tmp_path, json.dumps({"env:KEY": "from-overlay"}).encode(), name="overlay")
+    secrets = Secrets(tmp_path, environ={"KEY": "ambient", "WEIGHBRIDGE_SECRETS_FILE": str(overlay)})
+    assert secrets.resolve(EnvReference(env="KEY")) == "from-overlay"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode"),
+    [(b"{}", 0o644), (b"not json PLANTED", 0o600), (b'["PLANTED"]', 0o600), (b'{"a": 1}', 0o600)],
+)
+def test_a_handed_over_file_that_is_open_or_broken_is_refused_without_quoting_it(
+    tmp_path: Path, content: bytes, mode: int
+) -> None:
+    overlay = secret_file(tmp_path, content, mode, name="overlay")
+    with pytest.raises(PreconditionError) as refused:
+        Secrets(tmp_path, overlay_file=overlay, environ={})
+    assert "PLANTED" not in str(refused.value)
+    assert str(overlay) in str(refused.value)
+
+
+def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_ones_named(
+    tmp_path: Path,
+) -> None:
+    found = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"}
+    reference = KubernetesSecretReference(secret="s3")
+    assert (
+        Secrets(tmp_path, kube_reader={"s3": found}.__getitem__, environ={}).s3_keys(reference).secret_key
+        == "B"
+    )
+    with pytest.raises(PreconditionError, match="AWS_SECRET_ACCESS_KEY"):
+        Secrets(tmp_path, kube_reader=lambda _name: {"AWS_ACCESS_KEY_ID": "A"}, environ={}).s3_keys(reference)
+    with pytest.raises(PreconditionError, match="cannot be read from here"):
+        Secrets(tmp_path, environ={}).s3_keys(reference)
+
+
+def test_everything_an_environment_refers_to_is_collected_once(tmp_path: Path) -> None:
+    collected = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "p"}).collect(
+        environment("a", "b")
+    )
+    assert collected == {"env:KEY": "k", "env:SECRET": "s", "env:PASS": "p"}
+
+
+def test_values_in_place_of_references_are_refused_without_quoting_them() -> None:
+    assert s3_credentials({"access_key": {"env": "A"}, "secret_key": {"file": "b"}}) == S3KeyPair(
+        access_key=EnvReference(env="A"), secret_key=FileReference(file="b")
+    )
+    assert s3_credentials({"secret": "name"}) == KubernetesSecretReference(secret="name")
+    with pytest.raises(PreconditionError) as refused:
+        s3_credentials({"access_key": "PLANTED", "secret_key": "PLANTED"})
+    assert "PLANTED" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+    assert "KEY" not in os.environ
+
+
+def test_a_pipe_is_read_once_and_remembered(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pipe.open("wb") as writer:
+        writer.write(b"from-a-pipe\n")
+        writer.flush()
+        secrets = Secrets(tmp_path, environ={})
+        threading.Timer(0.2, writer.close).start()
+        values = {secrets.resolve(FileReference(file="pipe")) for _ in range(3)}
+    os.close(reader)
+    assert values == {"from-a-pipe"}

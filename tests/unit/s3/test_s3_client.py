@@ -1,0 +1,130 @@
+"""How S3 is reached, and what its answers are told as, without a server."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+import botocore.exceptions
+import pytest
+import urllib3.exceptions
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.environment.types import EnvReference, Proxy, S3KeyPair, S3Source
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.s3.client import S3Target, is_transient, proxies_for, s3_errors, translate
+
+PAIR = S3KeyPair(access_key=EnvReference(env="A"), secret_key=EnvReference(env="B"))
+SOURCE = S3Source(bucket="models", prefix="m/", endpoint="https://s3.example.com:9000", credentials=PAIR)
+TARGET = S3Target(SOURCE, S3Keys("AKIAPLANTEDKEY", "PLANTEDSECRET", "PLANTEDTOKEN"))
+
+
+def client_error(status: int, code: str, **error: str) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, **error}, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}}},
+        "ListObjectsV2",
+    )
+
+
+def test_the_library_is_not_imported_before_it_is_needed() -> None:
+    code = "import sys, weighbridge.sources.s3_listing; sys.exit('botocore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "expected"),
+    [
+        ((), True),
+        (("example.com",), False),
+        ((".example.com",), False),
+        (("other.com", "10.0.0.0/8"), True),
+        (("s3.example.com",), False),
+        (("*",), False),
+    ],
+)
+def test_no_proxy_covers_names_and_suffixes(no_proxy: tuple[str, ...], expected: bool) -> None:
+    found = proxies_for(SOURCE.endpoint, Proxy(http="http://p:1", https="http://p:1", no_proxy=no_proxy))
+    assert found == ({"http": "http://p:1", "https": "http://p:1"} if expected else {})
+
+
+def test_no_proxy_covers_networks_and_no_proxy_setting_leaves_the_environment_in_charge() -> None:
+    proxy = Proxy(https="http://p:1", no_proxy=("10.0.0.0/8",))
+    assert proxies_for("http://10.213.77.1:27070", proxy) == {}
+    assert proxies_for("http://11.0.0.1", proxy) == {"https": "http://p:1"}
+    assert proxies_for("http://11.0.0.1", None) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, "InvalidAccessKeyId", "does not know the access key AKIA…"),
+        (403, "SignatureDoesNotMatch", "the secret key does not belong to the access key AKIA…"),
+        (403, "AccessDenied", "may not list s3://models/m/"),
+        (400, "ExpiredToken", "has expired"),
+        (403, "RequestTimeTooSkewed", "clock differs"),
+        (404, "NoSuchBucket", "bucket 'models' does not exist"),
+        (412, "PreconditionFailed", "was replaced since it was listed"),
+        (418, "Teapot", "418 Teapot"),
+    ],
+)
+def test_refusals_are_told_apart_and_quote_no_key(status: int, code: str, words: str) -> None:
+    error = translate(client_error(status, code), TARGET, "list")
+    assert isinstance(error, PreconditionError)
+    assert words in error.what
+    assert error.remedy
+    assert "PLANTED" not in str(error)
+
+
+def test_a_bucket_of_another_region_names_the_region_to_write() -> None:
+    error = translate(client_error(301, "PermanentRedirect", Region="eu-de"), TARGET, "list")
+    assert "`region: eu-de`" in str(error.remedy)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (400, "RequestTimeout")],
+)
+def test_overload_may_pass(status: int, code: str) -> None:
+    error = translate(client_error(status, code), TARGET, "list")
+    assert is_transient(client_error(status, code))
+    assert isinstance(error, StepFailedError)
+    assert error.transient
+
+
+def raised() -> list[Exception]:
+    """One of each kind that botocore has, as far as it can be made without knowing it."""
+    formats = "".join(str(kind.fmt) for kind in KINDS)
+    fields: dict[str, Any] = dict.fromkeys(re.findall(r"{(\w+)", formats), "x")
+    return [kind(**{"error": OSError("reset"), "request": None, **fields}) for kind in KINDS]
+
+
+KINDS: list[Any] = [
+    kind
+    for kind in vars(botocore.exceptions).values()
+    if isinstance(kind, type)
+    and issubclass(kind, botocore.exceptions.BotoCoreError)
+    and kind is not botocore.exceptions.BotoCoreError
+    and "__init__" not in vars(kind)
+]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *raised(),
+        ResponseParserError("not XML"),
+        urllib3.exceptions.ProtocolError("reset"),
+        ConnectionResetError("reset"),
+        TimeoutError("slow"),
+        ValueError("Invalid endpoint"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_is_raised_below_becomes_one_of_ours(error: Exception) -> None:
+    with pytest.raises(WeighbridgeError) as caught, s3_errors(TARGET, "read"):
+        raise error
+    assert caught.value.__cause__ is error
+    assert caught.value.exit_code in {3, 4}
+    assert caught.value.remedy
