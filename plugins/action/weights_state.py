@@ -8,7 +8,7 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
     kube_of,
 )
 
-from weighbridge.domain.facts import ClaimFacts
+from weighbridge.domain.claims import ClaimFacts
 from weighbridge.domain.receipts import to_json
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import PreconditionError

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from weighbridge import at_start, messages, screens
+from weighbridge import at_start
+from weighbridge.core.step import Request
 from weighbridge.domain.digest import Json
 from weighbridge.domain.lease import Turn
 from weighbridge.errors import (
@@ -19,8 +20,11 @@ from weighbridge.errors import (
     PreconditionError,
     WeighbridgeError,
 )
-from weighbridge.mover.report import peak_memory
-from weighbridge.wiring import Opened, Subject, checked, excerpt, granted, opened
+from weighbridge.steps import STEPS
+from weighbridge.wiring import Opened, checked, granted, opened
+
+if TYPE_CHECKING:
+    from weighbridge.manifests.grants import Subject
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
 
@@ -68,7 +72,20 @@ def parser() -> argparse.ArgumentParser:
             metavar="MODEL_ID",
             help="take over an entry of this id that somebody else wrote",
         )
+    apply.add_argument(
+        "--plan-digest",
+        metavar="DIGEST",
+        help="do nothing that the plan with this digest did not show; what has been done since is no hindrance",
+    )
     verify = _verb(verbs, "verify", "read every byte of the published weights again, in the cluster")
+    groups = tuple(dict.fromkeys(step.only for step in STEPS))
+    for verb in (plan, apply, verify):
+        verb.add_argument(
+            "--only",
+            choices=groups,
+            metavar="GROUP",
+            help=f"the steps of one group alone: {' or '.join(groups)} (weights any day, the switch in the change window)",
+        )
     _verb(verbs, "status", "what is in place, read with GET alone")
     doctor = _verb(
         verbs,
@@ -190,27 +207,36 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _render(arguments: argparse.Namespace) -> int:
-    with _open(arguments) as session:
-        out = arguments.out or session.var / "render" / session.environment.name
-        written = session.session.render(out)
+    with _open(arguments) as opened_:
+        out = arguments.out or opened_.var / "render" / opened_.environment.name
+        rendered = opened_.session.render(out)
+    written = [out / path for path in sorted(rendered.files)]
+    for path, text in rendered.files.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(text, encoding="utf-8")
     message: Json = {"type": "rendered", "folder": str(out), "files": [str(path) for path in written]}
     lines = [str(path) for path in written]
     lines.append("Run a playbook on its own:")
-    lines += [f"  {line}" for line in session.playbook_commands(out)]
+    lines += [f"  {line}" for line in rendered.usage]
     _result(arguments, message, "\n".join(lines))
     return OK
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415  only what looks needs them
+
     with _open(arguments) as opened_:
-        plan = opened_.session.plan(frozenset(arguments.adopt))
+        plan = opened_.session.plan(_request(arguments))
     _result(arguments, messages.plan_message(plan), screens.plan_screen(plan, arguments.environment))
     return CHANGES_PENDING if plan.pending and arguments.expect_no_changes else OK
 
 
 def _apply(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+    from weighbridge.mover.report import peak_memory  # noqa: PLC0415
+
     with _open(arguments) as opened_:
-        applied = opened_.session.apply(frozenset(arguments.adopt), _turn(arguments))
+        applied = opened_.session.apply(_request(arguments), _turn(arguments), arguments.plan_digest)
     rss = peak_memory()
     _result(
         arguments,
@@ -221,8 +247,10 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+
     with _open(arguments) as opened_:
-        verified = opened_.session.verify(_turn(arguments))
+        verified = opened_.session.verify(_request(arguments), _turn(arguments))
         name = opened_.environment.name
     _result(
         arguments,
@@ -233,6 +261,8 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+
     with _open(arguments) as opened_:
         status = opened_.session.status()
         name = opened_.environment.name
@@ -241,9 +271,12 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+    from weighbridge.doctor.made import write_request  # noqa: PLC0415
+
     with _open(arguments) as opened_:
         diagnosis = opened_.diagnose(pods=arguments.pods)
-        written = opened_.write_request(diagnosis, arguments.request)
+        written = write_request(opened_.environment, diagnosis, arguments.request, opened_.var)
     _result(
         arguments,
         messages.diagnosed_message(diagnosis, written),
@@ -253,13 +286,17 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _rbac(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+
     loaded = checked(arguments.environment)
     grants, written = granted(loaded, _subject(arguments), arguments.out)
     _result(arguments, messages.rbac_message(grants, written), screens.rbac_screen(grants, written))
     return OK
 
 
-def _subject(arguments: argparse.Namespace) -> Subject | None:
+def _subject(arguments: argparse.Namespace) -> "Subject | None":
+    from weighbridge.manifests.grants import Subject  # noqa: PLC0415
+
     if arguments.group:
         return Subject(group=arguments.group)
     if not arguments.service_account:
@@ -275,27 +312,27 @@ def _subject(arguments: argparse.Namespace) -> Subject | None:
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
+    from weighbridge import messages, screens  # noqa: PLC0415
+
+    request = Request(typed=frozenset(arguments.weights), named=arguments.environment)
     with _open(arguments) as opened_:
         name = opened_.environment.name
-        typed = frozenset(arguments.weights)
-        _ask(opened_, typed, sure=arguments.yes)
-        destroyed = opened_.session.destroy(typed, _turn(arguments))
+        _ask(opened_, request, sure=arguments.yes)
+        destroyed = opened_.session.destroy(request, _turn(arguments))
     _result(
         arguments,
         messages.destroyed_message(destroyed, name),
-        screens.destroyed_screen(destroyed, arguments.environment),
+        screens.destroyed_screen(destroyed),
     )
     return OK
 
 
-def _ask(opened_: Opened, typed: frozenset[str], *, sure: bool) -> None:
+def _ask(opened_: Opened, request: Request, *, sure: bool) -> None:
     if sure:
         return
     environment = opened_.environment
-    models = ", ".join(model.id for model in environment.models)
-    what = f"take {models} out of {environment.cluster.custom_resource}"
-    if typed:
-        what += f" and delete {', '.join(sorted(typed))} with all weights"
+    parts = (step.would_destroy(environment, request) for step in reversed(STEPS))
+    what = " and ".join(part for part in parts if part is not None)
     if not sys.stdin.isatty():
         raise InputError(
             f"destroy would {what}, and nobody is there to ask", remedy="say --yes", code="not-confirmed"
@@ -303,6 +340,12 @@ def _ask(opened_: Opened, typed: frozenset[str], *, sure: bool) -> None:
     print(f"This will {what}. Type the environment's name to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != environment.name:
         raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    return Request(
+        adopt=frozenset(getattr(arguments, "adopt", ())), only=arguments.only, named=arguments.environment
+    )
 
 
 def _seconds(text: str) -> float:
@@ -326,6 +369,8 @@ def _result(arguments: argparse.Namespace, message: Json, screen: str) -> None:
 
 def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
     if as_json:
+        from weighbridge import messages  # noqa: PLC0415
+
         print(json.dumps(messages.error_message(error), ensure_ascii=False), flush=True)
         return
     errors: tuple[WeighbridgeError, ...] = error.errors if isinstance(error, InputErrors) else (error,)
@@ -335,6 +380,8 @@ def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
 
 def _with_excerpt(error: WeighbridgeError) -> str:
     """The error, and below its first line the line of the file that it is about."""
+    from weighbridge.environment.file import excerpt  # noqa: PLC0415
+
     seen = excerpt(error) if isinstance(error, InputError) else None
     head, *rest = str(error).split("\n  → ", 1)
     return "\n".join([head, *([seen] if seen else []), *(f"  → {remedy}" for remedy in rest)])

@@ -1,47 +1,41 @@
 """Results → JSON for ``--json``: one object on standard output, ``{"type": …}`` first, names stable (docs/cli.md)."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
-from weighbridge.core.plan import Plan, PlannedStep
+from weighbridge.core.plan import Plan
+from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.run import journal_facts
-from weighbridge.core.session import Applied, Destroyed, Status, Verified
+from weighbridge.core.step import PlannedStep, Verification
 from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain.digest import Json
-from weighbridge.domain.facts import ClaimFacts, PlannedEntry
 from weighbridge.domain.permissions import Role
-from weighbridge.domain.stacks import StackPreview, StackResult
-from weighbridge.domain.weights import Receipt
+from weighbridge.domain.stacks import StackPreview
 from weighbridge.errors import InputErrors, WeighbridgeError
 from weighbridge.manifests.grants import Grants
 
 
 def plan_message(plan: Plan) -> Json:
-    """``{"type": "plan", "pending": bool, "bytes_to_move": bytes, "steps": […], "entries": […], "stacks": {…}, "warnings": […]}``."""
-    stacks = {
-        preview.stack.value: _preview(preview)
-        for preview in (plan.facts.storage, plan.facts.registration)
-        if preview
-    }
+    """``{"type": "plan", "digest": str, "pending": bool, "bytes_to_move": bytes, "steps": [{"key", "name", "item", "needs", …}],
+    "entries": […], "stacks": {…}, "warnings": […]}``. ``digest`` is what ``apply --plan-digest`` takes.
+    """
     return {
         "type": "plan",
         "environment": plan.environment,
-        "cluster_uid": plan.facts.cluster.uid,
+        "cluster_uid": plan.cluster.uid,
         "digest": plan.digest,
         "pending": plan.pending,
         "bytes_to_move": plan.bytes_to_move,
         "steps": [_planned(planned) for planned in plan.steps],
-        "entries": [_entry(entry) for entry in plan.facts.entries],
-        "stacks": stacks,
-        "warnings": list(plan.facts.warnings),
+        **plan.message,
+        "stacks": {name: _preview(preview) for name, preview in plan.previews.items()},
+        "warnings": list(plan.warnings),
     }
 
 
 def applied_message(applied: Applied, rss: int) -> Json:
     """``{"type": "applied", "complete": bool, "changed": bool, "steps": […], "receipts": […], "errors": […], "warnings": […]}``."""
-    receipts = [
-        result.report.receipt for result in applied.results if result.report and result.report.receipt
-    ]
     return {
         "type": "applied",
         "environment": applied.plan.environment,
@@ -51,35 +45,27 @@ def applied_message(applied: Applied, rss: int) -> Json:
         "seconds": round(applied.seconds, 3),
         "max_rss_bytes": rss,
         "steps": journal_facts(applied.results),
-        "receipts": [_receipt(receipt) for receipt in receipts],
+        "receipts": [],
+        **applied.adds,
         "errors": [_error(failure.error) for failure in applied.failures],
-        "warnings": list(applied.plan.facts.warnings),
+        "warnings": list(applied.plan.warnings),
     }
 
 
 def verified_message(verified: Verified, environment: str) -> Json:
     """``{"type": "verified", "sound": bool, "models": [{"model", "verdict", "damaged", "set_digest"}], …}``."""
-    models: list[Json] = []
-    for model_id, report in verified.reports.items():
-        failed = verified.failures.get(model_id)
-        receipt = report.receipt
-        models.append(
-            {
-                "model": model_id,
-                "verdict": None if failed or receipt is None else receipt.verdict,
-                "damaged": list(receipt.damaged) if receipt else [],
-                "set_digest": receipt.set_digest if receipt else None,
-                "mover_rss_bytes": report.mover_rss_bytes,
-                "error": _error(failed) if failed else None,
-            }
-        )
-    sound = not verified.damaged and not verified.failures
+    failures = verified.failures
+
+    def row(item: Verification) -> Json:
+        failed = failures.get(item.item)
+        return {**item.row, "error": _error(failed) if failed else None}
+
     return {
         "type": "verified",
         "environment": environment,
-        "sound": sound,
+        "sound": not verified.damaged and not failures,
         "seconds": round(verified.seconds, 3),
-        "models": models,
+        "models": [row(item) for item in verified.items],
     }
 
 
@@ -88,40 +74,35 @@ def status_message(status: Status, environment: str) -> Json:
     "entries": […], "warnings": […]}``. ``entry`` is the live one of that id; ``entry_owner``: ``ours`` (as we wrote it), ``edited``
     (ours, changed by somebody since), ``foreign`` (somebody else's) or null (there is none); ``registered``: it is ours.
     """
+
+    def row(item: str) -> dict[str, Json]:
+        found: dict[str, Json] = {"model": item}
+        for part in status.parts.values():
+            found |= part.items[item].row if item in part.items else {}
+        return found
+
+    message: Mapping[str, Json] = {
+        key: value for part in status.parts.values() for key, value in part.message.items()
+    }
     return {
         "type": "status",
         "environment": environment,
         "namespace": status.namespace,
-        "custom_resource": status.custom_resource,
-        "operator": status.operator,
-        "unreconciled": status.unreconciled,
-        "models": [
-            {
-                "model": model.model_id,
-                "registered": model.registered,
-                "entry": dict(model.entry.value) if model.entry else None,
-                "entry_owner": model.entry.owner if model.entry else None,
-                "claim": _claim(model.claim) if model.claim else None,
-                "receipt": _receipt(model.receipt) if model.receipt else None,
-            }
-            for model in status.models
-        ],
-        "entries": [entry.model_id for entry in status.entries],
+        **message,
+        "models": [row(item) for item in status.items],
         "warnings": list(status.warnings),
     }
 
 
-def destroyed_message(destroyed: Destroyed, environment: str) -> Json:
+def destroyed_message(destroyed: DestroyedAll, environment: str) -> Json:
     """``{"type": "destroyed", "removed": […], "kept_claims": […]}``."""
-    removed: list[Json] = []
-    for result in (destroyed.registration, destroyed.storage):
-        removed += _changes(result) if result else []
     return {
         "type": "destroyed",
         "environment": environment,
-        "removed": removed,
-        "kept_claims": list(destroyed.kept),
-        "operator": destroyed.operator,
+        "removed": [
+            {"type": change.type, "name": change.name, "op": change.op.value} for change in destroyed.removed
+        ],
+        **destroyed.message,
     }
 
 
@@ -206,16 +187,15 @@ def _error(error: WeighbridgeError) -> Json:
 def _planned(planned: PlannedStep) -> Json:
     return {
         "key": planned.key,
-        "title": planned.step.title,
+        "name": planned.step,
+        "item": planned.item,
+        "needs": [*sorted(planned.needs)],
+        "title": planned.value.title,
         "pending": planned.pending,
         "reason": planned.reason,
         "bytes_to_move": planned.bytes_to_move,
-        "step": planned.step.as_json(),
+        "step": planned.value.as_json(),
     }
-
-
-def _entry(entry: PlannedEntry) -> Json:
-    return {"model_id": entry.model_id, "fate": entry.fate, "changes": list(entry.changes)}
 
 
 def _preview(preview: StackPreview) -> Json:
@@ -232,15 +212,3 @@ def _preview(preview: StackPreview) -> Json:
             for change in preview.changes
         ],
     }
-
-
-def _changes(result: StackResult) -> list[Json]:
-    return [{"type": change.type, "name": change.name, "op": change.op.value} for change in result.changes]
-
-
-def _receipt(receipt: Receipt) -> Json:
-    return {**dataclasses.asdict(receipt), "damaged": list(receipt.damaged)}
-
-
-def _claim(claim: ClaimFacts) -> Json:
-    return dataclasses.asdict(claim)

@@ -1,71 +1,41 @@
-"""Results → what a person reads. Pure: values in, text out."""
+"""Results → what a person reads. Pure: values in, text out. The words on a step are the step's own."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from weighbridge.core.plan import Plan, PlannedStep
-from weighbridge.core.session import Applied, Destroyed, ModelStatus, Status, Verified
+from weighbridge.core.plan import Plan
+from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
+from weighbridge.core.step import PlannedStep
 from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
-from weighbridge.domain.facts import EntryOwner, PlannedEntry
 from weighbridge.domain.permissions import Role, of_role
-from weighbridge.domain.stacks import Op, ResourceChange, StackName
-from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.manifests.grants import PURPOSE, Grants
-
-_FATES = {"add": "+", "update": "~", "keep": "=", "remove": "-", "foreign": " "}
-_OPS = {"create": "+", "update": "~", "replace": "!", "delete": "-", "import": "<"}
-
-
-_REGISTERED: Mapping[EntryOwner | None, str] = {
-    "ours": "registered",
-    "edited": "registered, but somebody has edited the entry since",
-    "foreign": "not registered: the entry of this id is somebody else's",
-    None: "not registered",
-}
 
 
 def plan_screen(plan: Plan, environment: str) -> str:
-    """The plan step by step, then the custom resource's list entry by entry."""
-    facts = plan.facts
-    lines = [f"Plan for {plan.environment} on {facts.where}, namespace {facts.cluster.namespace}", ""]
+    """The plan step by step, what else the steps say, what it comes to, and the digest that a reviewer hands on."""
+    lines = [f"Plan for {plan.environment} on {plan.where}, namespace {plan.cluster.namespace}", ""]
     for planned in plan.steps:
-        lines += _planned(planned, plan)
-    lines += ["", f"spec.custom_foundation_models of {plan.custom_resource}, entry by entry:"]
-    lines += [f"  {line}" for line in _entries(facts.entries)] or ["  (empty)"]
-    lines += [f"! {warning}" for warning in facts.warnings]
+        lines += _planned(planned)
+    if plan.epilogue:
+        lines += ["", *plan.epilogue]
+    lines += [f"! {warning}" for warning in plan.warnings]
     lines.append("")
     pending = sum(planned.pending for planned in plan.steps)
     if not pending:
         lines.append("No changes: everything is as the environment file says.")
     else:
         steps = human.count(pending, "step")
-        lines.append(
-            f"{steps} to do, {human.size(plan.bytes_to_move)} to move. Make it so: weighbridge apply {environment}"
-        )
+        lines += [
+            f"{steps} to do, {human.size(plan.bytes_to_move)} to move. Make it so: weighbridge apply {environment}",
+            f"To allow this and no more: --plan-digest {plan.digest}",
+        ]
     return "\n".join(lines)
 
 
 def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) -> str:
     """What an apply did, what it proved, and what is left to do."""
-    lines: list[str] = []
-    receipts = {
-        result.report.receipt.model_id: (result.report, result.report.receipt)
-        for result in applied.results
-        if result.report is not None and result.report.receipt is not None
-    }
-    for model_id, (report, receipt) in receipts.items():
-        moved = f"{human.size(report.bytes_moved)} moved" if report.bytes_moved else "nothing to move"
-        lines.append(
-            f"  {model_id}: {human.count(receipt.files, 'file')}, {human.size(receipt.total_bytes)}; {moved} by {receipt.route}"
-        )
-        lines.append(f"    set {receipt.set_digest}")
-        lines.append(f"    at  {receipt.claim}:{receipt.sub_path}")
-        if report.files_repaired:
-            lines.append(f"    repaired {', '.join(report.files_repaired)}")
-        if report.mover_rss_bytes:
-            lines.append(f"    mover's peak memory {human.size(report.mover_rss_bytes)}")
+    lines = [f"  {line}" for line in applied.lines]
     failures = [failure.error for failure in applied.failures]
     lines += [f"  ✗ {error}".replace("\n", "\n    ") for error in failures]
     took = human.duration(applied.seconds)
@@ -85,22 +55,8 @@ def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) ->
 
 
 def verified_screen(verified: Verified, environment: str) -> str:
-    """What was read, and every file that is not what it should be."""
-    lines: list[str] = []
-    for model_id, report in verified.reports.items():
-        receipt = report.receipt
-        if model_id in verified.failures:
-            lines.append(f"  ✗ {model_id}: {verified.failures[model_id]}".replace("\n", "\n    "))
-        elif receipt is None:
-            lines.append(f"  ✗ {model_id}: no receipt came back")
-        elif receipt.verdict == "damaged":
-            lines.append(f"  ✗ {model_id}: damaged on volume {receipt.claim}, below {receipt.sub_path}:")
-            lines += [f"      {path}" for path in receipt.damaged]
-        else:
-            files = human.count(receipt.files, "file")
-            lines.append(
-                f"  ✓ {model_id}: {files}, {human.size(receipt.total_bytes)}, set {receipt.set_digest}"
-            )
+    """What was read, and everything that is not what it should be."""
+    lines = [f"  {line}" for item in verified.items for line in item.lines]
     took = human.duration(verified.seconds)
     if verified.damaged:
         lines.append(
@@ -114,35 +70,18 @@ def verified_screen(verified: Verified, environment: str) -> str:
 
 
 def status_screen(status: Status) -> str:
-    """What is in place, model by model, then the custom resource."""
+    """What is in place, item by item, then what belongs to none of them."""
     lines = [f"{status.where}, namespace {status.namespace}", ""]
-    for model in status.models:
-        lines += _model_status(model)
-    lines += ["", f"{status.custom_resource}: {status.operator}"]
-    if status.unreconciled:
-        lines.append(f"  not reconciled: {status.unreconciled}")
-    owners = {model.model_id: model.entry.owner for model in status.models if model.entry is not None}
-    words = {"ours": "ours", "edited": "ours, edited since by somebody", "foreign": "not ours"}
-    for entry in status.entries:
-        lines.append(f"  {entry.model_id}  ({words[owners.get(entry.model_id, 'foreign')]})")
+    for item in status.items:
+        lines += _item_status(item, status)
+    lines += ["", *(line for part in status.parts.values() for line in part.lines)]
     lines += [f"! {warning}" for warning in status.warnings]
     return "\n".join(lines)
 
 
-def destroyed_screen(destroyed: Destroyed, environment: str) -> str:
+def destroyed_screen(destroyed: DestroyedAll) -> str:
     """What is gone and what stays."""
-    lines = [f"  - {change.type} {change.name}" for change in destroyed.registration.changes]
-    lines.append(
-        f"Registrations of ours are gone; other teams' entries were not touched. Operator: {destroyed.operator}."
-    )
-    if destroyed.storage is not None:
-        lines += [f"  - {change.type} {change.name}" for change in destroyed.storage.changes]
-        lines.append("The volumes named are gone, with their weights.")
-    if destroyed.kept:
-        lines.append(f"Kept, with their weights: {', '.join(destroyed.kept)}.")
-        typed = " ".join(f"--weights {name}" for name in destroyed.kept)
-        lines.append(f"To delete them too: weighbridge destroy {environment} {typed}")
-    return "\n".join(lines)
+    return "\n".join(line for part in destroyed.parts for line in part.lines)
 
 
 def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
@@ -164,71 +103,19 @@ def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _planned(planned: PlannedStep, plan: Plan) -> Iterable[str]:
-    step = planned.step
+def _planned(planned: PlannedStep) -> Iterable[str]:
     mark = "•" if planned.pending else "="
-    yield f"{mark} {step.title}: {planned.reason}"
-    if isinstance(step, SyncWeights):
-        routes = " or ".join(route.value for route in step.routes)
-        what = f"{human.count(step.files, 'file')}, {human.size(step.total_bytes)}"
-        yield f"    {what} by {routes} → {step.claim}:{step.sub_path}"
-        if planned.pending:
-            yield f"    {human.size(planned.bytes_to_move)} to move"
-    elif isinstance(step, DeclareStack) and planned.pending:
-        objects: tuple[Mapping[str, Any], ...] = plan.facts.claims
-        claims = {claim["metadata"]["name"]: _claim(claim) for claim in objects}
-        preview = plan.facts.storage if step.stack is StackName.STORAGE else plan.facts.registration
-        for change in preview.changes if preview is not None else ():
-            yield from _change(change, claims.get(change.name, ""))
+    yield f"{mark} {planned.value.title}: {planned.reason}"
+    yield from (f"    {line}" for line in planned.lines)
 
 
-def _claim(claim: Mapping[str, Any]) -> str:
-    spec = claim["spec"]
-    wanted = [spec["resources"]["requests"]["storage"], spec.get("storageClassName"), *spec["accessModes"]]
-    return "  " + ", ".join(str(part) for part in wanted if part)
-
-
-def _change(change: ResourceChange, about: str) -> Iterable[str]:
-    note = "  (edited from outside)" if change.drifted else ""
-    if change.op is Op.IMPORT:
-        note = "  (in the cluster, not in the state: will be taken into the state)"
-    yield f"    {_OPS[change.op.value]} {change.type} {change.name}{about}{note}"
-    for diff in change.diffs:
-        yield f"        {diff.path}: {diff.before!r} → {diff.after!r}"
-
-
-def _entries(entries: Iterable[PlannedEntry]) -> Iterable[str]:
-    words = {
-        "foreign": "not ours, stays as it is",
-        "add": "new",
-        "update": "changes",
-        "keep": "ours, unchanged",
-        "remove": "goes",
-    }
-    for entry in entries:
-        yield f"{_FATES[entry.fate]} {entry.model_id}  ({words[entry.fate]})"
-        for change in entry.changes:
-            yield f"    {change}"
-
-
-def _model_status(model: ModelStatus) -> Iterable[str]:
-    receipt, claim = model.receipt, model.claim
-    owner = model.entry.owner if model.entry is not None else None
-    registered = _REGISTERED[owner]
-    if receipt is None:
-        yield f"  {model.model_id}: no weights published, {registered}"
-    else:
-        mark = "✓" if receipt.verdict == "verified" and owner == "ours" else "!"
-        files = human.count(receipt.files, "file")
-        yield f"{mark} {model.model_id}: {receipt.verdict} {receipt.verified_at}, {registered}"
-        yield f"    {files}, {human.size(receipt.total_bytes)}, set {receipt.set_digest}, by {receipt.route}"
-        yield f"    at {receipt.claim}:{receipt.sub_path}"
-        if receipt.damaged:
-            yield f"    damaged: {', '.join(receipt.damaged)}"
-    if claim is None:
-        yield "    its volume does not exist"
-    elif claim.phase != "Bound":
-        yield f"    volume {claim.name} is {claim.phase}"
+def _item_status(item: str, status: Status) -> Iterable[str]:
+    found = [part.items[item] for part in status.parts.values() if item in part.items]
+    judged = {one.well for one in found}
+    mark = " " if None in judged else "!" if False in judged else "✓"
+    words = ", ".join(one.words for one in found if one.words is not None)
+    yield f"{mark} {item}: {words}"
+    yield from (f"    {line}" for one in found for line in one.lines)
 
 
 def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:

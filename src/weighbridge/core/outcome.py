@@ -1,4 +1,4 @@
-"""How a step ended. Declining, failing and having nothing to do are different values, each with a reason."""
+"""How a step ended. Declining, failing, being skipped and having nothing to do are different values, each with a reason."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -35,6 +35,18 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """It was not begun, because something that it needs failed."""
+
+    reason: str
+    word = "skipped"
+
+    @property
+    def detail(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The step did not reach its postcondition."""
 
@@ -51,4 +63,4 @@ class Failed:
         return bool(getattr(self.error, "transient", False))
 
 
-Outcome: TypeAlias = Done | Unchanged | Declined | Failed
+Outcome: TypeAlias = Done | Unchanged | Declined | Skipped | Failed

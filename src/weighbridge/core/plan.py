@@ -1,35 +1,41 @@
-"""The plan: which steps there are, which of them are pending, and why. A pure function of environment and facts."""
+"""The plan: what there is to do, which of it is pending, and why. Looking comes first and only reads; the rest is pure."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
-from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.facts import Facts, ModelFacts
-from weighbridge.domain.naming import claim_name
-from weighbridge.domain.stacks import Op, StackName, StackPreview
-from weighbridge.domain.steps import AwaitReconciled, DeclareStack, Step, SyncWeights, step_key
-from weighbridge.domain.weights import SourceListing, sub_path_of
-from weighbridge.environment.types import Environment, Model
+from weighbridge.core import review
+from weighbridge.core.declared import IDENTITY, PREVIEW, SPEC
+from weighbridge.core.ports import CLUSTER, STACKS
+from weighbridge.core.step import PLANNED, WARNINGS, PlannedStep, Step, World
+from weighbridge.domain.digest import Json
+from weighbridge.domain.facts import Facts
+from weighbridge.domain.stacks import ClusterIdentity, StackPreview, StackSpec
+from weighbridge.environment.types import Environment
+from weighbridge.errors import DefectError, PreconditionError
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
-    step: Step
-    pending: bool
-    reason: str
-    """Why it must run, or why nothing needs to be done."""
-    bytes_to_move: int = 0
-
-    @property
-    def key(self) -> str:
-        return step_key(self.step)
+_NAMESPACE: Final = "namespace"
+"""The part of ``WARNINGS`` that holds what could not be looked at of the namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     environment: str
-    custom_resource: str
-    facts: Facts
+    where: str
+    """The cluster in words: context and address."""
+    cluster: ClusterIdentity
     steps: tuple[PlannedStep, ...]
+    epilogue: tuple[str, ...] = ()
+    """What a person is shown below the steps."""
+    message: Mapping[str, Json] = field(default_factory=dict)
+    """What the steps add to the ``plan`` message."""
+    warnings: tuple[str, ...] = ()
+    """What hinders nothing, but should be known."""
+    facts: Facts
+
+    def with_warnings(self, more: tuple[str, ...]) -> Self:
+        return replace(self, warnings=(*self.warnings, *more))
 
     @property
     def pending(self) -> bool:
@@ -40,113 +46,130 @@ class Plan:
         return sum(step.bytes_to_move for step in self.steps)
 
     @property
+    def previews(self) -> Mapping[str, StackPreview]:
+        """By stack's name."""
+        return self.facts.all(PREVIEW)
+
+    @property
     def digest(self) -> str:
-        """Names the plan: same steps, same digest, wherever it was made."""
-        rows: list[Json] = [[planned.key, planned.pending] for planned in self.steps]
-        return digest({"environment": self.environment, "steps": rows})
+        """Names what a reviewer approves (``core/review.py``): the same plan, the same digest, wherever it was made."""
+        return review.digest_of(self.about, self.shows)
+
+    @property
+    def about(self) -> Json:
+        """Which environment of which cluster it is for."""
+        return [self.environment, self.cluster.uid, self.cluster.namespace]
+
+    @property
+    def shows(self) -> tuple[Json, ...]:
+        """What a reviewer approves, a row each."""
+        return tuple(row for step in self.steps for row in step.shows)
 
 
-def claim_of(environment: Environment, model: Model) -> str:
-    """The claim a model's weights live in: one of ours, or the existing one that the file names."""
-    return model.storage.existing_pvc or claim_name(environment.name, model.id)
+def make_plan(steps: Sequence[Step], world: World) -> Plan:
+    """Look at everything the plan depends on, then plan. ``PreconditionError`` (exit 3) for whatever would stop an apply."""
+    facts = Facts()
+    look(steps, world, facts)
+    return build_plan(steps, world, facts)
 
 
-def build_plan(environment: Environment, facts: Facts) -> Plan:
-    """The steps of ``apply`` in their order."""
-    steps: list[PlannedStep] = []
-    if facts.storage is not None:
-        steps.append(_stack(facts.storage, digest([dict(claim) for claim in facts.claims])))
-    steps += [_weights(environment, model, facts.models[model.id]) for model in environment.models]
-    entries = digest([dict(entry) for entry in facts.wanted_entries])
-    registration = _stack(facts.registration, entries)
-    steps.append(registration)
-    waiting = AwaitReconciled(custom_resource=environment.cluster.custom_resource, entries_digest=entries)
-    if registration.pending:
-        steps.append(PlannedStep(step=waiting, pending=True, reason="after the registration is written"))
-    else:
-        steps.append(
-            PlannedStep(
-                step=waiting,
-                pending=facts.unreconciled is not None,
-                reason=facts.unreconciled or "Completed, 100 %, later than the last change of the list",
+def look(steps: Sequence[Step], world: World, facts: Facts) -> None:
+    """Gather the facts, previews among them. Reads only: no pod, no write, not even to Pulumi's state."""
+    identify(steps, world, facts)
+    unseen = world.port(CLUSTER).require_namespace()
+    facts.put(WARNINGS, () if unseen is None else (unseen,), _NAMESPACE)
+    for step in steps:
+        step.survey(world, facts)
+    for step in in_order(steps):
+        step.observe(world, facts)
+        if step.stack is not None:
+            spec = step.declare(world.environment, world.request, facts)
+            if spec is not None:
+                facts.put(SPEC, spec, step.stack.name)
+    for name, preview in _previews(world, facts.all(SPEC)).items():
+        facts.put(PREVIEW, preview, name)
+
+
+def identify(steps: Sequence[Step], world: World, facts: Facts) -> None:
+    """Put in which cluster the stacks belong to, and by which context each is reached. Another cluster behind a stack's own
+    context is refused.
+    """
+    cluster, seen = world.environment.cluster, world.port(CLUSTER)
+    uid = seen.uid()
+    for stack in (step.stack for step in steps if step.stack is not None):
+        context, in_cluster = cluster.reach(stack.name)
+        own = cluster.contexts.get(stack.name)
+        if own is not None and (other := seen.uid(own)) != uid:
+            raise PreconditionError(
+                f"context {own} leads to the cluster with kube-system UID {other}, the environment is for {uid}",
+                remedy=f"correct cluster.contexts.{stack.name}",
+                code="other-cluster",
             )
+        identity = ClusterIdentity(
+            uid=uid, namespace=cluster.namespace, context=context, in_cluster=in_cluster
         )
+        facts.put(IDENTITY, identity, stack.name)
+
+
+def build_plan(steps: Sequence[Step], world: World, facts: Facts) -> Plan:
+    """What the steps plan from ``facts``, in their order."""
+    environment, request = world.environment, world.request
+    planned: list[PlannedStep] = []
+    for step in steps:
+        if step.stack is not None and (preview := facts.one(PREVIEW, step.stack.name)) is not None:
+            facts.put(PREVIEW, step.judge(environment, preview, facts), step.stack.name)
+        mine = step.plan(environment, request, facts)
+        facts.put(PLANNED, mine, step.name)
+        planned += mine
+    _require_known_needs(planned)
+    seen = world.port(CLUSTER)
     return Plan(
         environment=environment.name,
-        custom_resource=environment.cluster.custom_resource,
+        where=seen.where,
+        cluster=ClusterIdentity(
+            uid=seen.uid(),
+            namespace=environment.cluster.namespace,
+            context=environment.cluster.context,
+            in_cluster=environment.cluster.in_cluster,
+        ),
+        steps=tuple(planned),
+        epilogue=tuple(line for step in steps for line in step.epilogue(facts)),
+        message={key: value for step in steps for key, value in step.message(facts).items()},
+        warnings=tuple(dict.fromkeys(text for found in facts.all(WARNINGS).values() for text in found)),
         facts=facts,
-        steps=tuple(steps),
     )
 
 
-def sync_step(environment: Environment, model: Model, listing: SourceListing) -> SyncWeights:
-    """The step that brings a model's weights in."""
-    return SyncWeights(
-        model_id=model.id,
-        fingerprint=listing.fingerprint,
-        claim=claim_of(environment, model),
-        sub_path=sub_path_of(model.id, listing.fingerprint),
-        files=len(listing.files),
-        total_bytes=listing.total_bytes,
-        routes=model.routes,
-    )
+def in_order(steps: Sequence[Step]) -> Iterable[Step]:
+    """Each after those whose facts it reads, otherwise in their order. ``DefectError`` for a circle."""
+    waiting, names = list(steps), {step.name for step in steps}
+    while waiting:
+        left = {step.name for step in waiting}
+        ready = next((step for step in waiting if not (step.after & names & left)), None)
+        if ready is None:
+            raise DefectError(f"steps wait for each other: {', '.join(sorted(left))}")
+        waiting.remove(ready)
+        yield ready
 
 
-def why_sync(facts: ModelFacts) -> str | None:
-    """Why the weights must be brought in (again), or ``None`` where the cluster holds the verified set already."""
-    receipt, claim = facts.receipt, facts.claim
-    if claim is None:
-        return "its volume does not exist yet"
-    if receipt is None:
-        return "never brought in"
-    if receipt.claim_uid != claim.uid:
-        return f"volume {claim.name} is not the one of the receipt: it was made anew since"
-    if receipt.fingerprint != facts.listing.fingerprint:
-        return "the source has changed since"
-    if receipt.verdict == "damaged":
-        named = ", ".join(receipt.damaged) or "files not named"
-        return f"damaged at the verification of {receipt.verified_at}: {named}"
-    return None
+def _require_known_needs(planned: Sequence[PlannedStep]) -> None:
+    seen: set[str] = set()
+    for one in planned:
+        if unknown := one.needs - seen:
+            raise DefectError(f"{one.value.title} needs what does not come before it: {', '.join(unknown)}")
+        seen.add(one.key)
 
 
-def _weights(environment: Environment, model: Model, facts: ModelFacts) -> PlannedStep:
-    step = sync_step(environment, model, facts.listing)
-    reason = why_sync(facts)
-    if reason is None and facts.receipt is not None:
-        return PlannedStep(step=step, pending=False, reason=f"verified {facts.receipt.verified_at}")
-    return PlannedStep(step=step, pending=True, reason=reason or "", bytes_to_move=_bytes(facts))
-
-
-def _bytes(facts: ModelFacts) -> int:
-    receipt = facts.receipt
-    repair = (
-        receipt is not None
-        and receipt.verdict == "damaged"
-        and receipt.damaged
-        and receipt.fingerprint == facts.listing.fingerprint
-        and facts.claim is not None
-        and receipt.claim_uid == facts.claim.uid
-    )
-    if repair and receipt is not None:
-        return sum(file.size for file in facts.listing.files if file.path in receipt.damaged)
-    return facts.listing.total_bytes
-
-
-def _stack(preview: StackPreview, inputs: str) -> PlannedStep:
-    step = DeclareStack(stack=StackName(preview.stack), inputs_digest=inputs)
-    if not preview.changes:
-        return PlannedStep(step=step, pending=False, reason=f"preview empty, {preview.unchanged} as declared")
-    drifted = [change.name for change in preview.changes if change.drifted]
-    reason = f"edited from outside: {', '.join(drifted)}" if drifted else _counted(preview)
-    return PlannedStep(step=step, pending=True, reason=reason)
-
-
-def _counted(preview: StackPreview) -> str:
-    counts: dict[Op, int] = {}
-    for change in preview.changes:
-        counts[change.op] = counts.get(change.op, 0) + 1
-    taken = counts.pop(Op.IMPORT, 0)
-    words = [f"{number} to {op.value}" for op, number in counts.items()]
-    if taken:
-        words.insert(0, f"{taken} in the cluster, not in the state: will be taken into the state")
-    return ", ".join(words)
+def _previews(world: World, specs: Mapping[str, StackSpec]) -> dict[str, StackPreview]:
+    """All side by side: each mostly waits for an engine to start."""
+    if not specs:
+        return {}
+    stacks = world.port(STACKS)
+    with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+        asked = {name: pool.submit(stacks.preview, spec) for name, spec in specs.items()}
+        try:
+            wait(asked.values())
+        except BaseException:  # an interruption, which the pool's threads do not hear of
+            stacks.cancel()
+            raise
+    return {name: found.result() for name, found in asked.items()}

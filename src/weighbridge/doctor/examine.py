@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from weighbridge.core.plan import claim_of
+from weighbridge.domain.claims import claim_of
 from weighbridge.doctor import (
     access,
     admission,

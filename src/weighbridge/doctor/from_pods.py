@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from weighbridge.core.plan import claim_of
+from weighbridge.domain.claims import claim_of
 from weighbridge.doctor import network, reach
 from weighbridge.doctor.finding import Finding, Level, not_looked_at, of_error, ok, warn
 from weighbridge.doctor.plans import pod_labels

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from weighbridge.core.plan import claim_of
+from weighbridge.domain.claims import claim_of
 from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import naming
 from weighbridge.domain.credentials import S3Keys

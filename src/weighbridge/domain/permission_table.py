@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from weighbridge.core.plan import claim_of
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain import naming
 from weighbridge.domain.access import EVERYBODY, WRITERS, Role, Rule
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route

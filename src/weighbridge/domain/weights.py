@@ -1,9 +1,10 @@
 """Weights as values: what a source lists, what a set is, what a receipt attests."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from weighbridge.domain.digest import Json, digest
+from weighbridge.domain.facts import Key
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,3 +78,11 @@ class Receipt:
 def sub_path_of(model_id: str, fingerprint: str) -> str:
     """``<model_id>/<first 12 hex digits of the fingerprint>``: one directory a version (design, "Weights")."""
     return f"{model_id}/{fingerprint.removeprefix('sha256:')[:12]}"
+
+
+LISTING: Final[Key[SourceListing]] = Key("listing")
+"""By model id: what its source holds now."""
+RECEIPT: Final[Key[Receipt]] = Key("receipt")
+"""By model id: what the cluster remembers of its published set."""
+ARRIVED: Final[Key[Receipt]] = Key("arrived")
+"""By model id: receipts that hold at this moment of the run."""

@@ -203,6 +203,16 @@ class Cluster(_Strict):
     """The operands namespace of watsonx.ai."""
     custom_resource: Annotated[DnsSubdomain, Field(examples=["watsonxaiifm-cr"])] = "watsonxaiifm-cr"
     """Name of the Watsonxaiifm custom resource; it must exist, Weighbridge never creates it."""
+    contexts: Annotated[
+        dict[str, Annotated[str, TextRule(text_rules.context_name)]],
+        Field(examples=[{"registration": "stage-switch"}]),
+    ] = Field(default_factory=dict)
+    """Another kubeconfig context for one stack, by the stack's name: each can be run with credentials of its own."""
+
+    def reach(self, stack: str | None) -> tuple[str | None, bool]:
+        """(kubeconfig context, whether the pod's own service account is meant) for a stack, or for what belongs to none."""
+        own = self.contexts.get(stack) if stack is not None else None
+        return (self.context, self.in_cluster) if own is None else (own, False)
 
 
 class Trust(_Strict):

@@ -1,10 +1,10 @@
 """What the plan needs to know of the cluster, read with GET alone."""
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from weighbridge.domain.facts import ClaimFacts
+from weighbridge.domain.claims import ClaimFacts
 from weighbridge.domain.naming import ENVIRONMENT_LABEL, receipts_name
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.receipts import from_json
@@ -27,17 +27,21 @@ class ClusterFacts:
 
     kube: Kube
     namespace: str
+    other: Callable[[str], Kube] | None = None
+    """A connection by another context of the kubeconfig."""
 
     @property
     def where(self) -> str:
         return self.kube.where
 
-    def uid(self) -> str:
+    def uid(self, context: str | None = None) -> str:
         """UID of ``kube-system``; refuses an unreachable cluster and a wrong login."""
-        return self.kube.identity()
+        if context is None or self.other is None:
+            return self.kube.identity()
+        return self.other(context).identity()
 
     def require_namespace(self) -> str | None:
-        """See ``ports.Cluster``: a namespace's own role cannot read the Namespace; what is done inside it will tell."""
+        """See ``core.ports.Cluster``: a namespace's own role cannot read the Namespace; what is done inside it will tell."""
         try:
             found = self.kube.get(NAMESPACE, self.namespace)
         except ForbiddenError as error:
@@ -56,7 +60,7 @@ class ClusterFacts:
         return None
 
     def require_storage_class(self, name: str, key: str) -> str | None:
-        """See ``ports.Cluster``: reading storage classes is often denied; the claim's events will tell. A refusal names the
+        """See ``holdings.Holdings``: reading storage classes is often denied; the claim's events will tell. A refusal names the
         classes there are, where they may be listed.
         """
         try:

@@ -1,1 +1,14 @@
-"""The steps of an environment, a room each."""
+"""The steps of an environment, a room each, in the order in which they run. Whoever adds a step adds one line here."""
+
+from typing import Final
+
+from weighbridge.core.step import Step
+from weighbridge.steps.registration.step import RegistrationStep
+from weighbridge.steps.storage.step import StorageStep
+from weighbridge.steps.weights.step import WeightsStep
+
+STEPS: Final[tuple[Step, ...]] = (
+    StorageStep(),
+    WeightsStep(),
+    RegistrationStep(),
+)

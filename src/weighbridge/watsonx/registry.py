@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from weighbridge.core.events import Event, Note, Observer, Warned
 from weighbridge.domain.digest import Json, canonical_json
@@ -18,6 +18,7 @@ from weighbridge.domain.naming import MANAGER, intents_name, object_labels
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError, is_passing
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
+from weighbridge.watsonx.entries import RegistrationState
 from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id, three_way
 from weighbridge.watsonx.reconciled import (
     OPERATOR_FAILED,
@@ -42,9 +43,6 @@ from weighbridge.watsonx.record import (
 )
 from weighbridge.watsonx.registry_nudge import explained, nudge
 from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_entries
-
-if TYPE_CHECKING:
-    from weighbridge.ports import RegistrationState
 
 
 class KubeApi(Protocol):
@@ -141,15 +139,13 @@ class WatsonxRegistry:
         live = self.read()
         return live, three_way((*old, *self.intents().known()), live.models, new, adopt)
 
-    def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> "RegistrationState":
+    def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
         """The list as it would be after a write of ``wanted``, what of ours stands in it, and the operator's word.
 
         With nothing wanted it is the list as it is. An entry of ours that somebody edited is not refused here: it shows
         as an update, which an apply then makes. Raises ``PreconditionError`` for an entry of a wanted model that
         somebody else made, or that stands there twice, and, where something would change, while the owner forbids it.
         """
-        from weighbridge.ports import RegistrationState  # noqa: PLC0415  the provider's plugin starts without it
-
         live, intents = self.read(), self.intents()
         known = (*intents.known(), *seen_by_looking(live.models, intents.models))
         new = tuple(Entry.of(dict(entry)) for entry in wanted)

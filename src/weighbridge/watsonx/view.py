@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 
 from weighbridge.domain.digest import Json
-from weighbridge.domain.facts import EntryFate, PlannedEntry, StandingEntry
+from weighbridge.watsonx.entries import EntryFate, PlannedEntry, StandingEntry
 from weighbridge.watsonx.merge import ChangeKind, Entry, Merge, entries_by_id
 from weighbridge.watsonx.record import Intent
 

@@ -12,7 +12,7 @@ from pulumi.automation import EngineEvent, OpType, StepEventMetadata
 from weighbridge.core.events import ResourceChanged
 from weighbridge.domain.digest import Json
 from weighbridge.domain.stacks import Op, PropertyChange, ResourceChange, StackName
-from weighbridge.ports import Observer
+from weighbridge.core.events import Observer
 
 _OPS = {
     OpType.CREATE: Op.CREATE,

@@ -51,7 +51,7 @@ from weighbridge.engines.pulumi.events import Recorder
 from weighbridge.engines.pulumi.lock import StackLocks
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.client import connect
-from weighbridge.ports import Observer
+from weighbridge.core.events import Observer
 from weighbridge.processes.scratch import private_folder
 
 # With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and

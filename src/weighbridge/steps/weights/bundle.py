@@ -1,12 +1,13 @@
 """Everything that the playbooks need for one model: objects as files, and the variables that name them."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from weighbridge.core.plan import claim_of
+from weighbridge.core.step import Port
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain import naming
 from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.domain.quantity import MIB, format_bytes, parse_bytes
@@ -72,6 +73,9 @@ class Surroundings:
     """Another ``mover.pyz`` than the one of this installation."""
 
 
+SURROUNDINGS: Final[Port[Surroundings]] = Port("surroundings", lambda shop: shop.surroundings(None))
+
+
 def render_weights(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings | None = None
 ) -> WeightsBundle:
@@ -106,40 +110,23 @@ def render_verification(
     return _Bundling(environment, model, around or Surroundings(), extent).bundle(order, ("verify",))
 
 
+def weights_texts(folder: Path, bundle: WeightsBundle) -> dict[str, str]:
+    """File name → text of what ``bundle`` is as files in ``folder``, whose own place stands in the variables."""
+    texts = {
+        name: "".join(to_yaml(document) for document in documents)
+        for name, documents in bundle.files.items()
+    }
+    variables: Object = {"weights_dir": str(folder.resolve()), **bundle.variables}
+    comment = "Variables of playbooks/sync_weights.yml and playbooks/verify_weights.yml. References only, no secret."
+    return {**texts, "vars.yml": to_yaml(variables, comment=comment)}
+
+
 def write_weights(folder: Path, bundle: WeightsBundle) -> Path:
     """Write ``bundle`` into ``folder``, made where absent; returns it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, documents in bundle.files.items():
-        (folder / name).write_text("".join(to_yaml(document) for document in documents), encoding="utf-8")
-    variables: Object = {"weights_dir": str(folder.resolve()), **bundle.variables}
-    comment = "Variables of playbooks/sync_weights.yml and playbooks/verify_weights.yml. References only, no secret."
-    (folder / "vars.yml").write_text(to_yaml(variables, comment=comment), encoding="utf-8")
+    for name, text in weights_texts(folder, bundle).items():
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
-
-
-def write_bundle(
-    out: Path, *, claims: Mapping[str, Object], registration: Object | None, weights: Iterable[WeightsBundle]
-) -> tuple[Path, ...]:
-    """Write what ``weighbridge render`` writes below ``out``; returns every file, sorted.
-
-    ``claims``: slug → PersistentVolumeClaim.
-    """
-    for slug, claim in claims.items():
-        _write(out / "storage" / f"{slug}-pvc.yaml", to_yaml(claim))
-    if registration is not None:
-        comment = (
-            "Weighbridge's own entries, for reading. Do not apply this file: the API server would take its list for the\n"
-            "whole of spec.custom_foundation_models and drop every other team's model."
-        )
-        _write(out / "registration" / "watsonxaiifm.yaml", to_yaml(registration, comment=comment))
-    for bundle in weights:
-        write_weights(out / "weights" / bundle.slug, bundle)
-    return tuple(sorted(path for path in out.rglob("*") if path.is_file()))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _source(model: Model) -> dict[str, Json]:
@@ -321,6 +308,7 @@ class _Bundling:
         self, order: Mapping[str, Json], verbs: tuple[Verb, ...], names: tuple[str, ...]
     ) -> Object:
         cluster = self.environment.cluster
+        context, in_cluster = cluster.reach("storage")  # who may make the claims moves what lies on them
         credentials = self.model.source.s3.credentials
         proxy, trust = self.environment.proxy, self.environment.trust
         files, total_bytes = self.extent
@@ -329,8 +317,8 @@ class _Bundling:
             "weights_model_id": self.model.id,
             "weights_slug": naming.slug(self.model.id),
             "weights_cluster": {
-                "context": cluster.context,
-                "in_cluster": cluster.in_cluster,
+                "context": context,
+                "in_cluster": in_cluster,
                 "proxy": None if proxy is None else proxy.https,
                 "uid": self.around.cluster_uid,
             },

@@ -24,7 +24,8 @@ from weighbridge.engines.ansible.run import PlaybookRun
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import DefectError, StepFailedError, WeighbridgeError
 from weighbridge.kubernetes.pod_watch import SOURCE_UNREACHABLE
-from weighbridge.ports import Observer, TransferReport
+from weighbridge.core.events import Observer
+from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.processes.scratch import private_folder
 from weighbridge.steps.weights.bundle import (
     Surroundings,

@@ -1,0 +1,76 @@
+"""What the cluster holds of an environment's weights: claims and receipts. Several steps read it, each alone or together."""
+
+from collections.abc import Collection
+from typing import Final, Protocol
+
+from weighbridge.core.step import Port, World
+from weighbridge.domain.claims import CLAIM, ClaimFacts, claim_of
+from weighbridge.domain.facts import Facts, Key
+from weighbridge.domain.weights import RECEIPT, Receipt
+from weighbridge.environment.types import Environment, Model
+from weighbridge.errors import Place, PreconditionError
+
+
+class Holdings(Protocol):
+    """Reads of the operands namespace; only ``forget`` writes."""
+
+    def require_storage_class(self, name: str, key: str) -> str | None:
+        """``PreconditionError`` where there is no such class; ``key`` is the place in the environment file. In words what
+        could not be looked at.
+        """
+        ...
+
+    def claim(self, name: str) -> ClaimFacts | None: ...
+
+    def receipts(self, environment: str) -> dict[str, Receipt]:
+        """By model id."""
+        ...
+
+    def forget(self, environment: str, claims: Collection[str]) -> None:
+        """Delete the receipts of what was on these claims: after they are gone, and only then."""
+        ...
+
+
+HOLDINGS: Final[Port[Holdings]] = Port("holdings", lambda shop: shop.cluster)
+_LOOKED: Final[Key[bool]] = Key("holdings looked at")
+
+
+def look_at_holdings(world: World, facts: Facts) -> None:
+    """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. ``PreconditionError`` for a claim that cannot be used."""
+    if facts.one(_LOOKED):
+        return
+    environment, holdings = world.environment, world.port(HOLDINGS)
+    facts.put_all(RECEIPT, holdings.receipts(environment.name))
+    for index, model in enumerate(environment.models):
+        claim = holdings.claim(claim_of(environment, model))
+        _require_usable(environment, model, index, claim)
+        facts.put(CLAIM, claim, model.id)
+    facts.put(_LOOKED, True)
+
+
+def holds(facts: Facts, model_id: str) -> Receipt | None:
+    """The receipt of a set that was verified and whose volume is still the one it was published on."""
+    receipt, claim = facts.one(RECEIPT, model_id), facts.one(CLAIM, model_id)
+    if receipt is None or claim is None or receipt.verdict != "verified" or receipt.claim_uid != claim.uid:
+        return None
+    return receipt
+
+
+def _require_usable(environment: Environment, model: Model, index: int, claim: ClaimFacts | None) -> None:
+    key = f"models[{index}].storage.existing_pvc"
+    if claim is None:
+        if model.storage.existing_pvc is None:
+            return
+        raise PreconditionError(
+            f"namespace {environment.cluster.namespace} has no PersistentVolumeClaim {model.storage.existing_pvc}",
+            remedy="make it, or leave existing_pvc out and give a storage_class: then weighbridge declares the claim",
+            place=Place(key=key),
+            code="claim-absent",
+        )
+    if claim.terminating or claim.phase == "Lost":
+        word = "is being deleted" if claim.terminating else "has lost its volume"
+        raise PreconditionError(
+            f"PersistentVolumeClaim {claim.name} {word}",
+            remedy="wait until it is gone, or restore the volume; weighbridge neither deletes nor recreates it",
+            code="claim-unusable",
+        )

@@ -1,0 +1,69 @@
+"""What a room's adapters are made from: the parts that ``wiring.py`` has of one opened environment."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from weighbridge.environment.secrets import Secrets
+from weighbridge.environment.types import Environment
+
+if TYPE_CHECKING:  # heavy: whoever makes something of them imports them
+    from weighbridge.core.events import Observer
+    from weighbridge.engines.pulumi.stacks import PulumiStacks
+    from weighbridge.engines.pulumi.state import State
+    from weighbridge.kubernetes.client import Kube
+    from weighbridge.kubernetes.cluster import ClusterFacts
+    from weighbridge.kubernetes.lease import LeaseLock
+    from weighbridge.steps.weights.bundle import Surroundings
+
+
+class Workshop(Protocol):
+    """One opened environment; each part is made when it is first asked for, and only once."""
+
+    @property
+    def environment(self) -> Environment: ...
+
+    @property
+    def observer(self) -> "Observer": ...
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the environment file start."""
+        ...
+
+    @property
+    def var(self) -> Path:
+        """Journals, spool and caches of this machine; may be lost at any time."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+    @property
+    def ca_bundle(self) -> Path | None: ...
+
+    @property
+    def kube(self) -> "Kube": ...
+
+    def kube_for(self, stack: str | None) -> "Kube":
+        """The connection that is used for a stack (``cluster.contexts``), or for what belongs to none."""
+        ...
+
+    @property
+    def cluster(self) -> "ClusterFacts": ...
+
+    @property
+    def lock(self) -> "LeaseLock": ...
+
+    @property
+    def state(self) -> "State": ...
+
+    @property
+    def stacks(self) -> "PulumiStacks": ...
+
+    def surroundings(self, cluster_uid: str | None) -> "Surroundings":
+        """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
+        ...
+
+    def network_variables(self) -> dict[str, str]:
+        """Proxy and trust, as programs read them from their environment."""
+        ...
