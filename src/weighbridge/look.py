@@ -9,19 +9,13 @@ from weighbridge.core.plan import claim_of
 from weighbridge.core.run import SpecOf
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import ClaimFacts, Facts, ModelFacts
-from weighbridge.domain.stacks import (
-    ClusterIdentity,
-    Op,
-    RegistrationInputs,
-    StackName,
-    StackPreview,
-    StackSpec,
-    StorageInputs,
-)
+from weighbridge.domain.stacks import ClusterIdentity, Op, StackPreview, StackSpec
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, Model
-from weighbridge.errors import Place, PreconditionError
+from weighbridge.errors import DefectError, Place, PreconditionError
 from weighbridge.ports import Cluster, Lock, Playbooks, Registry, Stacks, Weights
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
 
 Location = tuple[str, str]
 """(claim, sub_path) of a published set."""
@@ -88,9 +82,7 @@ def look(environment: Environment, eyes: Eyes, adopt: frozenset[str]) -> Facts:
         _require_ours(environment, storage.result(), found)
     registered_already = {environment.cluster.custom_resource} if state.ours else set()
     return Facts(
-        claims=claims.inputs.claims
-        if claims is not None and isinstance(claims.inputs, StorageInputs)
-        else (),
+        claims=claims.manifests if claims is not None else (),
         cluster=identity,
         where=eyes.cluster.where,
         models=models,
@@ -183,7 +175,14 @@ def storage_spec(
     )
     if not claims:
         return None
-    return StackSpec(environment=environment.name, cluster=identity, inputs=StorageInputs(claims=claims))
+    return claims_spec(environment, identity, claims)
+
+
+def claims_spec(
+    environment: Environment, identity: ClusterIdentity, claims: tuple[Mapping[str, Json], ...]
+) -> StackSpec:
+    """These claims; with none, what the state holds of them."""
+    return StackSpec(environment=environment.name, cluster=identity, stack=STORAGE, manifests=claims)
 
 
 def registration_spec(
@@ -193,10 +192,13 @@ def registration_spec(
     adopt: frozenset[str],
 ) -> StackSpec:
     """Our entries of the custom resource."""
-    inputs = RegistrationInputs(
-        custom_resource=environment.cluster.custom_resource, entries=entries, adopt=tuple(sorted(adopt))
+    return StackSpec(
+        environment=environment.name,
+        cluster=identity,
+        stack=REGISTRATION,
+        manifests=entries,
+        settings={"custom_resource": environment.cluster.custom_resource, "adopt": [*sorted(adopt)]},
     )
-    return StackSpec(environment=environment.name, cluster=identity, inputs=inputs)
 
 
 def entries_that_hold(
@@ -218,13 +220,15 @@ def entries_that_hold(
 def spec_maker(environment: Environment, eyes: Eyes, facts: Facts, adopt: frozenset[str]) -> SpecOf:
     """What ``run.execute`` declares: stacks by name, given the receipts that hold at that moment."""
 
-    def spec_of(stack: StackName, receipts: Mapping[str, Receipt]) -> StackSpec:
-        if stack is StackName.REGISTRATION:
+    def spec_of(stack: str, receipts: Mapping[str, Receipt]) -> StackSpec:
+        if stack == REGISTRATION.name:
             entries = entries_that_hold(environment, eyes, receipts, adopt)
             return registration_spec(environment, facts.cluster, entries, adopt)
+        if stack != STORAGE.name:
+            raise DefectError(f"nobody declares stack `{stack}`")
         spec = storage_spec(environment, facts.cluster, eyes, facts.models)
         if spec is None:
-            raise AssertionError("a storage step without claims of ours")
+            raise DefectError("a storage step without claims of ours")
         return spec
 
     return spec_of

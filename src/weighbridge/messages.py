@@ -19,7 +19,7 @@ from weighbridge.manifests.grants import Grants
 def plan_message(plan: Plan) -> Json:
     """``{"type": "plan", "pending": bool, "bytes_to_move": bytes, "steps": […], "entries": […], "stacks": {…}, "warnings": […]}``."""
     stacks = {
-        preview.stack.value: _preview(preview)
+        preview.stack: _preview(preview)
         for preview in (plan.facts.storage, plan.facts.registration)
         if preview
     }

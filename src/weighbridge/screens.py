@@ -10,7 +10,7 @@ from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
 from weighbridge.domain.facts import EntryOwner, PlannedEntry
 from weighbridge.domain.permissions import Role, of_role
-from weighbridge.domain.stacks import Op, ResourceChange, StackName
+from weighbridge.domain.stacks import Op, ResourceChange
 from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.manifests.grants import PURPOSE, Grants
 
@@ -177,9 +177,10 @@ def _planned(planned: PlannedStep, plan: Plan) -> Iterable[str]:
     elif isinstance(step, DeclareStack) and planned.pending:
         objects: tuple[Mapping[str, Any], ...] = plan.facts.claims
         claims = {claim["metadata"]["name"]: _claim(claim) for claim in objects}
-        preview = plan.facts.storage if step.stack is StackName.STORAGE else plan.facts.registration
-        for change in preview.changes if preview is not None else ():
-            yield from _change(change, claims.get(change.name, ""))
+        for preview in (plan.facts.storage, plan.facts.registration):
+            if preview is not None and preview.stack == step.stack:
+                for change in preview.changes:
+                    yield from _change(change, claims.get(change.name, ""))
 
 
 def _claim(claim: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The composition root of the command line: names every adapter and every stack program."""
+"""The composition root of the command line: names every adapter and every stack."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,6 @@ from weighbridge.domain.credentials import S3Keys
 from weighbridge.domain.digest import Json
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import slug
-from weighbridge.domain.stacks import StackName
 from weighbridge.domain.weights import SourceListing, sub_path_of
 from weighbridge.engines.pulumi.backend import Backend, Bucket, parse_backend
 from weighbridge.engines.pulumi.environment import StateSecrets
@@ -44,10 +43,11 @@ from weighbridge.observers import ClosingObserver, observer_for
 from weighbridge.ports import Journal
 from weighbridge.s3.objects import ObjectReader
 from weighbridge.sources.s3_listing import S3Weights
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights import bundle
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
-from weighbridge_stacks import registration, storage
 
 __all__ = ["Opened", "Subject", "checked", "excerpt", "granted", "opened"]
 
@@ -181,8 +181,7 @@ class Opened:
             extra=self._network_variables(),
             locks=StackLocks(state.backend, state.objects, self.lock),
         )
-        programs = {StackName.STORAGE: storage.declare, StackName.REGISTRATION: registration.declare}
-        return PulumiStacks(settings, programs, read_object=state.objects.read)
+        return PulumiStacks(settings, read_object=state.objects.read)
 
     @cached_property
     def playbooks(self) -> AnsiblePlaybooks:
@@ -230,6 +229,7 @@ class Opened:
             weights=self.weights,
             ca_bundle=self.ca_bundle,
             backend=lambda: (self._state.backend, self._state.objects.read),
+            stacks=(STORAGE, REGISTRATION),
             cache=self.var / "cache",
             pod_run=lambda: ProbingPod(
                 self.kube,

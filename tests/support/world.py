@@ -16,13 +16,11 @@ from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import claim_name
 from weighbridge.domain.stacks import (
     Op,
-    RegistrationInputs,
     ResourceChange,
-    StackName,
     StackPreview,
     StackResult,
     StackSpec,
-    StorageInputs,
+    manifest_name,
 )
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, Model, Route
@@ -45,6 +43,8 @@ from weighbridge.ports import (
     TransferReport,
     Weights,
 )
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -100,7 +100,7 @@ class World:
     sources: dict[str, SourceListing] = field(default_factory=dict)
     claims: dict[str, ClaimFacts] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
-    declared: dict[StackName, str] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
     entries: list[dict[str, Json]] = field(default_factory=list)
     ours: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     reconciled: bool = True
@@ -289,19 +289,18 @@ class FakeStacks:
     def preview(self, spec: StackSpec) -> StackPreview:
         if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
             raise InterruptedByUserError("cancelled")
-        if isinstance(spec.inputs, StorageInputs) and spec.name in self.world.declared:
-            declared = {_name(claim) for claim in spec.inputs.claims}
+        if spec.name == STORAGE.name and spec.name in self.world.declared:
+            declared = {manifest_name(claim) for claim in spec.manifests}
             kept = tuple(sorted(self.world.claims.keys() - declared))
         else:
             kept = ()
         same = self._live(spec) == self._digest(spec)
         exists = spec.name in self.world.declared
         op = Op.UPDATE if exists else Op.CREATE
-        inputs = spec.inputs
         names = (
-            [_name(claim) for claim in inputs.claims]
-            if isinstance(inputs, StorageInputs)
-            else [inputs.custom_resource]
+            [manifest_name(claim) for claim in spec.manifests]
+            if spec.name == STORAGE.name
+            else [str(spec.settings["custom_resource"])]
         )
         changes = (
             ()
@@ -314,11 +313,11 @@ class FakeStacks:
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
         del observer
         preview = self.preview(spec)
-        self.world.wrote(f"up {spec.name.value}")
+        self.world.wrote(f"up {spec.name}")
         self.world.declared[spec.name] = self._digest(spec)
-        if isinstance(spec.inputs, StorageInputs):
-            for claim in spec.inputs.claims:
-                name = _name(claim)
+        if spec.name == STORAGE.name:
+            for claim in spec.manifests:
+                name = manifest_name(claim)
                 self.world.claims.setdefault(
                     name,
                     ClaimFacts(
@@ -331,18 +330,18 @@ class FakeStacks:
                     ),
                 )
         else:
-            self._register(spec.inputs.entries)
+            self._register(spec.manifests)
         return StackResult(stack=spec.name, changes=preview.changes, unchanged=preview.unchanged)
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
         del observer
-        self.world.wrote(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
+        self.world.wrote(f"destroy {spec.name}{' unprotected' if unprotect else ''}")
         had = self.world.declared.pop(spec.name, None) is not None
-        if had and spec.name is StackName.STORAGE:
+        if had and spec.name == STORAGE.name:
             self.world.claims.clear()
         elif had:
             self._register(())
-        changes = (ResourceChange(type="t", name=spec.name.value, op=Op.DELETE),) if had else ()
+        changes = (ResourceChange(type="t", name=spec.name, op=Op.DELETE),) if had else ()
         return StackResult(stack=spec.name, changes=changes, unchanged=0)
 
     def _register(self, entries: tuple[Mapping[str, Json], ...]) -> None:
@@ -352,12 +351,10 @@ class FakeStacks:
         self.world.reconciled = False
 
     def _digest(self, spec: StackSpec) -> str:
-        inputs = spec.inputs
-        items = inputs.claims if isinstance(inputs, StorageInputs) else inputs.entries
-        return digest([dict(item) for item in items])
+        return digest([dict(item) for item in spec.manifests])
 
     def _live(self, spec: StackSpec) -> str | None:
-        if isinstance(spec.inputs, RegistrationInputs) and spec.name in self.world.declared:
+        if spec.name == REGISTRATION.name and spec.name in self.world.declared:
             ours = [entry for entry in self.world.entries if entry["model_id"] in self.world.ours]
             return digest(list(ours))
         return self.world.declared.get(spec.name)
@@ -460,12 +457,6 @@ class FakeJournal:
 
     def record(self, event: str, **facts: Json) -> None:
         self.world.journal.append((event, facts))
-
-
-def _name(claim: Mapping[str, Json]) -> str:
-    metadata = claim["metadata"]
-    assert isinstance(metadata, dict)
-    return str(metadata["name"])
 
 
 def _requested(claim: Mapping[str, Json]) -> str:

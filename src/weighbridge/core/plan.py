@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Facts, ModelFacts
 from weighbridge.domain.naming import claim_name
-from weighbridge.domain.stacks import Op, StackName, StackPreview
+from weighbridge.domain.stacks import Op, StackPreview
 from weighbridge.domain.steps import AwaitReconciled, DeclareStack, Step, SyncWeights, step_key
 from weighbridge.domain.weights import SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, Model
@@ -133,7 +133,7 @@ def _bytes(facts: ModelFacts) -> int:
 
 
 def _stack(preview: StackPreview, inputs: str) -> PlannedStep:
-    step = DeclareStack(stack=StackName(preview.stack), inputs_digest=inputs)
+    step = DeclareStack(stack=preview.stack, inputs_digest=inputs)
     if not preview.changes:
         return PlannedStep(step=step, pending=False, reason=f"preview empty, {preview.unchanged} as declared")
     drifted = [change.name for change in preview.changes if change.drifted]

@@ -8,21 +8,14 @@ from weighbridge.core.events import Event, ResourceChanged, StepEnded, StepStart
 from weighbridge.core.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.core.plan import Plan, PlannedStep
 from weighbridge.domain.digest import Json
-from weighbridge.domain.stacks import (
-    Op,
-    RegistrationInputs,
-    ResourceChange,
-    StackName,
-    StackSpec,
-    imported,
-)
+from weighbridge.domain.stacks import Op, ResourceChange, StackSpec, imported
 from weighbridge.domain.steps import DeclareStack, SyncWeights
 from weighbridge.domain.weights import Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import StepFailedError, WeighbridgeError
 from weighbridge.ports import Journal, Observer, Playbooks, Registry, Stacks, TransferReport
 
-SpecOf = Callable[[StackName, Mapping[str, Receipt]], StackSpec]
+SpecOf = Callable[[str, Mapping[str, Receipt]], StackSpec]
 """The stack to declare, given the receipts that hold now: only verified models are registered anew."""
 
 
@@ -91,12 +84,11 @@ def _attempt(run: _Run, planned: PlannedStep) -> tuple[Outcome, TransferReport |
 
 
 def _declare(run: _Run, planned: PlannedStep, step: DeclareStack) -> Outcome:
-    registering = step.stack is StackName.REGISTRATION
+    registering = step.stack == run.plan.facts.registration.stack
     if not planned.pending and not (registering and _set_back(run)):
         return Unchanged(planned.reason)
     spec = run.spec_of(step.stack, run.receipts)
-    nothing = isinstance(spec.inputs, RegistrationInputs) and not spec.inputs.entries
-    if nothing and not run.plan.facts.registration.exists:
+    if registering and not spec.manifests and not run.plan.facts.registration.exists:
         return Unchanged("no model is verified yet: there is nothing to register")
     preview = run.plan.facts.registration if registering else run.plan.facts.storage
     taken = preview.taken_back if preview is not None else ()

@@ -12,7 +12,7 @@ from weighbridge.core.plan import Plan, build_plan, claim_of
 from weighbridge.core.run import Ports, StepResult, execute, journal_facts
 from weighbridge.domain.facts import ClaimFacts, PlannedEntry, StandingEntry
 from weighbridge.domain.lease import Turn
-from weighbridge.domain.stacks import ClusterIdentity, StackResult, StackSpec, StorageInputs
+from weighbridge.domain.stacks import ClusterIdentity, StackResult
 from weighbridge.domain.steps import SyncWeights
 from weighbridge.domain.weights import Receipt, SourceListing
 from weighbridge.environment.types import Environment, Model
@@ -23,7 +23,7 @@ from weighbridge.errors import (
     VerificationError,
     WeighbridgeError,
 )
-from weighbridge.look import Eyes, identity_of, look, registration_spec, spec_maker
+from weighbridge.look import Eyes, claims_spec, identity_of, look, registration_spec, spec_maker
 from weighbridge.ports import Journal, Observer, Tenure, TransferReport
 
 RenderTo = Callable[[Path, Mapping[str, SourceListing]], tuple[Path, ...]]
@@ -310,9 +310,7 @@ class Session:
                 remedy="name every one of them, each with its own --weights, or none",
                 code="claims-not-named",
             )
-        empty = StackSpec(
-            environment=self.environment.name, cluster=identity, inputs=StorageInputs(claims=())
-        )
+        empty = claims_spec(self.environment, identity, ())
         held = ours | frozenset(self.eyes.stacks.preview(empty).kept)
         if typed != held:
             raise PreconditionError(
@@ -339,7 +337,7 @@ class Session:
             )
 
     def _destroy_storage(self, identity: ClusterIdentity, claims: frozenset[str]) -> StackResult:
-        spec = StackSpec(environment=self.environment.name, cluster=identity, inputs=StorageInputs(claims=()))
+        spec = claims_spec(self.environment, identity, ())
         result = self.eyes.stacks.destroy(spec, self.observer, unprotect=True)
         if standing := self._standing(claims):
             raise StepFailedError(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.stacks import StackName
 from weighbridge.environment.types import Route
 
 _SHORT = 12
@@ -15,16 +14,16 @@ class DeclareStack:
     """Make one Pulumi stack what its manifests say."""
 
     kind: ClassVar[str] = "declare-stack"
-    stack: StackName
+    stack: str
     inputs_digest: str
     """Digest of the stack's manifests."""
 
     @property
     def title(self) -> str:
-        return f"stack {self.stack.value}"
+        return f"stack {self.stack}"
 
     def as_json(self) -> Json:
-        return {"kind": self.kind, "stack": self.stack.value, "inputs": self.inputs_digest}
+        return {"kind": self.kind, "stack": self.stack, "inputs": self.inputs_digest}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from weighbridge import messages, screens
 from weighbridge.core.events import Warned
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import ClaimFacts
-from weighbridge.domain.stacks import StackName
 from weighbridge.environment.types import Route
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 
@@ -202,7 +201,7 @@ def test_destroy_with_a_lost_state_does_not_claim_that_the_entries_are_gone() ->
 def test_destroy_of_weights_that_the_state_has_lost_is_no_success_and_forgets_no_receipt() -> None:
     world = World(environment("one"))
     world.session().apply()
-    del world.declared[StackName.STORAGE]
+    del world.declared["storage"]
 
     with pytest.raises(StepFailedError, match="test-one-weights still stands"):
         world.session().destroy(frozenset({"test-one-weights"}))
