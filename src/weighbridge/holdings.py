@@ -32,12 +32,12 @@ class Holdings(Protocol):
 
 
 HOLDINGS: Final[Port[Holdings]] = Port("holdings", lambda shop: shop.cluster)
-_LOOKED: Final[Key[bool]] = Key("holdings looked at")
+_LOOKED: Final[Key[Environment]] = Key("holdings looked at")
 
 
 def look_at_holdings(world: World, facts: Facts) -> None:
     """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. ``PreconditionError`` for a claim that cannot be used."""
-    if facts.one(_LOOKED):
+    if facts.one(_LOOKED) is not None:
         return
     environment, holdings = world.environment, world.port(HOLDINGS)
     facts.put_all(RECEIPT, holdings.receipts(environment.name))
@@ -45,7 +45,7 @@ def look_at_holdings(world: World, facts: Facts) -> None:
         claim = holdings.claim(claim_of(environment, model))
         _require_usable(environment, model, index, claim)
         facts.put(CLAIM, claim, model.id)
-    facts.put(_LOOKED, True)
+    facts.put(_LOOKED, environment)
 
 
 def holds(facts: Facts, model_id: str) -> Receipt | None:

@@ -22,8 +22,8 @@ from weighbridge.steps import STEPS
 if TYPE_CHECKING:
     from weighbridge.core.ports import Journal
     from weighbridge.doctor.finding import Diagnosis
-    from weighbridge.engines.pulumi.state import State
     from weighbridge.engines.pulumi.stacks import PulumiStacks
+    from weighbridge.engines.pulumi.state import State
     from weighbridge.kubernetes.client import Kube
     from weighbridge.kubernetes.cluster import ClusterFacts
     from weighbridge.kubernetes.lease import LeaseLock

@@ -3,10 +3,8 @@
 One resource and not one an entry: the operator works serially, and the list is atomic, so all of them are one patch.
 """
 
-import pulumi
-
-from weighbridge.domain.stacks import RegistrationInputs, StackSpec
-from weighbridge_stacks import cluster
+from weighbridge.domain.stacks import StackSpec
+from weighbridge_stacks import declaring
 
 TYPE = "weighbridge:index:Registrations"
 
@@ -15,18 +13,17 @@ def declare(spec: StackSpec) -> None:
     """Declare the entries of ``spec``. The context is not among the inputs: it reaches the plugin by environment, so that
     the same cluster may go by another name on another machine; ``clusterUid`` says which one is meant.
     """
-    if not isinstance(spec.inputs, RegistrationInputs):
-        raise TypeError(f"stack {spec.name} is not the registration stack")
-    pulumi.CustomResource(
+    custom_resource = str(spec.settings["custom_resource"])
+    declaring.resource(
+        spec,
         TYPE,
-        spec.inputs.custom_resource,
+        custom_resource,
         {
             "namespace": spec.cluster.namespace,
-            "customResource": spec.inputs.custom_resource,
+            "customResource": custom_resource,
             "environment": spec.environment,
             "clusterUid": spec.cluster.uid,
-            "entries": [dict(entry) for entry in spec.inputs.entries],
-            "adopt": list(spec.inputs.adopt),
+            "entries": [dict(entry) for entry in spec.manifests],
+            "adopt": spec.settings.get("adopt", []),
         },
     )
-    cluster.sign(spec.cluster)

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pulumi
-
 from weighbridge.domain.naming import MANAGER
-from weighbridge.domain.stacks import StackSpec, StorageInputs
-from weighbridge_stacks import cluster
+from weighbridge.domain.stacks import StackSpec
+from weighbridge_stacks import declaring
 
 OURS = {
     "pulumi.com/skipAwait": "true",  # WaitForFirstConsumer: a claim stays Pending until its first pod; the sync step waits
@@ -19,18 +17,9 @@ OURS = {
 
 def declare(spec: StackSpec) -> None:
     """Declare every claim of ``spec``. Growing one is an update; whatever would replace or delete one is refused."""
-    if not isinstance(spec.inputs, StorageInputs):
-        raise TypeError(f"stack {spec.name} is not the storage stack")
-    provider = cluster.provider(spec.cluster)
-    for claim in spec.inputs.claims:
-        manifest = with_annotations(claim, OURS)
-        pulumi.CustomResource(
-            f"kubernetes:{_group_version(str(manifest['apiVersion']))}:{manifest['kind']}",
-            str(manifest["metadata"]["name"]),
-            manifest,
-            pulumi.ResourceOptions(provider=provider, protect=True),
-        )
-    cluster.sign(spec.cluster)
+    provider = declaring.kubernetes(spec.cluster)
+    for claim in spec.manifests:
+        declaring.kubernetes_object(spec, with_annotations(claim, OURS), provider)
 
 
 def with_annotations(manifest: Mapping[str, Any], added: Mapping[str, str]) -> dict[str, Any]:
@@ -38,8 +27,3 @@ def with_annotations(manifest: Mapping[str, Any], added: Mapping[str, str]) -> d
     metadata = dict(manifest["metadata"])
     metadata["annotations"] = dict(added) | dict(metadata.get("annotations") or {})
     return dict(manifest) | {"metadata": metadata}
-
-
-def _group_version(api_version: str) -> str:
-    """``v1`` is ``core/v1`` in Pulumi's type tokens; others stand as they are."""
-    return api_version if "/" in api_version else f"core/{api_version}"

@@ -18,13 +18,13 @@ import pytest
 from support.api_server import FakeApiServer
 from support.lease_bench import ELSEWHERE, HERE, Bench
 from support.login import granted
+from weighbridge.core.ports import Tenure
 from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, Turn
 from weighbridge.domain.naming import lease_name
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.client import LEASE, ForbiddenError, Object
 from weighbridge.kubernetes.lease import LeaseLock
 from weighbridge.kubernetes.lease_object import ChangedError, LeaseObject
-from weighbridge.ports import Tenure
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
 

@@ -21,6 +21,7 @@ from support.estate import BIN, Estate
 from support.least_privilege import access, soon, user, without
 from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.finding import Level
+from weighbridge.doctor.made import made_probes
 from weighbridge.domain.access import Rule
 from weighbridge.domain.permissions import permissions
 from weighbridge.environment.types import Environment
@@ -257,7 +258,7 @@ def test_each_single_rule_that_is_taken_away_is_the_one_that_doctor_names(
             (tmp_path / "said").open("w") as said,
             opened(str(file), said, as_json=False, verbose=False) as session,
         ):
-            probes = session._probes
+            probes = made_probes(session)
 
             def missing() -> tuple[Rule, ...]:
                 asked = [item for rule in rules for item in rule.accesses(estate.name)]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -23,6 +23,7 @@ from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model, Route
 from weighbridge.errors import VerificationError
 from weighbridge.kubernetes.client import JOB
+from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
 from weighbridge.wiring import opened
 from weighbridge_sandbox.layout import Layout
@@ -34,10 +35,11 @@ TMPFS = Path("/dev/shm")
 DRIVER = """
 import sys
 from weighbridge.environment.types import Route
+from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.wiring import opened
 with opened(sys.argv[1], sys.stderr, as_json=True, verbose=False) as found:
     model = found.environment.models[0]
-    report = found.playbooks.sync(model, found.weights.list(model), Route(sys.argv[2]), print)
+    report = found.port(PLAYBOOKS).sync(model, found.port(WEIGHTS).list(model), Route(sys.argv[2]), print)
     print(report.outcome)
 """
 
@@ -47,9 +49,9 @@ class Port:
         self.estate = estate
         self.file = file
         self.opened = opened(str(file), StringIO(), as_json=True, verbose=False)
-        self.playbooks: AnsiblePlaybooks = self.opened.playbooks
+        self.playbooks = cast("AnsiblePlaybooks", self.opened.port(PLAYBOOKS))
         self.model: Model = self.opened.environment.models[0]
-        self.listing: SourceListing = self.opened.weights.list(self.model)
+        self.listing: SourceListing = self.opened.port(WEIGHTS).list(self.model)
 
     def forget(self) -> None:
         with contextlib.suppress(Exception):

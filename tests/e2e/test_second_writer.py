@@ -70,8 +70,7 @@ class Runs:
         self.destroy(first)
 
     def up(self, what: str, spec: StackSpec) -> None:
-        inputs: Any = spec.inputs
-        wanted = {str(row["model_id"]): dict(row) for row in inputs.entries}
+        wanted: dict[str, dict[str, Any]] = {str(row["model_id"]): dict(row) for row in spec.manifests}
         self.declared += wanted.values()
         result = self.patiently(lambda: self.stacks.up(spec, lambda _: None))
         assert result.changed or self.again

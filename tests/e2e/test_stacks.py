@@ -13,7 +13,9 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -32,9 +34,10 @@ from support.stacks_lab import (
     processes_below,
     scratch_folders,
 )
+from support.third_stack import THIRD
 from weighbridge.core.events import Event, ResourceChanged
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.stacks import Op, PropertyChange
+from weighbridge.domain.stacks import Op, PropertyChange, StackSpec
 from weighbridge.engines.pulumi.backend import Bucket
 from weighbridge.errors import PreconditionError
 from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
@@ -214,6 +217,81 @@ def test_destroy_keeps_claims_and_says_so_unless_they_are_given_up(lab: Lab) -> 
     assert [(change.name, change.op) for change in gone.changes] == [(A, Op.DELETE)]
     assert A not in lab.claims()
     assert stacks.destroy(wanted, nobody, unprotect=True).changes == ()
+
+
+@pytest.fixture
+def third(lab: Lab) -> Iterator[StackSpec]:
+    """By the administrators' own login: no Role of Weighbridge's allows just any object."""
+    metadata = {"namespace": lab.namespace, "annotations": {"pulumi.com/patchForce": "true"}}
+    manifests: tuple[dict[str, Any], ...] = (
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "third-a", **metadata},
+            "data": {"x": "1"},
+        },
+        {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "third-b", **metadata},
+        },
+    )
+    yield replace(lab.of(THIRD, *manifests), cluster=replace(lab.cluster, context=None))
+    kubectl("delete", "configmap/third-a", "lease/third-b", "-n", lab.namespace, "--ignore-not-found")
+
+
+def _third_standing(lab: Lab) -> list[str]:
+    names = kubectl(
+        "get", "configmaps,leases", "-n", lab.namespace, "-o", "jsonpath={.items[*].metadata.name}"
+    )
+    return sorted(name for name in names.split() if name.startswith("third-"))
+
+
+def test_a_third_stack_is_checked_protected_kept_and_given_up_like_any_other(
+    lab: Lab, third: StackSpec
+) -> None:
+    stacks = lab.stacks()
+    elsewhere = lab.stacks(identify=lambda _reach, _cluster: "another")
+    with pytest.raises(PreconditionError) as caught:
+        elsewhere.up(third, nobody)
+    assert caught.value.code == "other-cluster"
+    assert not lab.state.exists()
+
+    assert [(change.name, change.type) for change in stacks.up(third, nobody).changes] == [
+        ("third-b", "coordination.k8s.io/v1/Lease"),
+        ("third-a", "v1/ConfigMap"),
+    ]
+    assert stacks.preview(third).changes == ()
+    file = lab.state / ".pulumi" / "stacks" / "weighbridge-third" / "lab.json"
+    state = json.loads(file.read_text())
+    rows = {row["urn"].rpartition("::")[2]: row for row in state["checkpoint"]["latest"]["resources"]}
+    assert [rows[name]["protect"] for name in ("third-a", "third-b")] == [True, True]
+    kept = stacks.destroy(third, nobody)
+    assert (kept.changes, kept.kept) == ((), ("third-a", "third-b"))
+    assert _third_standing(lab) == ["third-a", "third-b"]
+
+    rows["third-b"]["protect"] = False
+    file.write_text(json.dumps(state))
+    some = stacks.destroy(third, nobody)
+    assert ([change.name for change in some.changes], some.kept) == (["third-b"], ("third-a",))
+    assert _third_standing(lab) == ["third-a"]
+
+    gone = stacks.destroy(third, nobody, unprotect=True)
+    assert [(change.name, change.op) for change in gone.changes] == [("third-a", Op.DELETE)]
+    assert _third_standing(lab) == []
+
+
+def test_what_is_retained_outlives_a_destroy_that_was_killed_once_the_protection_was_gone(
+    lab: Lab, third: StackSpec
+) -> None:
+    stacks = lab.stacks()
+    stacks.up(third, nobody)
+    file = lab.state / ".pulumi" / "stacks" / "weighbridge-third" / "lab.json"
+    file.write_text(file.read_text().replace('"protect": true', '"protect": false'))
+    keeping = replace(third, stack=replace(THIRD, retained=frozenset({"kubernetes:core/v1:ConfigMap"})))
+    result = stacks.destroy(keeping, nobody)
+    assert ([change.name for change in result.changes], result.kept) == (["third-b"], ("third-a",))
+    assert _third_standing(lab) == ["third-a"]
 
 
 def test_a_state_of_another_cluster_is_refused_before_anything_starts(lab: Lab) -> None:

@@ -8,10 +8,11 @@ import ctypes
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from support.stacks_lab import A, Lab
-from weighbridge.domain.stacks import ClusterIdentity, StackSpec, StorageInputs
+from weighbridge.domain.stacks import ClusterIdentity
 
 ACCOUNT = Path("/run/secrets/kubernetes.io/serviceaccount")
 CLONE_NEWNS = 0x00020000
@@ -33,6 +34,6 @@ if __name__ == "__main__":
     _mount(Path(ca_file), Path(token_file))
     lab = Lab(namespace, Path(folder), uid=uid)
     meant = ClusterIdentity(uid=uid, namespace=namespace, in_cluster=True)
-    spec = StackSpec(environment="lab", cluster=meant, inputs=StorageInputs(claims=(lab.claim(A),)))
+    spec = replace(lab.storage(lab.claim(A)), cluster=meant)
     done = lab.stacks(kubeconfig=os.environ["KUBECONFIG"]).up(spec, print)
     sys.stdout.write(f"{[(change.name, change.op.value) for change in done.changes]}\n")

@@ -8,19 +8,13 @@ from typing import Any
 
 from support.login import context_of, log_in
 from weighbridge.domain.naming import claim_name, object_labels
-from weighbridge.domain.stacks import (
-    ClusterIdentity,
-    Manifest,
-    RegistrationInputs,
-    StackName,
-    StackSpec,
-    StorageInputs,
-)
+from weighbridge.domain.stacks import ClusterIdentity, Manifest, Stack, StackSpec
 from weighbridge.engines.pulumi.backend import parse_backend
 from weighbridge.engines.pulumi.command import Limits
 from weighbridge.engines.pulumi.environment import StateSecrets
-from weighbridge.engines.pulumi.stacks import Program, PulumiSettings, PulumiStacks
-from weighbridge_stacks import registration, storage
+from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
 
 MODELS = ("a", "b", "slow")
 A, B, SLOW = (claim_name("lab", model) for model in MODELS)
@@ -71,7 +65,6 @@ class Lab:
         passphrase: str = PASSPHRASE,
         kubeconfig: str | None = None,
         cache: str = "cache",
-        program: Program = storage.declare,
         limits: Limits | None = None,
         **more: Any,
     ) -> PulumiStacks:
@@ -83,9 +76,7 @@ class Lab:
             kubeconfig=kubeconfig or os.environ["KUBECONFIG"],
             limits=limits or Limits(),
         )
-        return PulumiStacks(
-            settings, {StackName.STORAGE: program, StackName.REGISTRATION: registration.declare}, **more
-        )
+        return PulumiStacks(settings, **more)
 
     def claim(
         self, name: str, *, size: str = "1Gi", storage_class: str = "sandbox-rwx", **labels: str
@@ -108,18 +99,24 @@ class Lab:
 
     def storage(self, *claims: Manifest, uid: str | None = None) -> StackSpec:
         cluster = replace(self.cluster, uid=uid or self.uid)
-        return StackSpec(environment="lab", cluster=cluster, inputs=StorageInputs(claims=claims))
+        return StackSpec(environment="lab", cluster=cluster, stack=STORAGE, manifests=claims)
+
+    def of(self, stack: Stack, *manifests: Manifest) -> StackSpec:
+        return StackSpec(environment="lab", cluster=self.cluster, stack=stack, manifests=manifests)
 
     def registration(self, *entries: Manifest) -> StackSpec:
-        inputs = RegistrationInputs(custom_resource="watsonxaiifm-cr", entries=entries)
-        return StackSpec(environment="lab", cluster=self.cluster, inputs=inputs)
+        settings: Manifest = {"custom_resource": "watsonxaiifm-cr"}
+        return replace(self.of(REGISTRATION, *entries), settings=settings)
 
     def registration_in(self, custom_resource: str) -> StackSpec:
         """Of environment ``elsewhere``, whose login is made here."""
         context = log_in("elsewhere", self.namespace, custom_resource=custom_resource)
-        inputs = RegistrationInputs(custom_resource=custom_resource, entries=(entry("m1"),))
-        cluster = replace(self.cluster, context=context)
-        return StackSpec(environment="elsewhere", cluster=cluster, inputs=inputs)
+        return replace(
+            self.registration(entry("m1")),
+            environment="elsewhere",
+            cluster=replace(self.cluster, context=context),
+            settings={"custom_resource": custom_resource},
+        )
 
     def get(self, kind: str, name: str, path: str) -> str:
         return kubectl("get", kind, name, "-n", self.namespace, "-o", f"jsonpath={path}")

@@ -4,31 +4,29 @@ It declares a claim of a class that nobody serves and, other than the product, w
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
 
 from support.stacks_lab import SLOW, Lab
-from weighbridge.domain.stacks import StackSpec, StorageInputs
-from weighbridge_stacks import cluster
+from weighbridge.domain.stacks import StackSpec
+from weighbridge.steps.storage.stack import STORAGE
+from weighbridge_stacks import declaring
+
+SLOWLY = replace(STORAGE, declare="support.stacks_slowly:declare")
 
 
-def _slowly(spec: StackSpec) -> None:
-    assert isinstance(spec.inputs, StorageInputs)
-    provider = cluster.provider(spec.cluster)
-    for claim in spec.inputs.claims:
-        pulumi.CustomResource(
-            "kubernetes:core/v1:PersistentVolumeClaim",
-            "slow",
-            dict(claim),
-            pulumi.ResourceOptions(provider=provider),
-        )
-    cluster.sign(spec.cluster)
+def declare(spec: StackSpec) -> None:
+    provider = declaring.kubernetes(spec.cluster)
+    for claim in spec.manifests:
+        options = pulumi.ResourceOptions(provider=provider)
+        pulumi.CustomResource("kubernetes:core/v1:PersistentVolumeClaim", "slow", dict(claim), options)
 
 
 if __name__ == "__main__":
     lab = Lab(sys.argv[1], Path(sys.argv[2]))
     try:
-        lab.stacks(program=_slowly).up(lab.storage(lab.claim(SLOW, storage_class="sandbox-pending")), print)
+        lab.stacks().up(lab.of(SLOWLY, lab.claim(SLOW, storage_class="sandbox-pending")), print)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -5,24 +5,25 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from weighbridge.core.events import Event, Warned
+from weighbridge.core.events import Event, Observer, Warned
 from weighbridge.core.outcome import Declined, Done, Failed
+from weighbridge.core.ports import Cluster, Lock, Stacks, Tenure
 from weighbridge.core.session import Session
+from weighbridge.core.step import Port, Step
+from weighbridge.domain.claims import ClaimFacts
 from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.facts import ClaimFacts, EntryOwner, PlannedEntry, StandingEntry
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import claim_name
+from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.stacks import (
     Op,
-    RegistrationInputs,
     ResourceChange,
-    StackName,
     StackPreview,
     StackResult,
     StackSpec,
-    StorageInputs,
+    manifest_name,
 )
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, Model, Route
@@ -32,20 +33,16 @@ from weighbridge.errors import (
     StepFailedError,
     VerificationError,
 )
-from weighbridge.look import Location, Manifests
-from weighbridge.ports import (
-    Cluster,
-    Lock,
-    Observer,
-    Playbooks,
-    RegistrationState,
-    Registry,
-    Stacks,
-    Tenure,
-    TransferReport,
-    Weights,
-)
+from weighbridge.holdings import Holdings
+from weighbridge.steps import STEPS
+from weighbridge.steps.registration.ports import Registry
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
+from weighbridge.steps.weights.bundle import Surroundings
+from weighbridge.steps.weights.ports import Playbooks, TransferReport, Weights
+from weighbridge.watsonx.entries import EntryOwner, PlannedEntry, RegistrationState, StandingEntry
 
+T = TypeVar("T")
 NOW = "2026-01-02T03:04:05Z"
 
 
@@ -100,7 +97,7 @@ class World:
     sources: dict[str, SourceListing] = field(default_factory=dict)
     claims: dict[str, ClaimFacts] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
-    declared: dict[StackName, str] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
     entries: list[dict[str, Json]] = field(default_factory=list)
     ours: dict[str, Mapping[str, Json]] = field(default_factory=dict)
     reconciled: bool = True
@@ -133,6 +130,11 @@ class World:
     """Models of which a dead run left Jobs, pods and keys in the cluster."""
     unsettled: PreconditionError | None = None
     """What keeps the leftovers of a dead run from being cleared."""
+    steps: tuple[Step, ...] = STEPS
+    ports: dict[str, object] = field(default_factory=dict)
+    """What further steps work with, by the port's name."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Contexts that lead to another cluster, and its UID."""
     events: list[Event] = field(default_factory=list)
     journal: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
 
@@ -151,50 +153,43 @@ class World:
     def session(self) -> Session:
         return Session(
             environment=self.environment,
-            eyes=FakeEyes(
-                cluster=FakeCluster(self),
-                weights=FakeWeights(self),
-                stacks=FakeStacks(self),
-                playbooks=FakePlaybooks(self),
-                registry=FakeRegistry(self),
-                lock=FakeLock(self),
-                manifests=Manifests(claim=self._claim, entries=self._entries),
-            ),
+            steps=self.steps,
+            ports=FakePorts(self),
             observer=self.events.append,
             open_journal=lambda _verb: FakeJournal(self),
-            render_to=lambda out, _listings: (out,),
         )
 
-    def _claim(self, model: Model, found: SourceListing, current: int | None) -> Mapping[str, Json]:
-        return {
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim_name("test", model.id)},
-            "spec": {
-                "accessModes": ["ReadWriteMany"],
-                "resources": {"requests": {"storage": str(max(2 * found.total_bytes, current or 0))}},
-            },
+
+class FakePorts:
+    """Each port by its name, or the one that a test gave."""
+
+    def __init__(self, world: World) -> None:
+        self._ports: dict[str, object] = {
+            "cluster": FakeCluster(world),
+            "holdings": FakeCluster(world),
+            "weights": FakeWeights(world),
+            "stacks": FakeStacks(world),
+            "playbooks": FakePlaybooks(world),
+            "registry": FakeRegistry(world),
+            "lock": FakeLock(world),
+            "surroundings": Surroundings(),
+            **world.ports,
         }
 
-    def _entries(self, places: Mapping[str, Location]) -> tuple[Mapping[str, Json], ...]:
-        return tuple(
-            {
-                "model_id": model.id,
-                "location": {"pvc_name": places[model.id][0], "sub_path": places[model.id][1]},
-            }
-            for model in self.environment.models
-            if model.id in places
-        )
+    def __call__(self, port: Port[T]) -> T:
+        return cast("T", self._ports[port.name])
 
 
-@dataclass(frozen=True)
-class FakeEyes:
-    cluster: Cluster
-    weights: Weights
-    stacks: Stacks
-    playbooks: Playbooks
-    registry: Registry
-    lock: Lock
-    manifests: Manifests
+def _are_what_they_stand_in_for(world: World) -> tuple[object, ...]:
+    """For mypy: every fake has its port's protocol."""
+    cluster: Cluster = FakeCluster(world)
+    holdings: Holdings = FakeCluster(world)
+    weights: Weights = FakeWeights(world)
+    stacks: Stacks = FakeStacks(world)
+    playbooks: Playbooks = FakePlaybooks(world)
+    registry: Registry = FakeRegistry(world)
+    lock: Lock = FakeLock(world)
+    return cluster, holdings, weights, stacks, playbooks, registry, lock
 
 
 @dataclass
@@ -244,8 +239,8 @@ class FakeCluster:
     world: World
     where: str = "a test cluster"
 
-    def uid(self) -> str:
-        return "uid-1"
+    def uid(self, context: str | None = None) -> str:
+        return self.world.elsewhere.get(context or "", "uid-1")
 
     def require_namespace(self) -> None: ...
 
@@ -289,19 +284,18 @@ class FakeStacks:
     def preview(self, spec: StackSpec) -> StackPreview:
         if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
             raise InterruptedByUserError("cancelled")
-        if isinstance(spec.inputs, StorageInputs) and spec.name in self.world.declared:
-            declared = {_name(claim) for claim in spec.inputs.claims}
+        if spec.name == STORAGE.name and spec.name in self.world.declared:
+            declared = {manifest_name(claim) for claim in spec.manifests}
             kept = tuple(sorted(self.world.claims.keys() - declared))
         else:
             kept = ()
         same = self._live(spec) == self._digest(spec)
         exists = spec.name in self.world.declared
         op = Op.UPDATE if exists else Op.CREATE
-        inputs = spec.inputs
         names = (
-            [_name(claim) for claim in inputs.claims]
-            if isinstance(inputs, StorageInputs)
-            else [inputs.custom_resource]
+            [manifest_name(claim) for claim in spec.manifests]
+            if spec.name == STORAGE.name
+            else [str(spec.settings["custom_resource"])]
         )
         changes = (
             ()
@@ -314,35 +308,35 @@ class FakeStacks:
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
         del observer
         preview = self.preview(spec)
-        self.world.wrote(f"up {spec.name.value}")
+        self.world.wrote(f"up {spec.name}")
         self.world.declared[spec.name] = self._digest(spec)
-        if isinstance(spec.inputs, StorageInputs):
-            for claim in spec.inputs.claims:
-                name = _name(claim)
+        if spec.name == STORAGE.name:
+            for claim in spec.manifests:
+                name = manifest_name(claim)
                 self.world.claims.setdefault(
                     name,
                     ClaimFacts(
                         name=name,
                         uid=f"uid-{name}",
                         phase="Bound",
-                        requested_bytes=int(_requested(claim)),
+                        requested_bytes=parse_bytes(_requested(claim)),
                         storage_class="fast",
                         owner=spec.environment,
                     ),
                 )
         else:
-            self._register(spec.inputs.entries)
+            self._register(spec.manifests)
         return StackResult(stack=spec.name, changes=preview.changes, unchanged=preview.unchanged)
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
         del observer
-        self.world.wrote(f"destroy {spec.name.value}{' unprotected' if unprotect else ''}")
+        self.world.wrote(f"destroy {spec.name}{' unprotected' if unprotect else ''}")
         had = self.world.declared.pop(spec.name, None) is not None
-        if had and spec.name is StackName.STORAGE:
+        if had and spec.name == STORAGE.name:
             self.world.claims.clear()
         elif had:
             self._register(())
-        changes = (ResourceChange(type="t", name=spec.name.value, op=Op.DELETE),) if had else ()
+        changes = (ResourceChange(type="t", name=spec.name, op=Op.DELETE),) if had else ()
         return StackResult(stack=spec.name, changes=changes, unchanged=0)
 
     def _register(self, entries: tuple[Mapping[str, Json], ...]) -> None:
@@ -352,12 +346,10 @@ class FakeStacks:
         self.world.reconciled = False
 
     def _digest(self, spec: StackSpec) -> str:
-        inputs = spec.inputs
-        items = inputs.claims if isinstance(inputs, StorageInputs) else inputs.entries
-        return digest([dict(item) for item in items])
+        return digest([dict(item) for item in spec.manifests])
 
     def _live(self, spec: StackSpec) -> str | None:
-        if isinstance(spec.inputs, RegistrationInputs) and spec.name in self.world.declared:
+        if spec.name == REGISTRATION.name and spec.name in self.world.declared:
             ours = [entry for entry in self.world.entries if entry["model_id"] in self.world.ours]
             return digest(list(ours))
         return self.world.declared.get(spec.name)
@@ -460,12 +452,6 @@ class FakeJournal:
 
     def record(self, event: str, **facts: Json) -> None:
         self.world.journal.append((event, facts))
-
-
-def _name(claim: Mapping[str, Json]) -> str:
-    metadata = claim["metadata"]
-    assert isinstance(metadata, dict)
-    return str(metadata["name"])
 
 
 def _requested(claim: Mapping[str, Json]) -> str:

@@ -50,7 +50,7 @@ class DeclareStack:
         return {"kind": self.kind, "stack": self.stack, "inputs": self.inputs_digest}
 
 
-def planned_stack(
+def planned_stack(  # noqa: PLR0913  what a step may say of its stack
     step: str,
     facts: Facts,
     stack: Stack,

@@ -12,7 +12,6 @@ from weighbridge.core.step import PLANNED, WARNINGS, PlannedStep, Step, World
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.stacks import ClusterIdentity, StackPreview, StackSpec
-from weighbridge.environment.types import Environment
 from weighbridge.errors import DefectError, PreconditionError
 
 _NAMESPACE: Final = "namespace"

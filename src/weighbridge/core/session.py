@@ -102,9 +102,7 @@ class Session:
 
     # -- doing -------------------------------------------------------------------------------------------------------
 
-    def apply(
-        self, request: Request = _WHOLE, turn: Turn = _AT_ONCE, reviewed: str | None = None
-    ) -> Applied:
+    def apply(self, request: Request = _WHOLE, turn: Turn = _AT_ONCE, reviewed: str | None = None) -> Applied:
         """Plan, then run what is pending, alone. Every failure of a step is in the result; refusals before it, and the loss
         of the right to go on, are raised. ``reviewed``: the digest of a plan, beyond which nothing may be done.
         """
@@ -149,9 +147,7 @@ class Session:
                 for found in step.verify(world, Facts()):
                     items.append(found)
                     outcome = found.outcome
-                    journal.record(
-                        "verified", model=found.item, outcome=outcome.word, detail=outcome.detail
-                    )
+                    journal.record("verified", model=found.item, outcome=outcome.word, detail=outcome.detail)
             world.require()
             return Verified(items=tuple(items), seconds=time.monotonic() - started)
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from weighbridge.domain.claims import claim_of
 from weighbridge.doctor import (
     access,
     admission,
@@ -25,6 +24,7 @@ from weighbridge.doctor.plans import Document, Rehearsed, pod_need
 from weighbridge.doctor.probes import Object, Probes, Server, Stage
 from weighbridge.domain import human, sizing
 from weighbridge.domain.access import Rule
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain.permissions import permissions
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.weights import SourceListing

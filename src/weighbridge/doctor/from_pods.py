@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from weighbridge.domain.claims import claim_of
 from weighbridge.doctor import network, reach
 from weighbridge.doctor.finding import Finding, Level, not_looked_at, of_error, ok, warn
 from weighbridge.doctor.plans import pod_labels
 from weighbridge.doctor.probes import Object, PodReport, Probes, Stage
+from weighbridge.domain.claims import claim_of
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import ForbiddenError
 from weighbridge.mover.errors import RefusedError

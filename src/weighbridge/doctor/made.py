@@ -14,6 +14,7 @@ from weighbridge.domain.lease import Turn
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError
+from weighbridge.steps import STEPS
 from weighbridge.steps.weights.made import made_weights
 from weighbridge.workshop import Workshop
 
@@ -27,7 +28,7 @@ def diagnosed(shop: Workshop, *, pods: bool) -> Diagnosis:
     def say(what: str) -> None:
         shop.observer(Note(f"looking at {what}"))
 
-    return examine(shop.environment, _probes(shop), rehearsed, pods=pods, say=say)
+    return examine(shop.environment, made_probes(shop), rehearsed, pods=pods, say=say)
 
 
 def write_request(
@@ -49,7 +50,8 @@ def write_request(
     return path
 
 
-def _probes(shop: Workshop) -> WorldProbes:
+def made_probes(shop: Workshop) -> WorldProbes:
+    """The doctor's view of the world."""
     return WorldProbes(
         environment=shop.environment,
         connect=lambda: shop.kube,
@@ -57,6 +59,7 @@ def _probes(shop: Workshop) -> WorldProbes:
         weights=made_weights(shop),
         ca_bundle=shop.ca_bundle,
         backend=lambda: (shop.state.backend, shop.state.objects.read),
+        stacks=tuple(step.stack for step in STEPS if step.stack is not None),
         cache=shop.var / "cache",
         pod_run=lambda: ProbingPod(
             shop.kube,

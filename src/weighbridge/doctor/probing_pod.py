@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from weighbridge.domain.claims import claim_of
 from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import naming
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError

@@ -24,7 +24,7 @@ from weighbridge.doctor.probes import (
 from weighbridge.doctor.probing_pod import ProbingPod
 from weighbridge.doctor.tools import LocalTools
 from weighbridge.domain.access import Access
-from weighbridge.domain.stacks import StackName
+from weighbridge.domain.stacks import Stack
 from weighbridge.domain.weights import SourceListing
 from weighbridge.engines.pulumi import backend as backends
 from weighbridge.engines.pulumi.stacks import project_name
@@ -85,6 +85,8 @@ class WorldProbes:
     weights: Listing
     ca_bundle: Path | None
     backend: Callable[[], tuple[backends.Backend, backends.ReadObject]]
+    stacks: Sequence[Stack]
+    """Whose states are looked at."""
     cache: Path
     pod_run: Callable[[], ProbingPod]
     lease: Callable[[], AbstractContextManager[object]]
@@ -261,10 +263,10 @@ class WorldProbes:
         if isinstance(backend, backends.Folder):
             _require_folder(backend.path)
         found = []
-        for stack in StackName:
+        for stack in self.stacks:
             recorded = backends.read_stack(backend, project_name(stack), self.environment.name, read)
             uid = recorded.cluster_uid if recorded else None
-            found.append(RecordedState(stack=stack.value, exists=recorded is not None, cluster_uid=uid))
+            found.append(RecordedState(stack=stack.name, exists=recorded is not None, cluster_uid=uid))
         return found
 
     # -- from a pod --------------------------------------------------------------------------------------------------

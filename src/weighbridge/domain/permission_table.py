@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from weighbridge.domain.claims import claim_of
 from weighbridge.domain import naming
 from weighbridge.domain.access import EVERYBODY, WRITERS, Role, Rule
+from weighbridge.domain.claims import claim_of
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
 
 IFM_GROUP: Final = "watsonxaiifm.cpd.ibm.com"

@@ -18,9 +18,27 @@ Manifest: TypeAlias = Mapping[str, Json]
 """One Kubernetes object, parsed."""
 
 
-class StackName(StrEnum):
-    STORAGE = "storage"
-    REGISTRATION = "registration"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A kind of stack: what the engine has to know of it before its program runs. Light; imports no program.
+
+    The defaults are the safe ones: whoever adds a stack and thinks of nothing gets them.
+    """
+
+    name: str
+    """``storage``, ``registration``: also the end of Pulumi's project name."""
+    plugin: str
+    """``kubernetes`` or ``weighbridge``: Pulumi's plugin that its resources are made by."""
+    declare: str
+    """``module:function``, a callable that takes a ``StackSpec``; imported when a program runs."""
+    verify_cluster: bool = True
+    """The engine compares the cluster that Pulumi would reach with the one that is meant before it writes. ``False`` for a
+    stack whose own provider does this itself.
+    """
+    protect: bool = True
+    """Everything it declares is protected: a plain destroy neither unprotects nor deletes it."""
+    retained: frozenset[str] = frozenset()
+    """Pulumi's types of what is kept when it is no longer declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +56,26 @@ class ClusterIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StorageInputs:
-    """Every PersistentVolumeClaim of ours in the environment."""
-
-    claims: tuple[Manifest, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationInputs:
-    """Every entry of ours in one ``Watsonxaiifm`` resource."""
-
-    custom_resource: str
-    entries: tuple[Manifest, ...]
-    """Items of ``spec.custom_foundation_models``, in the order of the environment file."""
-    adopt: tuple[str, ...] = ()
-    """``model_id``s that may be taken over from whoever wrote them; otherwise such an entry is refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
     """One stack of one environment, complete: the same value gives the same preview on any machine."""
 
     environment: str
     cluster: ClusterIdentity
-    inputs: StorageInputs | RegistrationInputs
+    stack: Stack
+    manifests: tuple[Manifest, ...]
+    """What it declares, in the order of the environment file: claims, entries of the custom resource."""
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    """What else its program needs to know."""
 
     @property
-    def name(self) -> StackName:
-        return StackName.STORAGE if isinstance(self.inputs, StorageInputs) else StackName.REGISTRATION
+    def name(self) -> str:
+        return self.stack.name
+
+
+def manifest_name(manifest: Manifest) -> str:
+    """``metadata.name``, which is also Pulumi's name of the resource; empty where there is none."""
+    metadata = manifest.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, Mapping) else ""
 
 
 class Op(StrEnum):
@@ -108,7 +118,7 @@ class ResourceChange:
 class StackPreview:
     """What an update would do now. Previewing wrote nothing, neither to the cluster nor to the state."""
 
-    stack: StackName
+    stack: str
     exists: bool
     """Whether the state holds this stack already."""
     changes: tuple[ResourceChange, ...]
@@ -144,7 +154,7 @@ def imported(changes: tuple[ResourceChange, ...], standing: Collection[str]) -> 
 class StackResult:
     """What an update or a destroy did."""
 
-    stack: StackName
+    stack: str
     changes: tuple[ResourceChange, ...]
     unchanged: int
     outputs: Mapping[str, Json] = field(default_factory=dict)

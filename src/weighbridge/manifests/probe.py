@@ -7,8 +7,8 @@ under the environment's Lease, so they never meet.
 import base64
 from dataclasses import replace
 
-from weighbridge.domain.claims import claim_of
 from weighbridge.domain import naming
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
 from weighbridge.manifests.contexts import MoverJobContext, OrderContext

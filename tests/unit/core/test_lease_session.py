@@ -8,6 +8,7 @@ from support.world import World, environment, listing
 from weighbridge import cli
 from weighbridge.core.events import Warned
 from weighbridge.core.session import Session
+from weighbridge.core.step import Request
 from weighbridge.domain.lease import Turn
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 
@@ -45,7 +46,7 @@ def test_what_writes_is_refused_while_another_run_is_under_way_and_else_holds_th
 def test_what_only_looks_is_never_refused_and_says_whose_run_is_under_way() -> None:
     world = applied_world()
     world.other_run = "`apply` of jo@laptop"
-    assert world.session().plan().facts.warnings == ("a run is under way: `apply` of jo@laptop",)
+    assert world.session().plan().warnings == ("a run is under way: `apply` of jo@laptop",)
     assert world.session().status().warnings == ("a run is under way: `apply` of jo@laptop",)
     assert world.held_for == []
 
@@ -83,7 +84,7 @@ def test_a_destroy_that_lost_the_environment_deletes_no_volume() -> None:
     world = applied_world()
     world.loses_during = "destroy registration"
     with pytest.raises(StepFailedError, match="lost environment"):
-        world.session().destroy(frozenset({"test-one-weights", "test-two-weights"}))
+        world.session().destroy(Request(typed=frozenset({"test-one-weights", "test-two-weights"})))
     assert "destroy storage unprotected" not in world.calls
     assert set(world.claims) == {"test-one-weights", "test-two-weights"}
 
@@ -124,7 +125,7 @@ def test_wrong_input_is_found_before_anybody_is_asked_for_the_environment() -> N
     world = applied_world()
     world.other_run = "`apply` of jo@laptop"
     with pytest.raises(InputError):
-        world.session().apply(frozenset({"unknown"}))
+        world.session().apply(Request(adopt=frozenset({"unknown"})))
 
 
 @pytest.mark.parametrize("verb", ["apply", "verify", "destroy"])

@@ -12,9 +12,9 @@ import pytest
 from support.world import World, environment, listing
 from weighbridge import messages, screens
 from weighbridge.core.events import Warned
+from weighbridge.core.step import Request
+from weighbridge.domain.claims import ClaimFacts
 from weighbridge.domain.digest import Json
-from weighbridge.domain.facts import ClaimFacts
-from weighbridge.domain.stacks import StackName
 from weighbridge.environment.types import Route
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 
@@ -75,7 +75,8 @@ def test_a_damaged_file_is_all_there_is_to_move() -> None:
     world.session().apply()
     world.flipped["one"] = ("config.json",)
     verified = world.session().verify()
-    assert verified.damaged == {"one": ("config.json",)}
+    assert verified.damaged == ("one",)
+    assert "    config.json" in verified.items[0].lines
 
     plan = world.session().plan()
 
@@ -91,7 +92,7 @@ def test_a_volume_that_was_made_anew_does_not_count_as_holding_the_set() -> None
 
     plan = world.session().plan()
 
-    assert [step.step.kind for step in plan.steps if step.pending] == ["sync-weights"]
+    assert [step.value.kind for step in plan.steps if step.pending] == ["sync-weights"]
 
 
 def test_one_model_that_fails_leaves_the_other_registered_and_itself_as_it_was() -> None:
@@ -156,7 +157,7 @@ def test_destroy_takes_only_ours_and_keeps_the_volumes() -> None:
 
     assert world.calls == ["destroy registration", "await"]
     assert [entry["model_id"] for entry in world.entries] == ["theirs"]
-    assert destroyed.kept == ("test-one-weights",)
+    assert destroyed.message["kept_claims"] == ["test-one-weights"]
 
 
 def test_destroy_of_weights_needs_every_claim_by_name() -> None:
@@ -165,10 +166,10 @@ def test_destroy_of_weights_needs_every_claim_by_name() -> None:
     world.calls.clear()
 
     with pytest.raises(InputError, match="test-two-weights"):
-        world.session().destroy(frozenset({"test-one-weights"}))
+        world.session().destroy(Request(typed=frozenset({"test-one-weights"})))
     assert world.calls == []
 
-    world.session().destroy(frozenset({"test-one-weights", "test-two-weights"}))
+    world.session().destroy(Request(typed=frozenset({"test-one-weights", "test-two-weights"})))
     assert world.calls == ["destroy registration", "await", "destroy storage unprotected", "forget test"]
 
 
@@ -179,10 +180,10 @@ def test_destroy_of_weights_deletes_no_claim_whose_name_was_not_typed() -> None:
     world.environment = environment("one")  # the file no longer declares two: its claim was promised to stay
 
     with pytest.raises(PreconditionError, match="test-two-weights"):
-        world.session().destroy(frozenset({"test-one-weights"}))
+        world.session().destroy(Request(typed=frozenset({"test-one-weights"})))
     assert world.calls == []
 
-    world.session().destroy(frozenset({"test-one-weights", "test-two-weights"}))
+    world.session().destroy(Request(typed=frozenset({"test-one-weights", "test-two-weights"})))
     assert world.claims == {}
 
 
@@ -193,7 +194,7 @@ def test_destroy_with_a_lost_state_does_not_claim_that_the_entries_are_gone() ->
     world.calls.clear()
 
     with pytest.raises(PreconditionError, match="one is still registered"):
-        world.session().destroy(frozenset({"test-one-weights"}))
+        world.session().destroy(Request(typed=frozenset({"test-one-weights"})))
 
     assert world.calls == ["destroy registration"]
     assert "test-one-weights" in world.claims
@@ -202,10 +203,10 @@ def test_destroy_with_a_lost_state_does_not_claim_that_the_entries_are_gone() ->
 def test_destroy_of_weights_that_the_state_has_lost_is_no_success_and_forgets_no_receipt() -> None:
     world = World(environment("one"))
     world.session().apply()
-    del world.declared[StackName.STORAGE]
+    del world.declared["storage"]
 
     with pytest.raises(StepFailedError, match="test-one-weights still stands"):
-        world.session().destroy(frozenset({"test-one-weights"}))
+        world.session().destroy(Request(typed=frozenset({"test-one-weights"})))
 
     assert "one" in world.receipts
 
@@ -219,7 +220,7 @@ def test_an_old_verdict_is_not_given_for_a_model_that_could_not_be_read() -> Non
 
     again = world.session().verify()
 
-    assert (again.exit_code, again.damaged) == (4, {})
+    assert (again.exit_code, again.damaged) == (4, ())
 
 
 def test_one_refused_model_beside_one_that_holds_already_is_a_failed_step_not_a_refusal() -> None:
@@ -245,7 +246,7 @@ def test_verify_refuses_where_nothing_was_ever_published() -> None:
 
 def test_adopting_a_model_that_the_file_does_not_declare_is_wrong_input() -> None:
     with pytest.raises(InputError, match="does not declare"):
-        World(environment("one")).session().plan(frozenset({"other"}))
+        World(environment("one")).session().plan(Request(adopt=frozenset({"other"})))
 
 
 def test_an_interruption_while_previews_run_ends_them() -> None:
@@ -293,8 +294,7 @@ def test_a_claim_of_ours_that_the_state_has_lost_is_taken_back() -> None:
     world.events.clear()
 
     plan = world.session().plan()
-    assert plan.facts.storage is not None
-    assert (plan.facts.storage.taken_back, plan.facts.registration.taken_back) == (
+    assert (plan.previews["storage"].taken_back, plan.previews["registration"].taken_back) == (
         ("test-one-weights",),
         ("watsonxaiifm-cr",),
     )
@@ -304,7 +304,7 @@ def test_a_claim_of_ours_that_the_state_has_lost_is_taken_back() -> None:
 
     assert applied.complete
     assert applied.changed
-    details = {result.planned.step.title: result.outcome.detail for result in applied.results}
+    details = {result.planned.value.title: result.outcome.detail for result in applied.results}
     assert details["stack storage"] == "test-one-weights taken into the state as it stands"
     assert "await" not in world.calls[4:], "what did not change is not waited for"
 
@@ -320,8 +320,8 @@ def test_an_interrupted_destroy_is_waited_for_by_the_next_one() -> None:
     destroyed = world.session().destroy()
 
     assert world.calls == ["destroy registration", "await"]
-    assert destroyed.operator == "Completed, 100 %"
-    assert world.session().destroy().operator == "nothing was registered"
+    assert destroyed.message["operator"] == "Completed, 100 %"
+    assert world.session().destroy().message["operator"] == "nothing was registered"
 
 
 def test_a_destroy_whose_state_is_lost_says_so_before_it_waits_for_anybody() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from weighbridge.domain.stacks import ClusterIdentity, StackName
+from weighbridge.domain.stacks import ClusterIdentity
 from weighbridge.engines.pulumi.backend import Bucket, Folder, parse_backend, read_stack, recorded_stack
 from weighbridge.errors import InputError, PreconditionError
 
@@ -92,15 +92,15 @@ def test_a_state_of_another_cluster_is_refused_and_both_uids_are_named() -> None
         checkpoint(resource("pulumi:pulumi:Stack", "p", outputs={"clusterUid": "uid-there"}))
     )
     with pytest.raises(PreconditionError) as refused:
-        recorded.require(HERE, StackName.STORAGE, "stage")
+        recorded.require(HERE, "storage", "stage")
     assert refused.value.code == "state-of-another-cluster"
     for part in ("uid-there", "uid-here", "stage-admin", "storage"):
         assert part in str(refused.value)
 
 
 def test_a_state_of_this_cluster_and_one_that_never_held_anything_are_taken() -> None:
-    recorded_stack(checkpoint(*SIGNED)).require(HERE, StackName.STORAGE, "stage")
-    recorded_stack({"version": 3, "checkpoint": {}}).require(HERE, StackName.STORAGE, "stage")
+    recorded_stack(checkpoint(*SIGNED)).require(HERE, "storage", "stage")
+    recorded_stack({"version": 3, "checkpoint": {}}).require(HERE, "storage", "stage")
 
 
 def test_what_pulumi_exports_is_understood_like_the_file_itself() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from pulumi.automation import CommandResult
 
-from weighbridge.domain.stacks import ClusterIdentity, StackSpec, StorageInputs
+from weighbridge.domain.stacks import ClusterIdentity, Stack, StackSpec
 from weighbridge.engines.pulumi.errors import CommandFailedError, sentence, translate
 from weighbridge.engines.pulumi.events import Diagnostic
 from weighbridge.engines.pulumi.provider_messages import encode
@@ -19,7 +19,8 @@ from weighbridge.errors import (
 SPEC = StackSpec(
     environment="stage",
     cluster=ClusterIdentity(uid="u", namespace="cpd-instance"),
-    inputs=StorageInputs(claims=()),
+    stack=Stack(name="storage", plugin="kubernetes", declare="nowhere:declare"),
+    manifests=(),
 )
 
 
@@ -107,6 +108,16 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
         PreconditionError,
         "claim-replacement",
         ["`a`", "delete its weights", "storage class"],
+    ),
+    (
+        "what is protected and no claim is called by its kind",
+        (
+            'unable to replace resource "urn:pulumi:dev::weighbridge-pools::kubernetes:core/v1:ConfigMap::pool-a"\n'
+            "as it is currently marked for protection. To unprotect the resource, remove the `protect` flag"
+        ),
+        PreconditionError,
+        "protected-replacement",
+        ["ConfigMap `pool-a`", "protected"],
     ),
     (
         "an unreachable cluster is worth another try",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pulumi.automation import EngineEvent
 
 from weighbridge.core.events import Event, ResourceChanged
-from weighbridge.domain.stacks import Op, PropertyChange, ResourceChange, StackName
+from weighbridge.domain.stacks import Op, PropertyChange, ResourceChange
 from weighbridge.engines.pulumi.events import Recorder
 
 CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
@@ -34,7 +34,7 @@ def finished(*, planning: bool = False, **metadata: Any) -> dict[str, Any]:
 
 def heard(*events: dict[str, Any], ignored: tuple[str, ...] = ()) -> tuple[Recorder, list[Event]]:
     told: list[Event] = []
-    recorder = Recorder(StackName.STORAGE, told.append, ignored)
+    recorder = Recorder("storage", told.append, ignored)
     for event in events:
         recorder(EngineEvent.from_json(event))
     return recorder, told

@@ -1,19 +1,29 @@
-"""What ends before the CLI is started: a write to a cluster that is not the one that is meant."""
+"""What is decided before the CLI is started, for any stack: whose cluster it is, what stays, which program runs."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from weighbridge.domain.stacks import ClusterIdentity, StackName, StackSpec, StorageInputs
+from support.third_stack import THIRD
+from weighbridge.domain.stacks import ClusterIdentity, Stack, StackSpec
 from weighbridge.engines.pulumi.backend import parse_backend
 from weighbridge.engines.pulumi.environment import StateSecrets
-from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks
+from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks, project_name
 from weighbridge.errors import PreconditionError
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
+
+MEANT = ClusterIdentity(uid="meant", namespace="ns")
 
 
-def stacks(folder: Path, asked: list[Mapping[str, str]]) -> PulumiStacks:
+def stacks(folder: Path, asked: list[Mapping[str, str]], found: str = "another") -> PulumiStacks:
     settings = PulumiSettings(
         backend=parse_backend("file://state", folder),
         secrets=StateSecrets(passphrase="p"),
@@ -25,23 +35,25 @@ def stacks(folder: Path, asked: list[Mapping[str, str]]) -> PulumiStacks:
         assert cluster.uid == "meant"
         first = Path(reach["KUBECONFIG"].split(":")[0])
         asked.append({**reach, "first": first.read_text(encoding="utf-8")})
-        return "another"
+        return found
 
-    return PulumiStacks(settings, {StackName.STORAGE: lambda _spec: None}, ambient={}, identify=identify)
+    return PulumiStacks(settings, ambient={}, identify=identify)
+
+
+def spec_of(stack: Stack, cluster: ClusterIdentity = MEANT) -> StackSpec:
+    return StackSpec(environment="e", cluster=cluster, stack=stack, manifests=())
 
 
 @pytest.mark.parametrize("in_cluster", [True, False])
-def test_claims_are_declared_only_in_the_cluster_that_the_child_would_reach_and_that_is_meant(
-    tmp_path: Path, in_cluster: bool
+@pytest.mark.parametrize("stack", [STORAGE, THIRD], ids=lambda stack: stack.name)
+def test_a_stack_is_declared_only_in_the_cluster_that_the_child_would_reach_and_that_is_meant(
+    tmp_path: Path, stack: Stack, in_cluster: bool
 ) -> None:
     asked: list[Mapping[str, str]] = []
-    cluster = ClusterIdentity(
-        uid="meant", namespace="ns", context=None if in_cluster else "stage", in_cluster=in_cluster
-    )
-    spec = StackSpec(environment="e", cluster=cluster, inputs=StorageInputs(claims=()))
+    cluster = replace(MEANT, context=None if in_cluster else "stage", in_cluster=in_cluster)
 
     with pytest.raises(PreconditionError, match="another, but meant is meant") as refused:
-        stacks(tmp_path, asked).up(spec, lambda _event: None)
+        stacks(tmp_path, asked).up(spec_of(stack, cluster), lambda _event: None)
 
     assert refused.value.code == "other-cluster"
     [reach] = asked
@@ -52,3 +64,83 @@ def test_claims_are_declared_only_in_the_cluster_that_the_child_would_reach_and_
     else:
         assert reach["KUBECONFIG"].endswith(":/ambient/config")
         assert shown["current-context"] == "stage"
+
+
+def test_a_stack_whose_provider_compares_clusters_itself_is_not_asked_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    asked: list[Mapping[str, str]] = []
+    for stack in (REGISTRATION, replace(THIRD, verify_cluster=False)):
+        with pytest.raises(PreconditionError, match="`pulumi` was not found"):
+            stacks(tmp_path, asked).up(spec_of(stack), lambda _event: None)
+    assert asked == []
+
+
+def test_a_third_stack_has_a_project_and_a_plugin_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [project_name(stack) for stack in (STORAGE, REGISTRATION, THIRD)]
+    assert names == ["weighbridge-storage", "weighbridge-registration", "weighbridge-third"]
+    tool = tmp_path / "bin" / "pulumi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    spec = spec_of(replace(THIRD, plugin="made-up"), replace(MEANT, context="stage"))
+    with pytest.raises(PreconditionError, match="`pulumi-resource-made-up` was not found"):
+        stacks(tmp_path, [], "meant").up(spec, lambda _event: None)
+
+
+def recorded(folder: Path, stack: Stack, *rows: dict[str, Any]) -> Path:
+    urn = f"urn:pulumi:e::{project_name(stack)}"
+    signed = {
+        "urn": f"{urn}::pulumi:pulumi:Stack::s",
+        "type": "pulumi:pulumi:Stack",
+        "outputs": {"clusterUid": "meant"},
+    }
+    resources = [
+        signed,
+        *({"urn": f"{urn}::{row['type']}::{row.pop('name')}", **row} for row in rows),
+    ]
+    state = folder / "state" / ".pulumi" / "stacks" / project_name(stack) / "e.json"
+    state.parent.mkdir(parents=True)
+    state.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": resources}}}))
+    return state
+
+
+CONFIG_MAP = "kubernetes:core/v1:ConfigMap"
+
+
+@pytest.mark.parametrize("stack", [THIRD, REGISTRATION], ids=lambda stack: stack.name)
+def test_a_plain_destroy_of_any_stack_leaves_what_is_protected_without_starting_anything(
+    tmp_path: Path, stack: Stack
+) -> None:
+    state = recorded(
+        tmp_path,
+        stack,
+        {"type": CONFIG_MAP, "name": "a", "protect": True},
+        {"type": CONFIG_MAP, "name": "b", "protect": True},
+    )
+    before, asked = state.read_bytes(), list[Mapping[str, str]]()
+    result = stacks(tmp_path, asked).destroy(spec_of(stack), lambda _event: None)
+    assert (result.stack, result.changes, result.kept) == (stack.name, (), ("a", "b"))
+    assert (state.read_bytes(), asked) == (before, [])
+
+
+def test_a_plain_destroy_leaves_what_is_retained_also_where_a_killed_one_took_its_protection(
+    tmp_path: Path,
+) -> None:
+    recorded(tmp_path, THIRD, {"type": CONFIG_MAP, "name": "a"})
+    keeping = replace(THIRD, retained=frozenset({CONFIG_MAP}))
+    result = stacks(tmp_path, []).destroy(spec_of(keeping), lambda _event: None)
+    assert result.kept == ("a",)
+
+
+def test_a_descriptor_starts_no_program() -> None:
+    code = (
+        "import sys; import weighbridge.steps.storage.stack, weighbridge.steps.registration.stack;"
+        "print([name for name in sys.modules if name.partition('.')[0] in {'pulumi', 'weighbridge_stacks', 'grpc'}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

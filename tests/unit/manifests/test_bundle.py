@@ -11,13 +11,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from weighbridge.core.plan import claim_of
+from support.world import World
 from weighbridge.domain.naming import slug
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError
 from weighbridge.manifests.mover_archive import mover_archive
-from weighbridge.manifests.render import render_claim, render_registration
 from weighbridge.mover.order import parse_order
 from weighbridge.steps.weights.bundle import (
     Surroundings,
@@ -25,7 +24,6 @@ from weighbridge.steps.weights.bundle import (
     pod_settings,
     render_verification,
     render_weights,
-    write_bundle,
 )
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
@@ -34,18 +32,13 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
 def written(
     out: Path, environment: Environment, listing: SourceListing, around: Surroundings
 ) -> dict[str, str]:
-    claims = {slug(model.id): render_claim(environment, model, listing) for model in environment.models}
-    places = {
-        model.id: (claim_of(environment, model), sub_path_of(model.id, listing.fingerprint))
-        for model in environment.models
-    }
-    files = write_bundle(
-        out,
-        claims={name: claim for name, claim in claims.items() if claim is not None},
-        registration=render_registration(environment, places),
-        weights=[render_weights(environment, model, listing, around) for model in environment.models],
-    )
-    return {str(path.relative_to(out)): path.read_text().replace(str(out), "/OUT") for path in files}
+    world = World(environment, sources={model.id: listing for model in environment.models})
+    world.ports["surroundings"] = around
+    files = world.session().render(out).files
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    return {name: text.replace(str(out), "/OUT") for name, text in files.items()}
 
 
 def test_rendered_files_are_the_golden_ones(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,8 +10,11 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
-from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInputs, StackSpec, StorageInputs
-from weighbridge_stacks import registration, storage
+from weighbridge.domain.stacks import ClusterIdentity, Manifest, Stack, StackSpec
+from weighbridge.engines.pulumi.stacks import program_of
+from weighbridge.errors import DefectError
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.steps.storage.stack import STORAGE
 
 MOCKS = ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 """Pulumi's mocks want an event loop of their thread that lasts; other tests take the main thread's away."""
@@ -55,7 +57,8 @@ class Declared(MockMonitor):
         return found
 
 
-def declared(program: Callable[[StackSpec], None], spec: StackSpec) -> Declared:
+def declared(spec: StackSpec) -> Declared:
+    program = program_of(spec.stack)
 
     def declare() -> Declared:
         monitor = Declared()
@@ -67,11 +70,11 @@ def declared(program: Callable[[StackSpec], None], spec: StackSpec) -> Declared:
 
 
 def storage_of(*claims: dict[str, Any]) -> StackSpec:
-    return StackSpec(environment="stage", cluster=CLUSTER, inputs=StorageInputs(claims=claims))
+    return StackSpec(environment="stage", cluster=CLUSTER, stack=STORAGE, manifests=claims)
 
 
 def test_each_claim_is_a_protected_resource_of_its_own_with_the_manifest_as_it_was_rendered() -> None:
-    seen = declared(storage.declare, storage_of(claim("a", labels={"x": "y"}), claim("b")))
+    seen = declared(storage_of(claim("a", labels={"x": "y"}), claim("b")))
     for name in ("a", "b"):
         assert seen.requests[name].type == "kubernetes:core/v1:PersistentVolumeClaim"
         assert seen.requests[name].protect is True
@@ -82,7 +85,7 @@ def test_each_claim_is_a_protected_resource_of_its_own_with_the_manifest_as_it_w
 
 
 def test_a_claim_is_not_awaited_and_keeps_one_field_manager() -> None:
-    seen = declared(storage.declare, storage_of(claim("a", annotations={"team": "models"})))
+    seen = declared(storage_of(claim("a", annotations={"team": "models"})))
     assert seen.inputs("a")["metadata"]["annotations"] == {
         "pulumi.com/skipAwait": "true",
         "pulumi.com/patchFieldManager": "weighbridge",
@@ -93,7 +96,7 @@ def test_a_claim_is_not_awaited_and_keeps_one_field_manager() -> None:
 
 def test_nothing_of_this_machine_reaches_the_kubernetes_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/home/somebody/.kube/secret-place")
-    seen = declared(storage.declare, storage_of(claim("a")))
+    seen = declared(storage_of(claim("a")))
     assert seen.inputs("cluster") == {
         "clusterIdentifier": "uid-1",
         "namespace": "cpd-instance",
@@ -105,7 +108,7 @@ def test_nothing_of_this_machine_reaches_the_kubernetes_provider(monkeypatch: py
 
 
 def test_every_claim_goes_through_the_provider_of_the_cluster_that_is_meant() -> None:
-    seen = declared(storage.declare, storage_of(claim("a")))
+    seen = declared(storage_of(claim("a")))
     assert "::cluster::" in seen.requests["a"].provider
 
 
@@ -114,8 +117,12 @@ def test_registrations_are_one_resource_that_names_the_cluster_by_uid_alone() ->
         {"model_id": "m1", "location": {"pvc_name": "a"}},
         {"model_id": "m2", "location": {"pvc_name": "b"}},
     )
-    inputs = RegistrationInputs(custom_resource="watsonxaiifm-cr", entries=entries, adopt=("m1",))
-    seen = declared(registration.declare, StackSpec(environment="stage", cluster=CLUSTER, inputs=inputs))
+    settings: Manifest = {"custom_resource": "watsonxaiifm-cr", "adopt": ["m1"]}
+    seen = declared(
+        StackSpec(
+            environment="stage", cluster=CLUSTER, stack=REGISTRATION, manifests=entries, settings=settings
+        )
+    )
     assert seen.requests["watsonxaiifm-cr"].type == "weighbridge:index:Registrations"
     assert seen.inputs("watsonxaiifm-cr") == {
         "namespace": "cpd-instance",
@@ -125,14 +132,10 @@ def test_registrations_are_one_resource_that_names_the_cluster_by_uid_alone() ->
         "entries": [dict(entry) for entry in entries],
         "adopt": ["m1"],
     }
+    assert not seen.requests["watsonxaiifm-cr"].HasField("protect"), "a plain destroy takes entries out"
 
 
-@pytest.mark.parametrize("program", [storage.declare, registration.declare], ids=["storage", "registration"])
-def test_a_program_refuses_the_other_stacks_inputs(program: Callable[[StackSpec], None]) -> None:
-    wrong = (
-        StorageInputs(claims=())
-        if program is registration.declare
-        else RegistrationInputs(custom_resource="x", entries=())
-    )
-    with pytest.raises(TypeError, match="is not the"):
-        program(StackSpec(environment="stage", cluster=CLUSTER, inputs=wrong))
+@pytest.mark.parametrize("named", ["nowhere:declare", "weighbridge_stacks.storage:nothing", "storage", ""])
+def test_a_stack_without_a_program_is_our_defect(named: str) -> None:
+    with pytest.raises(DefectError, match="stack `made-up` has no program"):
+        program_of(Stack(name="made-up", plugin="kubernetes", declare=named))

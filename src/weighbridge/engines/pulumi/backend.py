@@ -7,13 +7,13 @@ because a refresh of a state of another cluster must never begin.
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from weighbridge.domain.stacks import ClusterIdentity, StackName
+from weighbridge.domain.stacks import ClusterIdentity
 from weighbridge.errors import InputError, Place, PreconditionError
 
 CLUSTER_OUTPUT = "clusterUid"
@@ -111,7 +111,16 @@ class RecordedStack:
     salt: str | None = None
     """Of the passphrase; with a wrong passphrase it does not open, so that the CLI refuses instead of making a new one."""
 
-    def require(self, cluster: ClusterIdentity, stack: StackName, environment: str) -> None:
+    @property
+    def declared(self) -> tuple[Recorded, ...]:
+        """Without Pulumi's own bookkeeping."""
+        return tuple(row for row in self.resources if not row.type.startswith("pulumi:"))
+
+    def lasting(self, retained: Collection[str]) -> list[Recorded]:
+        """What a plain destroy leaves in place: what is protected, or of a ``retained`` type."""
+        return [row for row in self.declared if row.protected or row.type in retained]
+
+    def require(self, cluster: ClusterIdentity, stack: str, environment: str) -> None:
         """``PreconditionError`` where the state is of another cluster."""
         if self.cluster_uid is None or self.cluster_uid == cluster.uid:
             return
@@ -201,7 +210,7 @@ def _uid_of(row: dict[str, Any]) -> str | None:
             found = (row.get("outputs") or {}).get(CLUSTER_OUTPUT)
         case "pulumi:providers:kubernetes":
             found = (row.get("inputs") or {}).get("clusterIdentifier")
-        case "weighbridge:index:Registrations":
+        case str(kind) if kind.startswith("weighbridge:index:"):
             found = (row.get("inputs") or {}).get("clusterUid")
         case _:
             found = None

@@ -197,18 +197,47 @@ def _protected(failure: Failure) -> WeighbridgeError | None:
     )
     if not found or "protect" not in failure.text:
         return None
-    name = found[2].rstrip('"').rpartition("::")[2]
-    if "replace" in failure.text:
+    kind, name = _kind_and_name(found[2].rstrip('"'))
+    return (
+        _replacement(kind, name)
+        if "replace" in failure.text
+        else PreconditionError(
+            f"{kind} `{name}` is protected and was kept",
+            remedy=_GIVEN_UP.get(
+                kind, "declare it again, or give it up by a destroy of everything it belongs to"
+            ),
+            code="protected",
+        )
+    )
+
+
+def _kind_and_name(urn: str) -> tuple[str, str]:
+    """What a person calls the object."""
+    parts = urn.split("::")  # urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
+    kind = parts[2].rpartition(":")[2] if len(parts) > 3 else "resource"  # noqa: PLR2004
+    return _KINDS.get(kind, kind), parts[-1]
+
+
+def _replacement(kind: str, name: str) -> PreconditionError:
+    if kind == _CLAIM:
         return PreconditionError(
             f"claim `{name}` would have to be replaced, which would delete its weights: storage class, access mode and volume of a claim cannot be changed",
             remedy="put these settings back, or give the model a new claim; a smaller size is refused likewise",
             code="claim-replacement",
         )
     return PreconditionError(
-        f"claim `{name}` is protected and was kept",
-        remedy="its weights are removed by `weighbridge destroy ENV --weights`, with the claim's name typed",
-        code="protected",
+        f"{kind} `{name}` would have to be replaced, and it is protected",
+        remedy="put back the settings of it that cannot be changed, or declare it under another name",
+        code="protected-replacement",
     )
+
+
+_CLAIM = "claim"
+_KINDS = {"PersistentVolumeClaim": _CLAIM}
+_GIVEN_UP = {
+    _CLAIM: "its weights are removed by `weighbridge destroy ENV --weights`, with the claim's name typed",
+}
+_CORRECTED = {"PersistentVolumeClaim": "correct the model's `storage` in the environment file"}
 
 
 def _unreachable(failure: Failure) -> WeighbridgeError | None:
@@ -272,7 +301,7 @@ def _invalid(failure: Failure) -> WeighbridgeError | None:
         return None
     return PreconditionError(
         f"the API server refuses {found[1]} `{found[2]}`: {found[3].strip()}",
-        remedy="correct the model's `storage` in the environment file",
+        remedy=_CORRECTED.get(found[1], "correct what the environment file says of it"),
         code="object-invalid",
     )
 

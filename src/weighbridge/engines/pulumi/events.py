@@ -9,10 +9,9 @@ from typing import Any
 
 from pulumi.automation import EngineEvent, OpType, StepEventMetadata
 
-from weighbridge.core.events import ResourceChanged
+from weighbridge.core.events import Observer, ResourceChanged
 from weighbridge.domain.digest import Json
-from weighbridge.domain.stacks import Op, PropertyChange, ResourceChange, StackName
-from weighbridge.core.events import Observer
+from weighbridge.domain.stacks import Op, PropertyChange, ResourceChange
 
 _OPS = {
     OpType.CREATE: Op.CREATE,
@@ -46,9 +45,7 @@ class Diagnostic:
 class Recorder:
     """Callable that the Automation API feeds with events, from threads of its own."""
 
-    def __init__(
-        self, stack: StackName, observer: Observer | None = None, ignored: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, stack: str, observer: Observer | None = None, ignored: Iterable[str] = ()) -> None:
         self._stack = stack
         self._observer = observer
         self._ignored = frozenset(ignored)

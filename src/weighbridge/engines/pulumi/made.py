@@ -15,9 +15,7 @@ def made_stacks(shop: Workshop) -> PulumiStacks:
     state, environment = shop.state, shop.environment
     settings = PulumiSettings(
         backend=state.backend,
-        secrets=StateSecrets(
-            passphrase=shop.secrets.resolve(environment.state.passphrase), keys=state.keys
-        ),
+        secrets=StateSecrets(passphrase=shop.secrets.resolve(environment.state.passphrase), keys=state.keys),
         cache=shop.var / "cache",
         kubeconfig=os.environ.get("KUBECONFIG"),
         withheld=frozenset(ref.env for ref in references(environment) if isinstance(ref, EnvReference)),

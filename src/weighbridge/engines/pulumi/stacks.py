@@ -5,38 +5,42 @@ it. One call is one process of the CLI where that can be had (a Go start costs 0
 line instead of selected, and what the Automation API would ask for afterwards is taken from the engine's events.
 """
 
+import importlib
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import pulumi
 import pulumi.runtime.resource
+from pulumi import automation
 from pulumi.automation import (
     CommandError,
     LocalWorkspace,
     OutputMap,
     ProjectSettings,
-    Stack,
     StackSettings,
     UpdateSummary,
 )
 from pulumi.runtime.proto import source_pb2
 
+from weighbridge.core.events import Observer
 from weighbridge.domain.stacks import (
     ClusterIdentity,
-    StackName,
+    Stack,
     StackPreview,
     StackResult,
     StackRun,
     StackSpec,
-    StorageInputs,
+    manifest_name,
 )
 from weighbridge.engines.pulumi import backend as backends
 from weighbridge.engines.pulumi.command import GuardedCommand, Limits, cli_version, find_tool, plugin_folders
@@ -49,9 +53,8 @@ from weighbridge.engines.pulumi.environment import (
 from weighbridge.engines.pulumi.errors import translate
 from weighbridge.engines.pulumi.events import Recorder
 from weighbridge.engines.pulumi.lock import StackLocks
-from weighbridge.errors import PreconditionError
+from weighbridge.errors import DefectError, PreconditionError
 from weighbridge.kubernetes.client import connect
-from weighbridge.core.events import Observer
 from weighbridge.processes.scratch import private_folder
 
 # With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and
@@ -66,9 +69,6 @@ warnings.filterwarnings("ignore", message="Error in event stream")  # likewise, 
 Program: TypeAlias = Callable[[StackSpec], None]
 Identify: TypeAlias = Callable[[Mapping[str, str], ClusterIdentity], str]
 """(variables that the child gets, the cluster that is meant) → kube-system UID of the cluster that it would reach."""
-
-_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
-_PLUGINS = {StackName.STORAGE: "kubernetes", StackName.REGISTRATION: "weighbridge"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +98,11 @@ class PulumiStacks:
     def __init__(
         self,
         settings: PulumiSettings,
-        programs: Mapping[StackName, Program],
         read_object: backends.ReadObject | None = None,
         ambient: Mapping[str, str] | None = None,
         identify: Identify | None = None,
     ) -> None:
         self._settings = settings
-        self._programs = programs
         self._read_object = read_object
         self._ambient = os.environ if ambient is None else ambient
         self._identify = identify or self._seen_uid
@@ -179,17 +177,18 @@ class PulumiStacks:
         return self._result(spec, recorder, began, tuple(row.name for row in kept))
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
-        """Take down what the stack holds. Without ``unprotect`` protected objects (claims, with the weights on them)
-        stay, and their names are in ``kept``; with it they are deleted too. A stack that does not exist is fine.
+        """Take down what the stack holds. Without ``unprotect`` what is protected or retained (claims, with the weights on
+        them) stays as it is, and its names are in ``kept``; with it all goes. A stack that does not exist is fine.
 
         Raises what ``up`` raises.
         """
         began = time.monotonic()
         recorded = self._recorded(spec)
         recorder = Recorder(spec.name, observer)
-        protected = [row for row in recorded.resources if row.protected] if recorded else []
-        if recorded is None or (protected and not unprotect and spec.name is StackName.STORAGE):
-            return self._result(spec, recorder, began, tuple(row.name for row in protected))
+        kept = [] if recorded is None or unprotect else recorded.lasting(spec.stack.retained)
+        result = partial(self._result, spec, recorder, began, tuple(row.name for row in kept))
+        if recorded is None or (kept and len(kept) == len(recorded.declared)):
+            return result()
         with (
             self._locking(spec),
             self._workspace(spec, recorded, writing=True) as stack,
@@ -197,18 +196,21 @@ class PulumiStacks:
         ):
             if recorded.unfinished:
                 stack.forget_unfinished()
-            if protected:
+            if unprotect and any(row.protected for row in recorded.declared):
                 stack.unprotect_all()
+            if bare := [row.urn for row in kept if not row.protected]:  # left so by a destroy that was killed
+                stack.protect(bare)
             stack.destroy(
                 on_event=recorder,
                 refresh=True,
+                exclude_protected=bool(kept),
                 color="never",
                 suppress_progress=True,
                 suppress_outputs=True,
                 show_secrets=False,
                 run_program=False,
             )
-        return self._result(spec, recorder, began, ())
+        return result()
 
     def cancel(self) -> None:
         """See ``ports.Stacks.cancel``."""
@@ -223,7 +225,7 @@ class PulumiStacks:
     def _locking(self, spec: StackSpec) -> AbstractContextManager[None]:
         if self._locks is None:
             return nullcontext()
-        return self._locks.around(f"{project_name(spec.name)}/{spec.environment}")
+        return self._locks.around(f"{project_name(spec.stack)}/{spec.environment}")
 
     def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
         """The newest operations on the stack, newest first; empty where it does not exist."""
@@ -247,18 +249,22 @@ class PulumiStacks:
 
     def _recorded(self, spec: StackSpec) -> backends.RecordedStack | None:
         recorded = backends.read_stack(
-            self._settings.backend, project_name(spec.name), spec.environment, self._read_object
+            self._settings.backend, project_name(spec.stack), spec.environment, self._read_object
         )
         if recorded:
             recorded.require(spec.cluster, spec.name, spec.environment)
         return recorded
 
     def _kept(self, spec: StackSpec, recorded: backends.RecordedStack | None) -> list[backends.Recorded]:
-        """Claims that the environment no longer declares: they and their weights stay until somebody says otherwise."""
-        if recorded is None or not isinstance(spec.inputs, StorageInputs):
-            return []
-        declared = {claim_name(claim) for claim in spec.inputs.claims}
-        return [row for row in recorded.resources if row.type == _CLAIM and row.name not in declared]
+        """What the environment no longer declares and the stack retains (claims, with their weights): it stays until
+        somebody says otherwise.
+        """
+        declared = {manifest_name(manifest) for manifest in spec.manifests}
+        return [
+            row
+            for row in (recorded.resources if recorded else ())
+            if row.type in spec.stack.retained and row.name not in declared
+        ]
 
     def _result(
         self, spec: StackSpec, recorder: Recorder, began: float, kept: tuple[str, ...]
@@ -298,15 +304,15 @@ class PulumiStacks:
                 (scratch / "state").mkdir()
                 url = backends.Folder(scratch / "state").url
             reach = cluster_variables(spec.cluster, self._settings.kubeconfig, scratch)
-            if writing and spec.name is StackName.STORAGE:  # our own provider looks for itself
+            if writing and spec.stack.verify_cluster:
                 self._require_meant(spec.cluster, reach)
             command = self._command(scratch, spec, url, reach)
             self._commands.add(command)
             try:
                 workspace = _LeanWorkspace(
                     work_dir=str(scratch),
-                    program=lambda: self._programs[spec.name](spec),
-                    project_settings=ProjectSettings(name=project_name(spec.name), runtime="python"),
+                    program=lambda: _run_program(spec),
+                    project_settings=ProjectSettings(name=project_name(spec.stack), runtime="python"),
                     pulumi_command=command,
                 )
                 if recorded and recorded.salt:
@@ -317,7 +323,9 @@ class PulumiStacks:
                 self._commands.discard(command)
 
     def _require_meant(self, cluster: ClusterIdentity, reach: Mapping[str, str]) -> None:
-        """Pulumi's Kubernetes provider compares no identities: it writes to whatever cluster its kubeconfig leads to."""
+        """A provider such as Pulumi's for Kubernetes compares no identities: it writes to whatever cluster its kubeconfig
+        leads to.
+        """
         seen = self._identify(reach, cluster)
         if seen != cluster.uid:
             raise PreconditionError(
@@ -340,8 +348,8 @@ class PulumiStacks:
         ambient_path = self._ambient.get("PATH", os.defpath)
         user_home = Path(self._ambient.get("HOME", os.devnull)) / ".pulumi"
         executable = find_tool("pulumi", (*search, user_home / "bin"), ambient_path)
-        search = (*search, executable.parent, *plugin_folders("kubernetes", user_home))
-        find_tool(f"pulumi-resource-{_PLUGINS[spec.name]}", search, ambient_path)
+        search = (*search, executable.parent, *plugin_folders(spec.stack.plugin, user_home))
+        find_tool(f"pulumi-resource-{spec.stack.plugin}", search, ambient_path)
         extra = {**settings.extra, **reach}
         environment = child_environment(
             Surroundings(home=scratch / "home", search=search, withheld=settings.withheld, extra=extra),
@@ -370,14 +378,27 @@ class PulumiStacks:
             raise translate(error, recorder.diagnostics, spec, [text for text in hidden if text]) from error
 
 
-def project_name(stack: StackName) -> str:
+def project_name(stack: Stack) -> str:
     """Pulumi's project: one a stack program; Pulumi's stack is named for the environment."""
-    return f"weighbridge-{stack.value}"
+    return f"weighbridge-{stack.name}"
 
 
-def claim_name(manifest: Mapping[str, object]) -> str:
-    metadata = manifest.get("metadata")
-    return str(metadata.get("name")) if isinstance(metadata, Mapping) else ""
+def program_of(stack: Stack) -> Program:
+    """The program of ``stack``, imported now. ``DefectError`` where ``stack.declare`` names none."""
+    module, _, function = stack.declare.partition(":")
+    try:
+        program: Program = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DefectError(
+            f"stack `{stack.name}` has no program `{stack.declare}`: {error}", code="stack-program"
+        ) from error
+    return program
+
+
+def _run_program(spec: StackSpec) -> None:
+    """Declare, and record in the state whose cluster it is of: it is read before any refresh."""
+    program_of(spec.stack)(spec)
+    pulumi.export(backends.CLUSTER_OUTPUT, spec.cluster.uid)
 
 
 class _LeanWorkspace(LocalWorkspace):
@@ -387,7 +408,7 @@ class _LeanWorkspace(LocalWorkspace):
         del stack_name
 
 
-class _LeanStack(Stack):
+class _LeanStack(automation.Stack):
     """Without the three processes that the Automation API starts after an update, only to read what events told."""
 
     def __init__(self, name: str, workspace: _LeanWorkspace) -> None:
@@ -409,6 +430,10 @@ class _LeanStack(Stack):
         self._run_pulumi_cmd_sync(
             ["refresh", "--clear-pending-creates", "--skip-preview", "--yes", "--suppress-outputs"]
         )
+
+    def protect(self, urns: Sequence[str]) -> None:
+        """``pulumi state protect``: the state only."""
+        self._run_pulumi_cmd_sync(["state", "protect", *urns, "--yes"])
 
     def unprotect_all(self) -> None:
         """``pulumi state unprotect --all``: the state only."""

@@ -1,0 +1,1 @@
+"""Registration: our entries of the custom resource."""

@@ -171,6 +171,7 @@ class RegistrationStep(Step):
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def status(self, world: World, facts: Facts) -> StepStatus:
+        del facts
         state = world.port(REGISTRY).look((), frozenset())
         return status_parts(world.environment, state)
 
@@ -212,9 +213,6 @@ _WANTED: Final[Key[tuple[Manifest, ...]]] = Key("wanted entries")
 def _spec(
     environment: Environment, request: Request, facts: Facts, entries: tuple[Manifest, ...]
 ) -> StackSpec:
-    state = facts.one(STATE)
-    seen = {} if state is None else {key: digest(dict(entry.value)) for key, entry in state.standing.items()}
-    ours = {model.id for model in environment.models} | ({*state.ours} if state is not None else set())
     return StackSpec(
         environment=environment.name,
         cluster=facts.known(IDENTITY, REGISTRATION.name),
@@ -224,7 +222,6 @@ def _spec(
             "custom_resource": environment.cluster.custom_resource,
             "adopt": list[Json](sorted(request.adopt)),
         },
-        seen={key: seen.get(key, "") for key in sorted(ours)} if state is not None else {},
     )
 
 
@@ -256,9 +253,7 @@ def _that_hold(
     it, where somebody has edited it since), or has none. Nothing is registered before its bytes were verified.
     """
     places = {model_id: (receipt.claim, receipt.sub_path) for model_id, receipt in receipts.items()}
-    by_id: dict[str, Manifest] = {
-        str(entry["model_id"]): entry for entry in _entries(environment, places)
-    }
+    by_id: dict[str, Manifest] = {str(entry["model_id"]): entry for entry in _entries(environment, places)}
     standing = {model_id: entry.written for model_id, entry in state.ours.items()}
     ordered = [by_id.get(model.id) or standing.get(model.id) for model in environment.models]
     return tuple(entry for entry in ordered if entry is not None)

@@ -1,0 +1,1 @@
+"""Storage: the claims that hold the weights."""

@@ -99,6 +99,7 @@ class StorageStep(Step):
         return Finished(outcome=outcome)
 
     def status(self, world: World, facts: Facts) -> StepStatus:
+        del facts
         environment, holdings = world.environment, world.port(HOLDINGS)
         found = {model.id: holdings.claim(claim_of(environment, model)) for model in environment.models}
         return StepStatus(items={model_id: _status(claim) for model_id, claim in found.items()})
@@ -164,7 +165,6 @@ class StorageStep(Step):
         """Those claims that exist and are not on their way out."""
         found = {name: world.port(HOLDINGS).claim(name) for name in names}
         return tuple(sorted(name for name, claim in found.items() if claim and not claim.terminating))
-
 
 
 def _claims(environment: Environment, facts: Facts) -> dict[str, Manifest]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from weighbridge.core.step import Port
-from weighbridge.domain.claims import claim_of
 from weighbridge.domain import naming
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.domain.quantity import MIB, format_bytes, parse_bytes
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
@@ -113,8 +113,7 @@ def render_verification(
 def weights_texts(folder: Path, bundle: WeightsBundle) -> dict[str, str]:
     """File name → text of what ``bundle`` is as files in ``folder``, whose own place stands in the variables."""
     texts = {
-        name: "".join(to_yaml(document) for document in documents)
-        for name, documents in bundle.files.items()
+        name: "".join(to_yaml(document) for document in documents) for name, documents in bundle.files.items()
     }
     variables: Object = {"weights_dir": str(folder.resolve()), **bundle.variables}
     comment = "Variables of playbooks/sync_weights.yml and playbooks/verify_weights.yml. References only, no secret."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from weighbridge.core.events import Note, Warned
+from weighbridge.core.events import Note, Observer, Warned
 from weighbridge.core.outcome import Declined, Done, Failed, Outcome, Unchanged
 from weighbridge.domain import naming
 from weighbridge.domain.receipts import from_json
@@ -24,8 +24,6 @@ from weighbridge.engines.ansible.run import PlaybookRun
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import DefectError, StepFailedError, WeighbridgeError
 from weighbridge.kubernetes.pod_watch import SOURCE_UNREACHABLE
-from weighbridge.core.events import Observer
-from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.processes.scratch import private_folder
 from weighbridge.steps.weights.bundle import (
     Surroundings,
@@ -35,6 +33,7 @@ from weighbridge.steps.weights.bundle import (
     render_weights,
     write_weights,
 )
+from weighbridge.steps.weights.ports import TransferReport
 
 SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
 """Model id → what its playbook may know, keyed as ``environment/secrets.py`` says."""

@@ -67,9 +67,7 @@ class WeightsStep(Step):
             return Finished(outcome=Unchanged(planned.reason))
         declined: list[str] = []
         for route in model.routes:
-            report = world.port(PLAYBOOKS).sync(
-                model, facts.known(LISTING, model.id), route, world.observer
-            )
+            report = world.port(PLAYBOOKS).sync(model, facts.known(LISTING, model.id), route, world.observer)
             if isinstance(report.outcome, Declined):
                 declined.append(f"{route.value}: {report.outcome.reason}")
                 continue
@@ -83,6 +81,7 @@ class WeightsStep(Step):
 
     def verify(self, world: World, facts: Facts) -> Iterable[Verification]:
         """Every byte of every published set, in the cluster, against the receipts on the volumes."""
+        del facts
         environment = world.environment
         receipts = world.port(HOLDINGS).receipts(environment.name)
         absent = [model.id for model in environment.models if model.id not in receipts]
@@ -96,6 +95,7 @@ class WeightsStep(Step):
             yield self._verified(world, model, receipts[model.id])
 
     def status(self, world: World, facts: Facts) -> StepStatus:
+        del facts
         receipts = world.port(HOLDINGS).receipts(world.environment.name)
         return StepStatus(
             items={model.id: _status(receipts.get(model.id)) for model in world.environment.models}
@@ -117,9 +117,7 @@ class WeightsStep(Step):
         except WeighbridgeError as error:
             report = TransferReport(outcome=Failed(error))  # an earlier verdict is not this run's
         outcome = report.outcome
-        world.observer(
-            StepEnded(title, title, outcome.word, outcome.detail, time.monotonic() - started)
-        )
+        world.observer(StepEnded(title, title, outcome.word, outcome.detail, time.monotonic() - started))
         return _verification(model.id, report)
 
 
