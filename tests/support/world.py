@@ -40,7 +40,9 @@ from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights.bundle import Surroundings
 from weighbridge.steps.weights.ports import Playbooks, TransferReport, Weights
-from weighbridge.watsonx.entries import EntryOwner, PlannedEntry, RegistrationState, StandingEntry
+from weighbridge.watsonx.entries import EntryOwner, RegistrationState, StandingEntry
+from weighbridge.watsonx.merge import Entry, Refused, three_way
+from weighbridge.watsonx.view import planned_entries, seen_by_looking
 
 T = TypeVar("T")
 NOW = "2026-01-02T03:04:05Z"
@@ -113,6 +115,12 @@ class World:
     slow_seconds: float = 0.0
     """How long a preview takes, unless it is cancelled."""
     cancelled: threading.Event = field(default_factory=threading.Event)
+    refusing_registry: PreconditionError | None = None
+    """What every look at the custom resource meets."""
+    previews: dict[str, StackPreview] = field(default_factory=dict)
+    """By stack's name: what a preview says, whatever the world."""
+    failing: set[str] = field(default_factory=set)
+    """Stacks whose update fails."""
     declining: dict[Route, str] = field(default_factory=dict)
     flipped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Files of a model whose bytes differ on the volume."""
@@ -284,6 +292,8 @@ class FakeStacks:
     def preview(self, spec: StackSpec) -> StackPreview:
         if self.world.slow_seconds and self.world.cancelled.wait(self.world.slow_seconds):
             raise InterruptedByUserError("cancelled")
+        if spec.name in self.world.previews:
+            return self.world.previews[spec.name]
         if spec.name == STORAGE.name and spec.name in self.world.declared:
             declared = {manifest_name(claim) for claim in spec.manifests}
             kept = tuple(sorted(self.world.claims.keys() - declared))
@@ -307,6 +317,8 @@ class FakeStacks:
 
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
         del observer
+        if spec.name in self.world.failing:
+            raise StepFailedError(f"stack {spec.name} failed")
         preview = self.preview(spec)
         self.world.wrote(f"up {spec.name}")
         self.world.declared[spec.name] = self._digest(spec)
@@ -324,7 +336,7 @@ class FakeStacks:
                         owner=spec.environment,
                     ),
                 )
-        else:
+        elif spec.name == REGISTRATION.name:
             self._register(spec.manifests)
         return StackResult(stack=spec.name, changes=preview.changes, unchanged=preview.unchanged)
 
@@ -334,7 +346,7 @@ class FakeStacks:
         had = self.world.declared.pop(spec.name, None) is not None
         if had and spec.name == STORAGE.name:
             self.world.claims.clear()
-        elif had:
+        elif had and spec.name == REGISTRATION.name:
             self._register(())
         changes = (ResourceChange(type="t", name=spec.name, op=Op.DELETE),) if had else ()
         return StackResult(stack=spec.name, changes=changes, unchanged=0)
@@ -360,13 +372,17 @@ class FakeRegistry:
     world: World
 
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
-        del adopt
-        ids = {entry["model_id"] for entry in wanted}
+        if self.world.refusing_registry is not None:
+            raise self.world.refusing_registry
+        live, ours = cast("Json", self.world.entries), self.world.ours
+        known = (*(Entry.of(dict(entry)) for entry in ours.values()), *seen_by_looking(live, ours))
+        merge = three_way(
+            known if wanted else (), live, tuple(Entry.of(dict(entry)) for entry in wanted), adopt
+        )
+        if isinstance(merge, Refused):
+            raise merge.error("the test's resource")
         return RegistrationState(
-            entries=tuple(
-                PlannedEntry(str(entry["model_id"]), "keep" if entry["model_id"] in ids else "foreign")
-                for entry in self.world.entries
-            ),
+            entries=planned_entries(merge, ours),
             standing={str(entry["model_id"]): self._standing(entry) for entry in self.world.entries},
             status="Completed 100%",
             unreconciled=None

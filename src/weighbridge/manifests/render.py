@@ -9,11 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-import jinja2
 import yaml
-from markupsafe import Markup
 
 from weighbridge.domain import sizing
 from weighbridge.domain.digest import Json
@@ -29,6 +27,9 @@ from weighbridge.manifests.contexts import (
     RegistrationContext,
 )
 from weighbridge.manifests.resources import share_dir
+
+if TYPE_CHECKING:
+    import jinja2
 
 Object: TypeAlias = dict[str, Json]
 """One Kubernetes object, parsed."""
@@ -84,6 +85,8 @@ def render_entries(environment: Environment, places: Mapping[str, tuple[str, str
 
 def render(context: Context) -> Object:
     """One object from its template. A template that does not give one object is our defect."""
+    import jinja2  # noqa: PLC0415  what renders nothing starts without it
+
     values = {field.name: getattr(context, field.name) for field in fields(context)}
     try:
         text = jinja().get_template(context.template).render(values)
@@ -102,8 +105,10 @@ def to_yaml(value: Json, *, comment: str = "") -> str:
 
 
 @cache
-def jinja() -> jinja2.Environment:
+def jinja() -> "jinja2.Environment":
     """The only template environment."""
+    import jinja2  # noqa: PLC0415  likewise
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(share_dir("templates")),
         undefined=jinja2.StrictUndefined,
@@ -135,7 +140,10 @@ _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff
 """Characters that JSON lets stand bare and YAML 1.1 does not."""
 
 
-def _to_json(value: Any) -> Markup:
+def _to_json(value: Any) -> Any:
+    import jinja2  # noqa: PLC0415  likewise
+    from markupsafe import Markup  # noqa: PLC0415  likewise
+
     if isinstance(value, jinja2.Undefined):
         str(value)  # raises, with the name
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
