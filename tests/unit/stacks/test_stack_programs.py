@@ -1,21 +1,14 @@
 """What the stack programs declare, seen by Pulumi's own mocks."""
 
-import asyncio
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pulumi.runtime
 import pytest
-from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
+from support.stack_mocks import Declared, declared
 from weighbridge.domain.stacks import ClusterIdentity, Manifest, RegistrationInputs, StackSpec, StorageInputs
 from weighbridge_stacks import registration, storage
-
-MOCKS = ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
-"""Pulumi's mocks want an event loop of their thread that lasts; other tests take the main thread's away."""
 
 CLUSTER = ClusterIdentity(uid="uid-1", namespace="cpd-instance", context="stage-admin")
 
@@ -29,41 +22,8 @@ def claim(name: str, **metadata: Any) -> dict[str, Any]:
     }
 
 
-class Echo(Mocks):
-    """A cluster where everything succeeds."""
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        return f"{args.name}-id", args.inputs
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"a program of ours calls nothing: {args.token}")
-
-
-class Declared(MockMonitor):
-    """Keeps every request as the engine would get it."""
-
-    def __init__(self) -> None:
-        super().__init__(Echo())
-        self.requests: dict[str, Any] = {}
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        self.requests[request.name] = request
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # Pulumi's mocks are untyped
-
-    def inputs(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = MessageToDict(self.requests[name].object)
-        return found
-
-
-def declared(program: Callable[[StackSpec], None], spec: StackSpec) -> Declared:
-
-    def declare() -> Declared:
-        monitor = Declared()
-        pulumi.runtime.set_mocks(Echo(), monitor=monitor)
-        pulumi.runtime.test(lambda: program(spec))()  # type: ignore[no-untyped-call]  # likewise
-        return monitor
-
-    return MOCKS.submit(declare).result()
+def seen_of(program: Callable[[StackSpec], None], spec: StackSpec) -> Declared:
+    return declared(lambda: program(spec))
 
 
 def storage_of(*claims: dict[str, Any]) -> StackSpec:
@@ -71,7 +31,7 @@ def storage_of(*claims: dict[str, Any]) -> StackSpec:
 
 
 def test_each_claim_is_a_protected_resource_of_its_own_with_the_manifest_as_it_was_rendered() -> None:
-    seen = declared(storage.declare, storage_of(claim("a", labels={"x": "y"}), claim("b")))
+    seen = seen_of(storage.declare, storage_of(claim("a", labels={"x": "y"}), claim("b")))
     for name in ("a", "b"):
         assert seen.requests[name].type == "kubernetes:core/v1:PersistentVolumeClaim"
         assert seen.requests[name].protect is True
@@ -82,7 +42,7 @@ def test_each_claim_is_a_protected_resource_of_its_own_with_the_manifest_as_it_w
 
 
 def test_a_claim_is_not_awaited_and_keeps_one_field_manager() -> None:
-    seen = declared(storage.declare, storage_of(claim("a", annotations={"team": "models"})))
+    seen = seen_of(storage.declare, storage_of(claim("a", annotations={"team": "models"})))
     assert seen.inputs("a")["metadata"]["annotations"] == {
         "pulumi.com/skipAwait": "true",
         "pulumi.com/patchFieldManager": "weighbridge",
@@ -93,7 +53,7 @@ def test_a_claim_is_not_awaited_and_keeps_one_field_manager() -> None:
 
 def test_nothing_of_this_machine_reaches_the_kubernetes_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/home/somebody/.kube/secret-place")
-    seen = declared(storage.declare, storage_of(claim("a")))
+    seen = seen_of(storage.declare, storage_of(claim("a")))
     assert seen.inputs("cluster") == {
         "clusterIdentifier": "uid-1",
         "namespace": "cpd-instance",
@@ -105,7 +65,7 @@ def test_nothing_of_this_machine_reaches_the_kubernetes_provider(monkeypatch: py
 
 
 def test_every_claim_goes_through_the_provider_of_the_cluster_that_is_meant() -> None:
-    seen = declared(storage.declare, storage_of(claim("a")))
+    seen = seen_of(storage.declare, storage_of(claim("a")))
     assert "::cluster::" in seen.requests["a"].provider
 
 
@@ -115,7 +75,7 @@ def test_registrations_are_one_resource_that_names_the_cluster_by_uid_alone() ->
         {"model_id": "m2", "location": {"pvc_name": "b"}},
     )
     inputs = RegistrationInputs(custom_resource="watsonxaiifm-cr", entries=entries, adopt=("m1",))
-    seen = declared(registration.declare, StackSpec(environment="stage", cluster=CLUSTER, inputs=inputs))
+    seen = seen_of(registration.declare, StackSpec(environment="stage", cluster=CLUSTER, inputs=inputs))
     assert seen.requests["watsonxaiifm-cr"].type == "weighbridge:index:Registrations"
     assert seen.inputs("watsonxaiifm-cr") == {
         "namespace": "cpd-instance",
