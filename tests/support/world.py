@@ -14,6 +14,8 @@ from weighbridge.domain.facts import ClaimFacts, EntryOwner, PlannedEntry, Stand
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.naming import claim_name
 from weighbridge.domain.outcome import Declined, Done, Failed
+from weighbridge.domain.plan import claim_of
+from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.stacks import (
     Op,
     RegistrationInputs,
@@ -325,7 +327,7 @@ class FakeStacks:
                         name=name,
                         uid=f"uid-{name}",
                         phase="Bound",
-                        requested_bytes=int(_requested(claim)),
+                        requested_bytes=parse_bytes(_requested(claim)),
                         storage_class="fast",
                         owner=spec.environment,
                     ),
@@ -437,7 +439,7 @@ class FakePlaybooks:
         self.world.unfinished -= {model_id}
 
     def receipt(self, model: Model, found: SourceListing, route: Route) -> Receipt:
-        name = claim_name("test", model.id)
+        name = claim_of(self.world.environment, model)
         return Receipt(
             model_id=model.id,
             fingerprint=found.fingerprint,
