@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, Protocol
 
 from weighbridge import at_start
 from weighbridge.core.step import Request
@@ -168,9 +168,15 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:]))
 
 
-def run(argv: Sequence[str]) -> int:
+class Opener(Protocol):
+    """Opens an environment: ``wiring.opened``."""
+
+    def __call__(self, name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> Opened: ...
+
+
+def run(argv: Sequence[str], opener: Opener = opened) -> int:
     """One call of the command line; the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(argv, argparse.Namespace(opener=opener))
     try:
         return _VERBS[arguments.verb](arguments)
     except WeighbridgeError as error:
@@ -360,7 +366,8 @@ def _turn(arguments: argparse.Namespace) -> Turn:
 
 
 def _open(arguments: argparse.Namespace) -> Opened:
-    return opened(arguments.environment, sys.stderr, as_json=arguments.json, verbose=arguments.verbose)
+    open_: Opener = arguments.opener
+    return open_(arguments.environment, sys.stderr, as_json=arguments.json, verbose=arguments.verbose)
 
 
 def _result(arguments: argparse.Namespace, message: Json, screen: str) -> None:

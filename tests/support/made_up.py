@@ -76,7 +76,8 @@ class BellsStep(Step):
         return len(environment.models)
 
     def observe(self, world: World, facts: Facts) -> None:
-        facts.put(HUNG, frozenset(world.port(TOWER).hung))
+        hung: frozenset[str] = frozenset(world.port(TOWER).hung)
+        facts.put(HUNG, hung)
 
     def declare(self, environment: Environment, request: Request, facts: Facts) -> StackSpec | None:
         del request
@@ -91,7 +92,7 @@ class BellsStep(Step):
     def plan(self, environment: Environment, request: Request, facts: Facts) -> tuple[PlannedStep, ...]:
         del request
         declared = planned_stack(self.name, facts, BELLS)
-        hung = facts.known(HUNG)
+        hung: frozenset[str] = facts.known(HUNG)
         return (
             declared,
             *(
@@ -110,10 +111,12 @@ class BellsStep(Step):
         )
 
     def epilogue(self, facts: Facts) -> Iterable[str]:
-        yield f"bells that hang: {len(facts.known(HUNG))}"
+        hung: frozenset[str] = facts.known(HUNG)
+        yield f"bells that hang: {len(hung)}"
 
     def message(self, facts: Facts) -> Mapping[str, Json]:
-        return {"bells": [*sorted(facts.known(HUNG))]}
+        hung: frozenset[str] = facts.known(HUNG)
+        return {"bells": [*sorted(hung)]}
 
     def run(self, planned: PlannedStep, world: World, facts: Facts) -> Finished:
         if not planned.pending:

@@ -12,10 +12,9 @@ from weighbridge.core.outcome import Declined, Done, Failed
 from weighbridge.core.ports import Cluster, Lock, Stacks, Tenure
 from weighbridge.core.session import Session
 from weighbridge.core.step import Port, Step
-from weighbridge.domain.claims import ClaimFacts
+from weighbridge.domain.claims import ClaimFacts, claim_of
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.lease import Turn
-from weighbridge.domain.naming import claim_name
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.stacks import (
     Op,
@@ -445,7 +444,7 @@ class FakePlaybooks:
         self.world.unfinished -= {model_id}
 
     def receipt(self, model: Model, found: SourceListing, route: Route) -> Receipt:
-        name = claim_name("test", model.id)
+        name = claim_of(self.world.environment, model)
         return Receipt(
             model_id=model.id,
             fingerprint=found.fingerprint,

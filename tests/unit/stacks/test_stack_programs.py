@@ -1,23 +1,17 @@
 """What the stack programs declare, seen by Pulumi's own mocks."""
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pulumi.runtime
 import pytest
-from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
+from support.stack_mocks import Declared
+from support.stack_mocks import declared as seen_of
 from weighbridge.domain.stacks import ClusterIdentity, Manifest, Stack, StackSpec
 from weighbridge.engines.pulumi.stacks import program_of
 from weighbridge.errors import DefectError
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
-
-MOCKS = ThreadPoolExecutor(1, initializer=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
-"""Pulumi's mocks want an event loop of their thread that lasts; other tests take the main thread's away."""
 
 CLUSTER = ClusterIdentity(uid="uid-1", namespace="cpd-instance", context="stage-admin")
 
@@ -31,42 +25,8 @@ def claim(name: str, **metadata: Any) -> dict[str, Any]:
     }
 
 
-class Echo(Mocks):
-    """A cluster where everything succeeds."""
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
-        return f"{args.name}-id", args.inputs
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        raise AssertionError(f"a program of ours calls nothing: {args.token}")
-
-
-class Declared(MockMonitor):
-    """Keeps every request as the engine would get it."""
-
-    def __init__(self) -> None:
-        super().__init__(Echo())
-        self.requests: dict[str, Any] = {}
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        self.requests[request.name] = request
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # Pulumi's mocks are untyped
-
-    def inputs(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = MessageToDict(self.requests[name].object)
-        return found
-
-
 def declared(spec: StackSpec) -> Declared:
-    program = program_of(spec.stack)
-
-    def declare() -> Declared:
-        monitor = Declared()
-        pulumi.runtime.set_mocks(Echo(), monitor=monitor)
-        pulumi.runtime.test(lambda: program(spec))()  # type: ignore[no-untyped-call]  # likewise
-        return monitor
-
-    return MOCKS.submit(declare).result()
+    return seen_of(lambda: program_of(spec.stack)(spec))
 
 
 def storage_of(*claims: dict[str, Any]) -> StackSpec:

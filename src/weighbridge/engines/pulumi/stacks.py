@@ -311,7 +311,7 @@ class PulumiStacks:
             try:
                 workspace = _LeanWorkspace(
                     work_dir=str(scratch),
-                    program=lambda: _run_program(spec),
+                    program=lambda: run_program(spec),
                     project_settings=ProjectSettings(name=project_name(spec.stack), runtime="python"),
                     pulumi_command=command,
                 )
@@ -395,7 +395,7 @@ def program_of(stack: Stack) -> Program:
     return program
 
 
-def _run_program(spec: StackSpec) -> None:
+def run_program(spec: StackSpec) -> None:
     """Declare, and record in the state whose cluster it is of: it is read before any refresh."""
     program_of(spec.stack)(spec)
     pulumi.export(backends.CLUSTER_OUTPUT, spec.cluster.uid)
