@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 from weighbridge.core.session import Session
 from weighbridge.core.step import Port
 from weighbridge.environment.file import LoadedEnvironment, load
-from weighbridge.environment.secrets import Secrets
-from weighbridge.environment.types import Environment
+from weighbridge.environment.secrets import Secrets, references
+from weighbridge.environment.types import Environment, EnvReference
 from weighbridge.errors import Place, PreconditionError
 from weighbridge.steps import STEPS
 
@@ -188,11 +188,25 @@ class Opened:
 
     @cached_property
     def stacks(self) -> "PulumiStacks":
-        from weighbridge.engines.pulumi.made import made_stacks  # noqa: PLC0415
+        """Pulumi; the state's passphrase and keys are resolved here."""
+        from weighbridge.engines.pulumi.environment import StateSecrets  # noqa: PLC0415
+        from weighbridge.engines.pulumi.lock import StackLocks  # noqa: PLC0415
+        from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks  # noqa: PLC0415
 
-        return made_stacks(self)
+        state, environment = self.state, self.environment
+        passphrase = self.secrets.resolve(environment.state.passphrase)
+        settings = PulumiSettings(
+            backend=state.backend,
+            secrets=StateSecrets(passphrase=passphrase, keys=state.keys),
+            cache=self.var / "cache",
+            kubeconfig=os.environ.get("KUBECONFIG"),
+            withheld=frozenset(ref.env for ref in references(environment) if isinstance(ref, EnvReference)),
+            extra=self._network_variables(),
+            locks=StackLocks(state.backend, state.objects, self.lock),
+        )
+        return PulumiStacks(settings, read_object=state.objects.read)
 
-    def network_variables(self) -> dict[str, str]:
+    def _network_variables(self) -> dict[str, str]:
         """Proxy and trust, as programs read them from their environment."""
         proxy = self.environment.proxy
         values = (

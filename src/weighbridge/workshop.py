@@ -63,7 +63,3 @@ class Workshop(Protocol):
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
         """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
         ...
-
-    def network_variables(self) -> dict[str, str]:
-        """Proxy and trust, as programs read them from their environment."""
-        ...

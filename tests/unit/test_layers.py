@@ -1,0 +1,43 @@
+"""What import-linter's contracts cannot say: no circle of imports, and what starting a verb may import."""
+
+import subprocess
+import sys
+
+import grimp
+import pytest
+
+HEAVY = (
+    "ansible",
+    "ansible_runner",
+    "boto3",
+    "botocore",
+    "grpc",
+    "kubernetes",
+    "lightkube",
+    "pulumi",
+    "rich",
+)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("weighbridge", "weighbridge_stacks", include_external_packages=False)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    waiting = dict(imports)
+    while leaves := [module for module, found in waiting.items() if not found & waiting.keys()]:
+        for module in leaves:
+            del waiting[module]
+    assert not waiting, f"in a circle, or behind one: {sorted(waiting)}"
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("the registry of steps", "import weighbridge.steps"),
+        ("--help", "from weighbridge.cli import parser; parser().format_help()"),
+        ("check", "from weighbridge.cli import run; run(['check', 'nowhere'])"),
+    ],
+)
+def test_what_needs_neither_cluster_nor_engine_imports_none(what: str, code: str) -> None:
+    seen = f"{code}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]", what
