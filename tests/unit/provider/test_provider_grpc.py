@@ -15,10 +15,10 @@ from support.api_server import FakeApiServer, refused
 from support.engine import TYPE, Engine, Failure, plain
 from weighbridge.engines.pulumi.provider_messages import decode
 from weighbridge.errors import PreconditionError
+from weighbridge.provider.clusters import Connection
 from weighbridge.provider.main import serve
-from weighbridge.provider.resources.registration_inputs import Connection
-from weighbridge.provider.resources.registrations import Registry
-from weighbridge.provider.server import CancelledClock
+from weighbridge.provider.resource import Operation
+from weighbridge.provider.resources.registrations import Registrations, Registry
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
 
 SECRET = "4dabf18193072939515e22adb298388d"
@@ -61,8 +61,7 @@ class World:
 @dataclass(frozen=True)
 class Cluster:
     server: FakeApiServer
-    clock: CancelledClock
-    seconds: float
+    operation: Operation
 
     @property
     def where(self) -> str:
@@ -72,8 +71,10 @@ class Cluster:
         return self.server.identity()
 
     def registry(self, namespace: str, name: str, environment: str) -> Registry:
-        limits = Limits(write=self.seconds or 5, quiet=1)
-        return WatsonxRegistry(self.server, namespace, name, environment, limits=limits, clock=self.clock)
+        limits = Limits(write=self.operation.seconds or 5, quiet=1)
+        return WatsonxRegistry(
+            self.server, namespace, name, environment, limits=limits, clock=self.operation.clock
+        )
 
 
 @pytest.fixture
@@ -83,14 +84,13 @@ def world() -> Iterator[World]:
     server.put_status("Completed", completion="t0")
     server.tick(10)
     cancelled = threading.Event()
-    clock = CancelledClock(cancelled, time.monotonic)
     asked: list[Connection] = []
 
-    def connect(connection: Connection, seconds: float) -> Cluster:
+    def connect(connection: Connection, operation: Operation) -> Cluster:
         asked.append(connection)
-        return Cluster(server, clock, seconds)
+        return Cluster(server, operation)
 
-    running, port = serve(connect, cancelled, None)
+    running, port = serve({TYPE: lambda: Registrations(connect)}, cancelled, None)
     engine = Engine(port)
     engine.boot()
     try:
