@@ -111,6 +111,8 @@ class Reason(StrEnum):
     """The same, and it happens to be equal to ours: still not ours to remove one day."""
     CHANGED = "changed"
     """Ours, but changed by somebody to something we did not write."""
+    REPLACED = "replaced"
+    """Not what the plan saw."""
     NOT_A_LIST = "not-a-list"
     """The whole value is no list."""
 
@@ -128,6 +130,8 @@ class Refusal:
     wanted: Entry | None
     """``None`` if it was to be removed."""
     detail: str = ""
+    seen: str = ""
+    """Digest of what the plan saw; empty where it saw nothing."""
 
     def describe(self) -> str:
         """What is wrong, in a sentence."""
@@ -138,6 +142,10 @@ class Refusal:
                 return f"{self.model_id} is registered already, exactly as wanted, but nothing shows that we did it"
             case Reason.CHANGED:
                 return f"the entry of {self.model_id} was changed by somebody to something we did not write"
+            case Reason.REPLACED if self.seen:
+                return f"the entry of {self.model_id} was replaced by somebody since the plan saw it"
+            case Reason.REPLACED:
+                return f"{self.model_id} was registered by somebody since the plan, which saw no entry of it"
             case Reason.NOT_A_LIST:
                 return f"spec.custom_foundation_models is no list: {self.detail}"
 
@@ -153,16 +161,30 @@ class Refusal:
                 )
             case Reason.CHANGED:
                 return f"look at the change (plan shows it) and apply again, or take it over: --adopt {self.model_id}"
+            case Reason.REPLACED:
+                return "nothing was written: plan again, look at what stands there now, and apply that plan"
             case Reason.NOT_A_LIST:
                 return "the owner of the custom resource has to make it a list, or remove it"
 
     def versions(self) -> tuple[tuple[str, str], ...]:
-        """(label, JSON) of what we wrote, what is live and what is wanted, as far as each exists."""
-        rows = [("written", entry.text) for entry in self.written]
+        """(label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
+        rows = (
+            [("seen", self._seen())]
+            if self.reason is Reason.REPLACED
+            else [("written", entry.text) for entry in self.written]
+        )
         rows += [("live", entry.text) for entry in self.live]
         if self.wanted is not None:
             rows.append(("wanted", self.wanted.text))
         return tuple(rows)
+
+    def _seen(self) -> str:
+        """Only its digest is known, unless it is something of ours."""
+        if not self.seen:
+            return "nothing"
+        return next(
+            (entry.text for entry in self.written if entry.digest == self.seen), f"an entry with {self.seen}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,20 +300,38 @@ def _refusal(
     return Refusal(reason, model_id, tuple(dict.fromkeys(known)), tuple(dict.fromkeys(copies)), wanted)
 
 
+def _replacement(
+    seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
+) -> Refusal | None:
+    """Why the live ``copies`` of one model are not what the plan saw; None if they are, or are what is wanted already."""
+    other = [copy for copy in copies if copy.digest != seen and copy != wanted]
+    if not other:
+        return None
+    live = tuple(dict.fromkeys(copies))
+    return Refusal(Reason.REPLACED, other[0].model_id, tuple(dict.fromkeys(known)), live, wanted, seen=seen)
+
+
 def three_way(
-    old: Iterable[Entry], live: Json, new: Iterable[Entry], adopt: Collection[str] = ()
+    old: Iterable[Entry],
+    live: Json,
+    new: Iterable[Entry],
+    adopt: Collection[str] = (),
+    seen: Mapping[str, str] | None = None,
 ) -> Merge | Refused:
     """Merge our entries into the ``live`` list.
 
     ``old``: everything known to be ours, several versions of one model_id allowed (the state's, the recorded intent's,
     what that intent replaced). ``new``: all that we want, each model_id once. Models in ``old`` but not in ``new`` are
     removed. ``live``: the value as read; ``None`` if absent. ``adopt``: model_ids whose live entry may be taken over
-    whoever made it.
+    whoever made it. ``seen``: model_id → digest of the live entry as the plan saw it, empty where none stood there;
+    models that it does not name are not compared.
 
     - live is absent: appended, by model_id (also if ours was removed from outside: nothing of anybody's is lost).
     - live is a version of ours, or what we want: updated in place, or removed; further equal copies are removed.
     - live is anything else: refused, unless adopted. An entry equal to what we want but not known to be ours is
       refused as well, because a later ``destroy`` would remove what somebody else relies on.
+    - live is neither what was seen nor what we want: refused, also where it is ours or adopted. Somebody has replaced it
+      since a person looked at the plan. An entry that is gone is no such case: putting it back overwrites nothing.
 
     Merging the result again gives an empty merge. Raises ``ValueError`` if a model_id is wanted twice.
     """
@@ -306,9 +346,14 @@ def three_way(
     draft = _Draft()
     for model_id in dict.fromkeys((*sorted(wanted), *known)):  # by id: Pulumi's wire keeps no order of keys
         places, target = found.get(model_id, ()), wanted.get(model_id)
-        refusal = _refusal(model_id, known.get(model_id, []), [entry for _, entry in places], target)
+        ours, copies = known.get(model_id, []), [entry for _, entry in places]
+        refusal = _refusal(model_id, ours, copies, target)
+        later = _replacement(seen[model_id], ours, copies, target) if seen and model_id in seen else None
         if refusal is not None and model_id not in adopt:
-            draft.refusals.append(refusal)
+            changed = refusal.reason is Reason.CHANGED and later is not None
+            draft.refusals.append(later if changed and later is not None else refusal)
+        elif later is not None:
+            draft.refusals.append(later)
         else:
             draft.add(model_id, places, target, adopted=refusal is not None)
     if draft.refusals:

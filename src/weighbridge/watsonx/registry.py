@@ -177,15 +177,17 @@ class WatsonxRegistry:
         new: Iterable[Entry],
         adopt: frozenset[str] = frozenset(),
         observer: Observer = _silent,
+        seen: Mapping[str, str] | None = None,
     ) -> Written:
-        """Make our entries ``new``; ``old`` are those known to be ours, besides what was recorded.
+        """Make our entries ``new``; ``old`` are those known to be ours, besides what was recorded. ``seen``: what stood there
+        when that was decided (see ``three_way``).
 
         Raises ``PreconditionError`` (nothing was written): an entry is not ours to change, the owner forbids changes,
         an operator that is stuck. ``StepFailedError``: the API server refuses the entries, or the deadline passed.
         ``UnrecordedWriteError``: written, but not recorded.
         """
         wanted = tuple(new)
-        attempt = _Attempt(self, tuple(old), wanted, adopt, observer)
+        attempt = _Attempt(self, tuple(old), wanted, adopt, observer, seen or {})
         return attempt.until_written()
 
     def confirm(self, mark: Mark) -> None:
@@ -279,6 +281,7 @@ class _Attempt:
     new: tuple[Entry, ...]
     adopt: frozenset[str]
     observer: Observer
+    seen: Mapping[str, str]
     by_version: bool = False
     """Guard the patch by resourceVersion: the API server found the list different though it reads equal (it compares
     numbers as text, ``1e-7`` is not ``1e-07``)."""
@@ -315,7 +318,7 @@ class _Attempt:
     def _once(self) -> Written | None:
         """One look and one patch; None if somebody wrote in between."""
         live, intents = self._quiet(), self.registry.intents()
-        merge = three_way((*self.old, *intents.known()), live.models, self.new, self.adopt)
+        merge = three_way((*self.old, *intents.known()), live.models, self.new, self.adopt, self.seen)
         if isinstance(merge, Refused):
             raise merge.error(live.where)
         if merge.is_empty:

@@ -27,6 +27,7 @@ from weighbridge.provider.resource import (
 from weighbridge.provider.resources.registration_inputs import Inputs, check, entries_of, keyed, parse_id
 from weighbridge.provider.resources.registration_schema import registrations_schema
 from weighbridge.provider.resources.registration_state import State, after_write, entry_differences, known
+from weighbridge.provider.seen import seen_by_plan
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id
 from weighbridge.watsonx.record import Intents, UnrecordedWriteError, Written
@@ -56,6 +57,7 @@ class Registry(Protocol):
         new: Iterable[Entry],
         adopt: frozenset[str],
         observer: Callable[[Event], None],
+        seen: Mapping[str, str] | None,
     ) -> Written: ...
 
 
@@ -165,7 +167,9 @@ class Registrations:
         state, wanted = _typed(old), Inputs.of(new)
         registry = self._registry(wanted, operation)
         try:
-            written = registry.write(known(state, wanted), wanted.entries, wanted.adopt, operation.observer)
+            written = registry.write(
+                known(state, wanted), wanted.entries, wanted.adopt, operation.observer, _seen(wanted)
+            )
         except UnrecordedWriteError as error:
             raise PartialFailureError(error, after_write(wanted, error.written).stored()) from error
         return after_write(wanted, written).stored()
@@ -202,7 +206,7 @@ class Registrations:
         if registry.find() is None:
             registry.forget()
             return
-        registry.write(state.written, (), adopt, operation.observer)
+        registry.write(state.written, (), adopt, operation.observer, _seen(state.inputs))
 
     def lock_key(self, values: Values) -> str:
         """One custom resource of one cluster."""
@@ -231,6 +235,13 @@ class Registrations:
         if expected and not entries:
             return None
         return replace(state, inputs=replace(state.inputs, entries=entries), cr_uid=live.uid).stored()
+
+
+def _seen(inputs: Inputs) -> Mapping[str, str] | None:
+    """What the plan saw of this custom resource. A previous one, from which entries go, is not what it looked at."""
+    found = seen_by_plan()
+    about = found and (found.namespace, found.settings.get("custom_resource"))
+    return found.digests if found and about == (inputs.namespace, inputs.custom_resource) else None
 
 
 def _typed(old: Values | None) -> State | None:
