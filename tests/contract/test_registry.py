@@ -33,9 +33,10 @@ from support.registry_places import (
 from weighbridge.core.events import Event, Note, Warned
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.client import WATSONX_IFM, Kind, Object, connect
-from weighbridge.watsonx.merge import EntriesRefusedError, Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Pace
 from weighbridge.watsonx.record import UnrecordedWriteError
+from weighbridge.watsonx.refusals import EntriesRefusedError
 from weighbridge.watsonx.registry import WatsonxRegistry
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
@@ -270,6 +271,30 @@ def test_our_entry_edited_by_somebody_is_neither_overwritten_nor_removed_unseen(
             registry(place).write((), wanted)
         assert "edited" in caught.value.what
     assert models(place)[2]["tags"] == ["edited"]
+
+
+def test_an_entry_replaced_since_the_plan_is_left_also_where_it_happens_between_our_look_and_our_write(
+    place: Place,
+) -> None:
+    registry(place).write((), [entry("ours")])
+    seen = {"ours": entry("ours").digest, "new": ""}
+
+    def replace() -> None:
+        replaced = {"op": "replace", "path": "/spec/custom_foundation_models/2", "value": theirs.value()}
+        place.edit([replaced])
+
+    theirs = entry("ours", tags=["replaced"])
+    api = Meddled(place.api, before_patch=iter_once(replace))
+    for old in ((), (theirs,)):  # the second time, a refresh has shown it
+        with pytest.raises(EntriesRefusedError, match="replaced by somebody since the plan") as caught:
+            registry(place, api).write(old, [entry("ours", tags=["new"]), entry("new")], seen=seen)
+        assert caught.value.code == "entry-replaced"
+        assert theirs.text in caught.value.what
+        assert entry("ours").text in caught.value.what
+        assert models(place) == [*THEIRS, theirs.value()]
+    later = {"ours": theirs.digest, "new": ""}
+    registry(place).write((theirs,), [entry("ours", tags=["new"]), entry("new")], seen=later)
+    assert models(place)[2:] == [entry("ours", tags=["new"]).value(), entry("new").value()]
 
 
 def test_interrupted_before_the_patch_the_next_run_knows_both_versions(place: Place) -> None:

@@ -37,6 +37,7 @@ from support.stacks_lab import (
 from support.third_stack import THIRD
 from weighbridge.core.events import Event, ResourceChanged
 from weighbridge.domain.credentials import S3Keys
+from weighbridge.domain.digest import digest
 from weighbridge.domain.stacks import Op, PropertyChange, StackSpec
 from weighbridge.engines.pulumi.backend import Bucket
 from weighbridge.errors import PreconditionError
@@ -441,6 +442,42 @@ def test_registrations_come_drift_are_mended_and_go_without_touching_others(lab:
     assert [change.op for change in stacks.destroy(wanted, nobody).changes] == [Op.DELETE]
     assert _others(lab) == others
     assert stacks.destroy(wanted, nobody).changes == ()
+
+
+def test_an_entry_that_was_replaced_since_the_plan_is_refused_and_left(lab: Lab) -> None:
+    stacks = lab.stacks()
+
+    def standing() -> dict[str, Any]:
+        rows = json.loads(lab.get("watsonxaiifm", "watsonxaiifm-cr", "{.spec.custom_foundation_models}"))
+        return {row["model_id"]: row for row in rows}
+
+    def seen() -> dict[str, str]:
+        found = standing()
+        return {key: digest(found[key]) if key in found else "" for key in ("m1", "m2")}
+
+    first = replace(lab.registration(entry("m1", max_new_tokens=100)), seen=seen())
+    stacks.up(first, nobody)
+    planned = replace(lab.registration(entry("m1", max_new_tokens=200), entry("m2")), seen=seen())
+    place = list(standing()).index("m1")
+    path = f"/spec/custom_foundation_models/{place}/tags"
+    edit = json.dumps([{"op": "replace", "path": path, "value": ["replaced"]}])
+    kubectl("patch", "watsonxaiifm", "watsonxaiifm-cr", "-n", lab.namespace, "--type=json", "-p", edit)
+    before = standing()
+    assert stacks.preview(planned).pending, "a plan may always look"
+    for act in (stacks.up, stacks.destroy):
+        with pytest.raises(PreconditionError) as caught:
+            act(planned, nobody)
+        assert caught.value.code == "entry-replaced"
+        assert '"lab"' in str(caught.value)
+        assert '"replaced"' in str(caught.value)
+        assert standing() == before
+    again = replace(planned, seen=seen())
+    stacks.up(again, nobody)
+    assert standing()["m1"]["tags"] == ["lab"]
+    state = (lab.state / ".pulumi" / "stacks" / "weighbridge-registration" / "lab.json").read_text()
+    assert "seen" not in state, "it is no input"
+    stacks.destroy(replace(again, seen=seen()), nobody)
+    assert not {"m1", "m2"} & standing().keys()
 
 
 def test_our_providers_refusal_arrives_in_its_own_words(lab: Lab) -> None:

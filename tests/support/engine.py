@@ -47,7 +47,8 @@ class Failure(Exception):  # noqa: N818  what a call ended with
 class Engine:
     """Calls one provider; every failure is a :class:`Failure`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, urn: str = URN) -> None:
+        self.urn = urn
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)
 
@@ -63,14 +64,14 @@ class Engine:
 
     def boot(self) -> provider_pb2.ConfigureResponse:
         self._call("Handshake", provider_pb2.ProviderHandshakeRequest(engine_address=""))
-        checked = self._call("CheckConfig", provider_pb2.CheckRequest(urn=URN, news=struct({})))
+        checked = self._call("CheckConfig", provider_pb2.CheckRequest(urn=self.urn, news=struct({})))
         request = provider_pb2.ConfigureRequest(
             args=checked.inputs, acceptSecrets=True, sends_old_inputs=True
         )
         return cast("provider_pb2.ConfigureResponse", self._call("Configure", request))
 
-    def check(self, inputs: Mapping[str, Any], urn: str = URN) -> provider_pb2.CheckResponse:
-        request = provider_pb2.CheckRequest(urn=urn, news=struct(inputs))
+    def check(self, inputs: Mapping[str, Any], urn: str | None = None) -> provider_pb2.CheckResponse:
+        request = provider_pb2.CheckRequest(urn=urn or self.urn, news=struct(inputs))
         return cast("provider_pb2.CheckResponse", self._call("Check", request))
 
     def checked(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +83,11 @@ class Engine:
         self, outputs: Mapping[str, Any], inputs: Mapping[str, Any], ignore: tuple[str, ...] = ()
     ) -> provider_pb2.DiffResponse:
         request = provider_pb2.DiffRequest(
-            urn=URN, id="x", olds=struct(outputs), news=struct(self.checked(inputs)), ignoreChanges=ignore
+            urn=self.urn,
+            id="x",
+            olds=struct(outputs),
+            news=struct(self.checked(inputs)),
+            ignoreChanges=ignore,
         )
         return cast("provider_pb2.DiffResponse", self._call("Diff", request))
 
@@ -90,7 +95,7 @@ class Engine:
         self, inputs: Mapping[str, Any], *, preview: bool = False, timeout: float = 0
     ) -> tuple[str, dict[str, Any]]:
         request = provider_pb2.CreateRequest(
-            urn=URN, properties=struct(self.checked(inputs)), preview=preview, timeout=timeout
+            urn=self.urn, properties=struct(self.checked(inputs)), preview=preview, timeout=timeout
         )
         response = self._call("Create", request)
         return response.id, plain(response.properties)
@@ -99,7 +104,7 @@ class Engine:
         self, outputs: Mapping[str, Any], inputs: Mapping[str, Any], *, preview: bool = False
     ) -> dict[str, Any]:
         request = provider_pb2.UpdateRequest(
-            urn=URN, id="x", olds=struct(outputs), news=struct(self.checked(inputs)), preview=preview
+            urn=self.urn, id="x", olds=struct(outputs), news=struct(self.checked(inputs)), preview=preview
         )
         return cast("dict[str, Any]", plain(self._call("Update", request).properties))
 
@@ -110,14 +115,14 @@ class Engine:
         inputs: Mapping[str, Any] | None = None,
     ) -> tuple[str, dict[str, Any], dict[str, Any]]:
         request = provider_pb2.ReadRequest(
-            urn=URN, id=identifier, properties=struct(outputs or {}), inputs=struct(inputs or {})
+            urn=self.urn, id=identifier, properties=struct(outputs or {}), inputs=struct(inputs or {})
         )
         response = self._call("Read", request)
         return response.id, plain(response.properties), plain(response.inputs)
 
     def delete(self, outputs: Mapping[str, Any], inputs: Mapping[str, Any] | None = None) -> None:
         request = provider_pb2.DeleteRequest(
-            urn=URN, id="x", properties=struct(outputs), old_inputs=struct(inputs or {})
+            urn=self.urn, id="x", properties=struct(outputs), old_inputs=struct(inputs or {})
         )
         self._call("Delete", request)
 

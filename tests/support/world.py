@@ -40,7 +40,9 @@ from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights.bundle import Surroundings
 from weighbridge.steps.weights.ports import Playbooks, TransferReport, Weights
 from weighbridge.watsonx.entries import EntryOwner, RegistrationState, StandingEntry
-from weighbridge.watsonx.merge import Entry, Refused, three_way
+from weighbridge.watsonx.entry import Entry
+from weighbridge.watsonx.merge import three_way
+from weighbridge.watsonx.refusals import Refused
 from weighbridge.watsonx.view import planned_entries, seen_by_looking
 
 T = TypeVar("T")

@@ -54,7 +54,7 @@ from weighbridge.steps.registration.step import STATE, RegistrationStep
 from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights.bundle import Surroundings, WeightsBundle, render_verification, render_weights
 from weighbridge.watsonx.entries import PlannedEntry
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Baseline, Mark
 from weighbridge.watsonx.record import parse_intents, settled
 

@@ -13,6 +13,8 @@ another name.
 """
 IN_CLUSTER_VARIABLE: Final = "WEIGHBRIDGE_IN_CLUSTER"
 """``true``: the pod's own service account is meant, whatever kubeconfig there is."""
+SEEN_VARIABLE: Final = "WEIGHBRIDGE_SEEN"
+"""Names a file for our provider's process: what the plan saw, as ``seen_json`` writes it."""
 
 Manifest: TypeAlias = Mapping[str, Json]
 """One Kubernetes object, parsed."""
@@ -66,10 +68,24 @@ class StackSpec:
     """What it declares, in the order of the environment file: claims, entries of the custom resource."""
     settings: Mapping[str, Json] = field(default_factory=dict)
     """What else its program needs to know."""
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """What stood in the cluster when this was planned: model id → digest of the live entry, empty where there was none. It
+    is no input: it reaches our provider beside the inputs, when something is written, and whatever has been replaced since is
+    refused. What is not named here is not compared.
+    """
 
     @property
     def name(self) -> str:
         return self.stack.name
+
+
+def seen_json(spec: StackSpec) -> Json:
+    """``spec.seen``, and of which objects that is said."""
+    return {
+        "namespace": spec.cluster.namespace,
+        "settings": dict(spec.settings),
+        "seen": dict(spec.seen),
+    }
 
 
 def manifest_name(manifest: Manifest) -> str:

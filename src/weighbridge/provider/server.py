@@ -1,12 +1,13 @@
-"""Pulumi's provider protocol over :mod:`weighbridge.provider.resources.registrations`, as the engine calls it.
+"""Pulumi's provider protocol, as the engine calls it, for whatever type of resource is registered.
 
-Served by threads: every call may block on the API server, and ``Cancel`` must get through meanwhile.
+Served by threads: every call may block on an API server, and ``Cancel`` must get through meanwhile.
 """
 
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
@@ -14,31 +15,26 @@ import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from weighbridge.errors import DefectError, InputError, InterruptedByUserError, WeighbridgeError
+from weighbridge.errors import DefectError, InterruptedByUserError, WeighbridgeError
+from weighbridge.provider.cancellation import CancelledClock
 from weighbridge.provider.engine_log import EngineLog, connect_engine
 from weighbridge.provider.failures import abort
 from weighbridge.provider.properties import Properties, marshal, unmarshal
-from weighbridge.provider.resources.registration_inputs import (
-    TYPE,
-    Connection,
-    Inputs,
-    check,
-    entries_of,
-    keyed,
-)
-from weighbridge.provider.resources.registrations import (
-    Cluster,
+from weighbridge.provider.resource import (
+    Operation,
     PartialFailureError,
     PropertyDifference,
-    Registrations,
-    State,
+    Quoting,
+    Resource,
+    Stored,
+    Values,
 )
+from weighbridge.provider.resources import Types
 from weighbridge.provider.schema import schema
-from weighbridge.watsonx.merge import EntriesRefusedError
 
 Context: TypeAlias = grpc.ServicerContext
+Asked: TypeAlias = tuple[Resource, Operation]
 
-_ENTRY_OUTPUTS: Final = ("entries", "written")
 _KINDS: Final = {
     ("add", False): provider_pb2.PropertyDiff.ADD,
     ("add", True): provider_pb2.PropertyDiff.ADD_REPLACE,
@@ -49,35 +45,13 @@ _KINDS: Final = {
 }
 
 
-class CancelledClock:
-    """Real time, until the engine cancels: then whoever waits is interrupted."""
-
-    def __init__(self, cancelled: threading.Event, monotonic: Callable[[], float]) -> None:
-        self._cancelled = cancelled
-        self._monotonic = monotonic
-
-    def monotonic(self) -> float:
-        return self._monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        if self._cancelled.wait(seconds):
-            raise InterruptedByUserError(
-                "cancelled", remedy="run the same command again: it takes up where this ended"
-            )
-
-
-Connect = Callable[[Connection, float], Cluster]
-"""Opens a cluster; the number is the seconds that a write may take, 0 for the default."""
-
-
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One provider process. ``Construct``, ``Call`` and ``Invoke`` have nothing to offer."""
 
-    def __init__(
-        self, connect: Connect, cancelled: threading.Event, *, version: str, engine: str | None
-    ) -> None:
-        self._connect = connect
+    def __init__(self, types: Types, cancelled: threading.Event, *, version: str, engine: str | None) -> None:
+        self._types = types
         self._cancelled = cancelled
+        self._clock = CancelledClock(cancelled, time.monotonic)
         self._version = version
         self._engine = connect_engine(engine)
         self._locks: dict[str, threading.Lock] = {}
@@ -105,7 +79,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.GetSchemaRequest, context: Context
     ) -> provider_pb2.GetSchemaResponse:
         del request, context
-        return provider_pb2.GetSchemaResponse(schema=schema(self._version))
+        return provider_pb2.GetSchemaResponse(schema=schema(self._version, self._types))
 
     def CheckConfig(self, request: provider_pb2.CheckRequest, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
         del context
@@ -131,21 +105,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: provider_pb2.CheckRequest, context: Context) -> provider_pb2.CheckResponse:  # noqa: N802
         given = unmarshal(request.news)
-        with self._guarded(context, request.urn, given) as resource:
-            problems = check(given)
+        with self._guarded(context, request.urn, given) as (resource, operation):
+            problems = resource.check(given.values, given.unknown)
             if problems:
                 failures = [
                     provider_pb2.CheckFailure(property=one.path, reason=one.reason) for one in problems
                 ]
                 return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
-            if not given.unknown & {"clusterUid", "context", "inCluster"}:
-                resource.refuse_other_cluster(Inputs.of(given.values))
-            return provider_pb2.CheckResponse(inputs=_normalised(request.news, given))
+            if not given.unknown & resource.identifying:
+                resource.refuse_other(given.values, operation)
+            normalised = resource.normalised(given.values, given.unknown)
+            return provider_pb2.CheckResponse(inputs=_replaced(request.news, given, normalised))
 
     def Diff(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:  # noqa: N802
         old, new = unmarshal(request.olds), unmarshal(request.news)
-        with self._guarded(context, request.urn, old, new) as resource:
-            found = resource.diff(State.of(old.values), Inputs.of(new.values), unknown=new.unknown)
+        with self._guarded(context, request.urn, old, new) as (resource, _):
+            found = resource.diff(old.values, new.values, new.unknown)
             ignored = tuple(request.ignoreChanges)
             return _diff_response(
                 {path: row for path, row in found.items() if not path.startswith(ignored or ("\0",))}
@@ -153,44 +128,56 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:  # noqa: N802
         given = unmarshal(request.properties)
-        with self._guarded(context, request.urn, given, timeout=request.timeout) as resource:
+        with self._guarded(context, request.urn, given, timeout=request.timeout) as (resource, operation):
             if request.preview:
-                return provider_pb2.CreateResponse(properties=self._preview(resource, None, given))
-            wanted = _known_inputs(given)
-            state = self._write(resource, None, wanted)
-            return provider_pb2.CreateResponse(id=wanted.id, properties=_stored(state, given))
+                return provider_pb2.CreateResponse(properties=_preview(resource, None, given, operation))
+            stored = self._write(resource, None, given, operation)
+            return provider_pb2.CreateResponse(id=stored.id, properties=_properties(resource, stored, given))
 
     def Update(self, request: provider_pb2.UpdateRequest, context: Context) -> provider_pb2.UpdateResponse:  # noqa: N802
         old, given = unmarshal(request.olds), unmarshal(request.news)
-        with self._guarded(context, request.urn, old, given, timeout=request.timeout) as resource:
-            state = State.of(old.values)
+        with self._guarded(context, request.urn, old, given, timeout=request.timeout) as (
+            resource,
+            operation,
+        ):
             if request.preview:
-                return provider_pb2.UpdateResponse(properties=self._preview(resource, state, given))
-            after = self._write(resource, state, _known_inputs(given))
-            return provider_pb2.UpdateResponse(properties=_stored(after, given))
+                return provider_pb2.UpdateResponse(
+                    properties=_preview(resource, old.values, given, operation)
+                )
+            stored = self._write(resource, old.values, given, operation)
+            return provider_pb2.UpdateResponse(properties=_properties(resource, stored, given))
 
     def Read(self, request: provider_pb2.ReadRequest, context: Context) -> provider_pb2.ReadResponse:  # noqa: N802
         old, inputs = unmarshal(request.properties), unmarshal(request.inputs)
-        with self._guarded(context, request.urn, old, inputs, timeout=request.timeout) as resource:
-            importing = old.empty or "written" not in old.values
-            found = resource.import_(request.id) if importing else resource.read(State.of(old.values))
+        with self._guarded(context, request.urn, old, inputs, timeout=request.timeout) as (
+            resource,
+            operation,
+        ):
+            importing = old.empty or resource.outcome not in old.values
+            found = (
+                resource.import_(request.id, operation) if importing else resource.read(old.values, operation)
+            )
             if found is None:
                 return provider_pb2.ReadResponse()
             marks = Properties({}, old.secret | inputs.secret)
-            values = dict(found.inputs.as_json())
-            if "adopt" in inputs.values:
-                values["adopt"] = inputs.values["adopt"]
-            secret = marks.secret & values.keys()
+            carried = {key: inputs.values[key] for key in resource.unstored & inputs.values.keys()}
+            values = {**found.inputs, **carried}
             return provider_pb2.ReadResponse(
-                id=found.inputs.id, properties=_stored(found, marks), inputs=marshal(values, secret=secret)
+                id=found.id,
+                properties=_properties(resource, found, marks),
+                inputs=marshal(values, secret=marks.secret & values.keys()),
             )
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> empty_pb2.Empty:  # noqa: N802
         old, inputs = unmarshal(request.properties), unmarshal(request.old_inputs)
-        with self._guarded(context, request.urn, old, inputs, timeout=request.timeout) as resource:
-            state = State.of(old.values)
-            with self._alone(state.inputs):
-                resource.delete(state, Inputs.of(inputs.values).adopt)
+        with (
+            self._guarded(context, request.urn, old, inputs, timeout=request.timeout) as (
+                resource,
+                operation,
+            ),
+            self._alone(resource.lock_key(old.values)),
+        ):
+            resource.delete(old.values, inputs.values, operation)
             return empty_pb2.Empty()
 
     def Construct(  # noqa: N802
@@ -209,25 +196,19 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
-    def _preview(self, resource: Registrations, state: State | None, given: Properties) -> struct_pb2.Struct:
+    def _write(
+        self, resource: Resource, old: Values | None, given: Properties, operation: Operation
+    ) -> Stored:
         if given.unknown:
-            known = {
-                key: value
-                for key, value in given.values.items()
-                if key not in given.unknown and key != "adopt"
-            }
-            return marshal(known, secret=given.secret & known.keys(), unknown=given.unknown)
-        after, writes = resource.preview(state, Inputs.of(given.values))
-        return _stored(after, given, unknown=("writtenAt",) if writes or state is None else ())
-
-    def _write(self, resource: Registrations, state: State | None, wanted: Inputs) -> State:
-        with self._alone(wanted):
-            return resource.write(state, wanted)
+            raise DefectError(
+                f"the engine asked to write values that are not known: {', '.join(sorted(given.unknown))}"
+            )
+        with self._alone(resource.lock_key(given.values)):
+            return resource.write(old, given.values, operation)
 
     @contextmanager
-    def _alone(self, inputs: Inputs) -> Iterator[None]:
-        """One write of one custom resource at a time; waiting for one's turn ends with a cancellation."""
-        key = f"{inputs.cluster_uid}/{inputs.namespace}/{inputs.custom_resource}"
+    def _alone(self, key: str) -> Iterator[None]:
+        """One write at a time for each ``key``; waiting for one's turn ends with a cancellation."""
         with self._locks_lock:
             lock = self._locks.setdefault(key, threading.Lock())
         while not lock.acquire(timeout=0.2):
@@ -245,80 +226,88 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @contextmanager
     def _guarded(
         self, context: Context, urn: str, *properties: Properties, timeout: float = 0.0
-    ) -> Iterator[Registrations]:
-        """The resource's operations; failures end the call, in one sentence and without a secret."""
-        hide = any(key in one.secret for one in properties for key in _ENTRY_OUTPUTS)
+    ) -> Iterator[Asked]:
+        """The module of the resource's type; failures end the call, in one sentence and without a secret."""
+        resource: Resource | None = None
+        hidden = ""
         try:
-            _require_type(urn)
-            yield Registrations(
-                lambda connection: self._connect(connection, timeout), EngineLog(self._engine, urn)
-            )
-        except EntriesRefusedError as error:
-            abort(context, error.without_values() if hide else error)
+            resource = self._types.of(_type_of(urn))
+            hidden = _hidden(resource, properties)
+            yield resource, Operation(self._clock, EngineLog(self._engine, urn), timeout)
         except PartialFailureError as error:
-            marks = properties[-1]
-            details = provider_pb2.ErrorResourceInitFailed(
-                id=error.state.inputs.id,
-                properties=_stored(error.state, marks),
-                inputs=marshal(error.state.inputs.as_json(), secret=marks.secret & {"entries"}),
-                reasons=[error.cause.what],
-            )
+            details = _init_failure(resource, error, properties[-1]) if resource is not None else None
             abort(context, error.cause, details)
         except WeighbridgeError as error:
-            abort(context, _hidden(error) if hide else error)
+            abort(context, _without_values(error, hidden) if hidden else error)
         except Exception as error:  # noqa: BLE001  the last seam before the wire: nothing may pass it untyped
-            if not hide:
+            if not hidden:
                 traceback.print_exc(file=sys.stderr)
             what = f"weighbridge's provider broke down: {type(error).__name__}" + (
-                "" if hide else f": {error}"
+                "" if hidden else f": {error}"
             )
             abort(context, DefectError(what, remedy="report it with the lines above", code="provider-defect"))
 
 
-def _hidden(error: WeighbridgeError) -> WeighbridgeError:
+def _type_of(urn: str) -> str:
+    parts = urn.split("::")  # urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
+    return parts[2].rpartition("$")[2] if len(parts) > 2 else urn  # noqa: PLR2004
+
+
+def _hidden(resource: Resource, properties: tuple[Properties, ...]) -> str:
+    """What must not be quoted, in a word; empty where nothing is secret."""
+    secret = any(key in one.secret for one in properties for key in resource.sensitive)
+    return resource.sensitive[0] if secret else ""
+
+
+def _without_values(error: WeighbridgeError, hidden: str) -> WeighbridgeError:
     """The same failure in words that hold none of the values it is about."""
+    if isinstance(error, Quoting):
+        return error.without_values()
     return type(error)(
-        f"failed ({error.code}); the details are withheld because the entries are secret", code=error.code
+        f"failed ({error.code}); the details are withheld because the {hidden} are secret", code=error.code
     )
 
 
-def _require_type(urn: str) -> None:
-    parts = urn.split("::")  # urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
-    kind = parts[2].rpartition("$")[2] if len(parts) > 2 else urn  # noqa: PLR2004
-    if kind != TYPE:
-        raise InputError(
-            f"weighbridge has no resource type {kind}", remedy=f"there is one: {TYPE}", code="resource-type"
-        )
+def _init_failure(
+    resource: Resource, error: PartialFailureError, marks: Properties
+) -> provider_pb2.ErrorResourceInitFailed:
+    inputs = error.stored.inputs
+    return provider_pb2.ErrorResourceInitFailed(
+        id=error.stored.id,
+        properties=_properties(resource, error.stored, marks),
+        inputs=marshal(inputs, secret=marks.secret & inputs.keys()),
+        reasons=[error.cause.what],
+    )
 
 
-def _known_inputs(given: Properties) -> Inputs:
+def _preview(
+    resource: Resource, old: Values | None, given: Properties, operation: Operation
+) -> struct_pb2.Struct:
     if given.unknown:
-        raise DefectError(
-            f"the engine asked to write values that are not known: {', '.join(sorted(given.unknown))}"
-        )
-    return Inputs.of(given.values)
+        left_out = given.unknown | resource.unstored
+        kept = {key: value for key, value in given.values.items() if key not in left_out}
+        return marshal(kept, secret=given.secret & kept.keys(), unknown=given.unknown)
+    return _properties(resource, resource.preview(old, given.values, operation), given)
 
 
-def _normalised(news: struct_pb2.Struct, given: Properties) -> struct_pb2.Struct:
-    """The inputs with entries by model_id, everything else as it was given."""
+def _replaced(news: struct_pb2.Struct, given: Properties, normalised: Values) -> struct_pb2.Struct:
+    """The inputs as they were given, but for those that have another form."""
     checked = struct_pb2.Struct()
     checked.CopyFrom(news)
-    entries = given.values.get("entries")
-    if "entries" not in given.unknown and isinstance(entries, list):
-        by_id = marshal({"entries": keyed(entries_of(entries))}, secret=given.secret & {"entries"})
-        checked.fields["entries"].CopyFrom(by_id.fields["entries"])
+    message = marshal(normalised, secret=given.secret & normalised.keys())
+    for key, value in message.fields.items():
+        checked.fields[key].CopyFrom(value)
     return checked
 
 
-def _stored(state: State, marks: Properties, unknown: tuple[str, ...] = ()) -> struct_pb2.Struct:
-    values = state.as_json()
-    secret = {key for key in marks.secret if key in values}
-    if secret & set(_ENTRY_OUTPUTS):
-        secret |= set(_ENTRY_OUTPUTS)
-    return marshal(values, secret=secret, unknown=unknown)
+def _properties(resource: Resource, stored: Stored, marks: Properties) -> struct_pb2.Struct:
+    secret = {key for key in marks.secret if key in stored.properties}
+    if secret & set(resource.sensitive):
+        secret |= set(resource.sensitive)
+    return marshal(stored.properties, secret=secret, unknown=stored.unknown)
 
 
-def _diff_response(found: dict[str, PropertyDifference]) -> provider_pb2.DiffResponse:
+def _diff_response(found: Mapping[str, PropertyDifference]) -> provider_pb2.DiffResponse:
     response = provider_pb2.DiffResponse(hasDetailedDiff=True, deleteBeforeReplace=True)
     response.changes = provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE
     for path, row in found.items():

@@ -15,20 +15,17 @@ from typing import Final, Protocol
 from weighbridge.core.events import Event, Note, Observer, Warned
 from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.naming import MANAGER, intents_name, object_labels
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError, is_passing
+from weighbridge.errors import PreconditionError, StepFailedError, is_passing
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.watsonx.entries import RegistrationState
-from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id, three_way
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.reconciled import (
-    OPERATOR_FAILED,
     Baseline,
     Clock,
     Mark,
     Pace,
-    Reconciled,
-    await_reconciled,
-    completed,
     overwritten,
     standing,
 )
@@ -36,12 +33,11 @@ from weighbridge.watsonx.record import (
     Intents,
     UnrecordedWriteError,
     Written,
-    confirmed,
     intend,
     parse_intents,
     settled,
 )
-from weighbridge.watsonx.registry_nudge import explained, nudge
+from weighbridge.watsonx.refusals import Refused
 from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_entries
 
 
@@ -173,70 +169,18 @@ class WatsonxRegistry:
         new: Iterable[Entry],
         adopt: frozenset[str] = frozenset(),
         observer: Observer = _silent,
+        seen: Mapping[str, str] | None = None,
     ) -> Written:
-        """Make our entries ``new``; ``old`` are those known to be ours, besides what was recorded.
+        """Make our entries ``new``; ``old`` are those known to be ours, besides what was recorded. ``seen``: what stood there
+        when that was decided (see ``three_way``).
 
         Raises ``PreconditionError`` (nothing was written): an entry is not ours to change, the owner forbids changes,
         an operator that is stuck. ``StepFailedError``: the API server refuses the entries, or the deadline passed.
         ``UnrecordedWriteError``: written, but not recorded.
         """
         wanted = tuple(new)
-        attempt = _Attempt(self, tuple(old), wanted, adopt, observer)
+        attempt = _Attempt(self, tuple(old), wanted, adopt, observer, seen or {})
         return attempt.until_written()
-
-    def confirm(self, mark: Mark) -> None:
-        """Remember that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
-        intents = self.intents()
-        if (
-            intents.mark is not None
-            and intents.pending
-            and intents.mark.written_at in {None, mark.written_at}
-        ):
-            self.record(intents, confirmed(intents, mark))
-
-    def unconfirmed(self) -> bool:
-        """Whether the operator is not known to have taken in our last write, a removal included."""
-        return self.intents().pending
-
-    def await_reconciled(self, observer: Observer) -> str:
-        """Wait until the operator has reconciled after our last write; returns what was seen.
-
-        An operator that has failed is asked once to look again, which is announced, and waited for once more.
-        Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
-        undid our write, or the deadline.
-        """
-        intents, found = self._first_look()
-        if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
-            self.forget()
-            return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
-        live = found if found is not None and found.has_spec else self.read()
-        mark = completed(intents.mark, live) if intents.mark else Mark.unrecorded(live)
-        try:
-            seen = self._await(mark, observer)
-        except StepFailedError as failure:
-            if failure.code != OPERATOR_FAILED:
-                raise
-            mark = nudge(self, failure, mark, observer)
-            try:
-                seen = self._await(mark, observer)
-            except StepFailedError as again:
-                raise explained(self, again) from failure
-        self.confirm(mark)
-        return seen.evidence
-
-    def _await(self, mark: Mark, observer: Observer) -> Reconciled:
-        return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
-
-    def _first_look(self) -> tuple[Intents, LiveCustomResource | None]:
-        """Our record and the custom resource, asked for again while the API server comes and goes."""
-        deadline = self.clock.monotonic() + self.limits.write
-        while True:
-            try:
-                return self.intents(), self.find()
-            except WeighbridgeError as error:
-                if not is_passing(error) or self.clock.monotonic() >= deadline:
-                    raise
-            self.clock.sleep(1.0)
 
     def forget(self) -> None:
         """Remove the record of this environment."""
@@ -275,6 +219,7 @@ class _Attempt:
     new: tuple[Entry, ...]
     adopt: frozenset[str]
     observer: Observer
+    seen: Mapping[str, str]
     by_version: bool = False
     """Guard the patch by resourceVersion: the API server found the list different though it reads equal (it compares
     numbers as text, ``1e-7`` is not ``1e-07``)."""
@@ -311,7 +256,7 @@ class _Attempt:
     def _once(self) -> Written | None:
         """One look and one patch; None if somebody wrote in between."""
         live, intents = self._quiet(), self.registry.intents()
-        merge = three_way((*self.old, *intents.known()), live.models, self.new, self.adopt)
+        merge = three_way((*self.old, *intents.known()), live.models, self.new, self.adopt, self.seen)
         if isinstance(merge, Refused):
             raise merge.error(live.where)
         if merge.is_empty:

@@ -1,6 +1,7 @@
 """What is decided before the CLI is started, for any stack: whose cluster it is, what stays, which program runs."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,9 +15,10 @@ import yaml
 from support.third_stack import THIRD
 from weighbridge.domain.stacks import ClusterIdentity, Stack, StackSpec
 from weighbridge.engines.pulumi.backend import parse_backend
+from weighbridge.engines.pulumi.command import GuardedCommand
 from weighbridge.engines.pulumi.environment import StateSecrets
 from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks, project_name
-from weighbridge.errors import PreconditionError
+from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
 
@@ -135,6 +137,47 @@ def test_a_plain_destroy_leaves_what_is_retained_also_where_a_killed_one_took_it
     keeping = replace(THIRD, retained=frozenset({CONFIG_MAP}))
     result = stacks(tmp_path, []).destroy(spec_of(keeping), lambda _event: None)
     assert result.kept == ("a",)
+
+
+RECORDING = """#!/bin/sh
+[ "$1" = version ] && { echo v3.255.0; exit 0; }
+{ echo "seen=$WEIGHBRIDGE_SEEN"; [ -n "$WEIGHBRIDGE_SEEN" ] && cat "$WEIGHBRIDGE_SEEN"; echo; } >> "$TOLD"
+exit 1
+"""
+
+
+def test_what_the_plan_saw_is_told_to_the_provider_by_a_file_but_never_while_a_plan_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("pulumi", "pulumi-resource-weighbridge"):
+        (tools / name).write_text(RECORDING)
+        (tools / name).chmod(0o755)
+    told = tmp_path / "told"
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("TOLD", str(told))
+    settings = PulumiSettings(
+        backend=parse_backend("file://state", tmp_path),
+        secrets=StateSecrets(passphrase="p"),
+        cache=tmp_path / "cache",
+        kubeconfig="/ambient/config",
+        search=(tools,),
+    )
+    monkeypatch.setattr(sys, "executable", str(tools / "python"))
+    monkeypatch.setattr(GuardedCommand, "_guarded", lambda command, args, _cwd: [command.command, *args])
+    entries = {f"model-{number}": "sha256:" + "a" * 64 for number in range(3000)}
+    spec = replace(spec_of(REGISTRATION), settings={"custom_resource": "cr"}, seen=entries)
+    with pytest.raises(StepFailedError):
+        PulumiStacks(settings).preview(spec)
+    assert "seen=\n" in told.read_text()
+    assert "model-" not in told.read_text()
+    told.unlink()
+    with pytest.raises(StepFailedError):
+        PulumiStacks(settings).up(spec, lambda _event: None)
+    file, content = told.read_text().split("\n")[:2]
+    assert not Path(file.removeprefix("seen=")).exists(), "it goes with the scratch folder"
+    assert json.loads(content) == {"namespace": "ns", "settings": {"custom_resource": "cr"}, "seen": entries}
 
 
 def test_a_descriptor_starts_no_program() -> None:

@@ -43,6 +43,9 @@ def test_the_port_is_out_before_anything_heavy_is_imported() -> None:
     ).stdout.split()
     assert "pulumi.runtime.proto.provider_pb2" in told
     assert not {"lightkube", "httpx2", "pydantic", "boto3", "kubernetes", "pulumi_kubernetes"} & set(told)
+    assert "weighbridge.provider.resources.registrations" not in told, (
+        "a type's module waits until it is asked for"
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")

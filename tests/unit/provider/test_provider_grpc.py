@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,12 +14,17 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from support.api_server import FakeApiServer, refused
 from support.engine import TYPE, Engine, Failure, plain
+from weighbridge.domain.digest import Json
+from weighbridge.domain.stacks import ClusterIdentity, StackSpec
+from weighbridge.engines.pulumi.environment import seen_variables
 from weighbridge.engines.pulumi.provider_messages import decode
 from weighbridge.errors import PreconditionError
+from weighbridge.provider.clusters import Connection
 from weighbridge.provider.main import serve
-from weighbridge.provider.resources.registration_inputs import Connection
-from weighbridge.provider.resources.registrations import Registry
-from weighbridge.provider.server import CancelledClock
+from weighbridge.provider.resource import Operation
+from weighbridge.provider.resources.registrations import Registrations, Registry
+from weighbridge.steps.registration.stack import REGISTRATION
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
 
 SECRET = "4dabf18193072939515e22adb298388d"
@@ -61,8 +67,7 @@ class World:
 @dataclass(frozen=True)
 class Cluster:
     server: FakeApiServer
-    clock: CancelledClock
-    seconds: float
+    operation: Operation
 
     @property
     def where(self) -> str:
@@ -72,8 +77,10 @@ class Cluster:
         return self.server.identity()
 
     def registry(self, namespace: str, name: str, environment: str) -> Registry:
-        limits = Limits(write=self.seconds or 5, quiet=1)
-        return WatsonxRegistry(self.server, namespace, name, environment, limits=limits, clock=self.clock)
+        limits = Limits(write=self.operation.seconds or 5, quiet=1)
+        return WatsonxRegistry(
+            self.server, namespace, name, environment, limits=limits, clock=self.operation.clock
+        )
 
 
 @pytest.fixture
@@ -83,14 +90,13 @@ def world() -> Iterator[World]:
     server.put_status("Completed", completion="t0")
     server.tick(10)
     cancelled = threading.Event()
-    clock = CancelledClock(cancelled, time.monotonic)
     asked: list[Connection] = []
 
-    def connect(connection: Connection, seconds: float) -> Cluster:
+    def connect(connection: Connection, operation: Operation) -> Cluster:
         asked.append(connection)
-        return Cluster(server, clock, seconds)
+        return Cluster(server, operation)
 
-    running, port = serve(connect, cancelled, None)
+    running, port = serve({TYPE: lambda: Registrations(connect)}, cancelled, None)
     engine = Engine(port)
     engine.boot()
     try:
@@ -481,6 +487,87 @@ def test_a_defect_of_ours_is_told_in_one_sentence(world: World, capfd: pytest.Ca
         world.created(entry("a"))
     assert caught.value.code is grpc.StatusCode.INTERNAL
     assert "Traceback" in capfd.readouterr().err
+
+
+# -- what the plan saw
+
+
+@pytest.fixture
+def saw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Tells the provider what the plan saw, as the engine does."""
+
+    def tell(namespace: str = "ns", custom_resource: str = "cr", **seen: str) -> None:
+        cluster = ClusterIdentity(uid="u", namespace=namespace)
+        settings: dict[str, Json] = {"custom_resource": custom_resource, "adopt": []}
+        spec = StackSpec(
+            environment="stage",
+            cluster=cluster,
+            stack=REGISTRATION,
+            manifests=(),
+            settings=settings,
+            seen=seen,
+        )
+        [(name, value)] = seen_variables(spec, tmp_path).items()
+        monkeypatch.setenv(name, value)
+
+    return tell
+
+
+def test_an_entry_replaced_since_the_plan_is_refused_and_left(world: World, saw: Callable[..., None]) -> None:
+    state = world.created(entry("a"), entry("b"))
+    saw(a=Entry.of(entry("a")).digest, b=Entry.of(entry("b")).digest)
+    world.server.set_models([*THEIRS, entry("a", tags=["replaced"]), entry("b")])
+    before = world.server.cr
+    _, shown, inputs = world.engine.read("ns/cr/stage", state)
+    wanted = world.inputs(entry("a", tags=["new"]), entry("b", tags=["new"]))
+    assert world.engine.update(shown, wanted, preview=True)["entries"]["a"]["tags"] == ["new"]
+    for attempt in (
+        lambda: world.engine.update(shown, wanted),
+        lambda: world.engine.create(wanted),
+        lambda: world.engine.delete(shown, inputs),
+        lambda: world.engine.delete(shown, {**inputs, "adopt": ["a"]}),
+    ):
+        with pytest.raises(Failure) as caught:
+            attempt()
+        assert caught.value.code is grpc.StatusCode.FAILED_PRECONDITION
+        error = decode(caught.value.message)
+        assert isinstance(error, PreconditionError)
+        assert error.code == "entry-replaced"
+        assert Entry.of(entry("a")).text in error.what
+        assert '"replaced"' in error.what
+        assert world.server.cr == before
+    saw(a=Entry.of(entry("a", tags=["replaced"])).digest)
+    world.engine.update(shown, wanted)
+    assert world.server.models == [*THEIRS, entry("a", tags=["new"]), entry("b", tags=["new"])]
+
+
+def test_an_entry_that_came_after_the_plan_is_not_adopted(world: World, saw: Callable[..., None]) -> None:
+    saw(theirs="")
+    with pytest.raises(Failure, match="entry-replaced"):
+        world.engine.create(world.inputs(entry("theirs"), adopt=["theirs"]))
+    assert world.server.models == THEIRS
+    saw(theirs=Entry.of(THEIRS[0]).digest)
+    world.engine.create(world.inputs(entry("theirs"), adopt=["theirs"]))
+    assert world.server.models == [entry("theirs")]
+
+
+@pytest.mark.parametrize("about", [{"namespace": "other"}, {"custom_resource": "other"}])
+def test_entries_that_leave_another_resource_are_not_what_the_plan_looked_at(
+    world: World, saw: Callable[..., None], about: dict[str, str]
+) -> None:
+    state = world.created(entry("a"))
+    saw(a="", **about)
+    world.engine.delete(state)
+    assert world.server.models == THEIRS
+
+
+def test_where_what_the_plan_saw_cannot_be_read_nothing_is_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEIGHBRIDGE_SEEN", str(tmp_path / "gone"))
+    with pytest.raises(Failure, match="seen-unreadable"):
+        world.created(entry("a"))
+    assert world.server.models == THEIRS
 
 
 # -- secrets

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from support.api_server import apply_json_patch
 from weighbridge.domain.digest import Json
 from weighbridge.errors import PreconditionError
-from weighbridge.watsonx.merge import ChangeKind, Entry, Merge, Reason, Refused, three_way
+from weighbridge.watsonx.entry import Entry
+from weighbridge.watsonx.merge import ChangeKind, Merge, three_way
+from weighbridge.watsonx.refusals import Reason, Refused
 
 
 def entry(model_id: str, **more: Json) -> Entry:
@@ -110,6 +112,69 @@ def test_equal_copies_of_our_entry_become_one() -> None:
 def test_a_copy_of_our_entry_that_differs_is_refused() -> None:
     live: list[Json] = [entry("ours").value(), entry("ours", tags=["copy"]).value()]
     assert refused([entry("ours")], live, [entry("ours")]).refusals[0].reason is Reason.CHANGED
+
+
+EDITED = entry("ours", tags=["edited"])
+AGAIN = entry("ours", tags=["edited again"])
+
+
+@pytest.mark.parametrize("wanted", [[entry("ours", tags=["new"])], []], ids=["update", "removal"])
+@pytest.mark.parametrize("adopt", [(), ("ours",)], ids=["", "adopted"])
+@pytest.mark.parametrize("shown", [(), (AGAIN,)], ids=["", "also shown by a refresh"])
+def test_what_was_replaced_since_the_plan_is_refused_with_both_shown(
+    wanted: list[Entry], adopt: tuple[str, ...], shown: tuple[Entry, ...]
+) -> None:
+    written, live = entry("ours"), [THEIRS[0], AGAIN.value()]
+    result = three_way([written, *shown], live, wanted, adopt, {"ours": written.digest})
+    assert isinstance(result, Refused)
+    error = result.error("CR")
+    assert error.code == "entry-replaced"
+    labels = [label for label, _ in result.refusals[0].versions()]
+    assert labels == ["seen", "live", "wanted"][: 2 + len(wanted)]
+    assert written.text in error.what
+    assert AGAIN.text in error.what
+    assert "edited" not in error.without_values().what
+
+
+def test_of_what_the_plan_saw_and_we_did_not_write_the_digest_is_shown() -> None:
+    result = three_way([entry("ours"), AGAIN], [AGAIN.value()], [entry("ours")], (), {"ours": EDITED.digest})
+    assert isinstance(result, Refused)
+    assert EDITED.digest in result.error("CR").what
+
+
+@pytest.mark.parametrize("adopt", [(), ("ours",)], ids=["", "adopted"])
+def test_an_entry_that_came_after_the_plan_is_not_overwritten(adopt: tuple[str, ...]) -> None:
+    result = three_way([], [EDITED.value()], [entry("ours")], adopt, {"ours": ""})
+    assert isinstance(result, Refused)
+    assert result.error("CR").code == ("entry-replaced" if adopt else "entry-foreign")
+
+
+@pytest.mark.parametrize(
+    "seen", [{"ours": EDITED.digest}, {"another": ""}, {}], ids=["as seen", "not compared", ""]
+)
+def test_what_stands_as_the_plan_saw_it_is_changed_as_planned(seen: dict[str, str]) -> None:
+    result = three_way([entry("ours"), EDITED], [EDITED.value(), THEIRS[0]], [entry("ours")], (), seen)
+    assert isinstance(result, Merge)
+    assert result.after == [entry("ours").value(), THEIRS[0]]
+
+
+@pytest.mark.parametrize("seen", [entry("ours").digest, ""])
+def test_what_is_there_already_or_there_no_more_was_not_replaced(seen: str) -> None:
+    new = entry("ours", tags=["new"])
+    same = three_way([entry("ours")], [new.value()], [new], (), {"ours": seen})
+    assert isinstance(same, Merge)
+    assert same.is_empty
+    back = three_way([entry("ours")], THEIRS, [new], (), {"ours": seen})
+    assert isinstance(back, Merge)
+    assert back.after == [*THEIRS, new.value()]
+    assert isinstance(three_way([entry("ours")], THEIRS, [], (), {"ours": seen}), Merge)
+
+
+def test_a_second_copy_that_came_after_the_plan_is_not_overwritten() -> None:
+    live: list[Json] = [EDITED.value(), entry("ours").value()]
+    result = three_way([entry("ours"), EDITED], live, [AGAIN], (), {"ours": entry("ours").digest})
+    assert isinstance(result, Refused)
+    assert result.refusals[0].reason is Reason.REPLACED
 
 
 @pytest.mark.parametrize("live", [{}, "text", 3, True, {"model_id": "ours"}])

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE, ClusterIdentity
+from weighbridge.domain.digest import canonical_json
+from weighbridge.domain.stacks import (
+    CONTEXT_VARIABLE,
+    IN_CLUSTER_VARIABLE,
+    SEEN_VARIABLE,
+    ClusterIdentity,
+    StackSpec,
+    seen_json,
+)
 
 _OURS = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -95,6 +103,15 @@ def cluster_variables(cluster: ClusterIdentity, kubeconfig: str | None, folder: 
         overlay = context_overlay(cluster.context, kubeconfig, folder)
         return {"KUBECONFIG": overlay, CONTEXT_VARIABLE: cluster.context}
     return {"KUBECONFIG": kubeconfig} if kubeconfig else {}
+
+
+def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
+    """What the plan saw, for our provider's process; a file in ``folder``, as a variable holds 128 KiB at the most."""
+    if not spec.seen:
+        return {}
+    file = folder / "seen.json"
+    file.write_bytes(canonical_json(seen_json(spec)))
+    return {SEEN_VARIABLE: str(file)}
 
 
 def context_overlay(context: str, kubeconfig: str | None, folder: Path) -> str:

@@ -49,6 +49,7 @@ from weighbridge.engines.pulumi.environment import (
     Surroundings,
     child_environment,
     cluster_variables,
+    seen_variables,
 )
 from weighbridge.engines.pulumi.errors import translate
 from weighbridge.engines.pulumi.events import Recorder
@@ -306,6 +307,8 @@ class PulumiStacks:
             reach = cluster_variables(spec.cluster, self._settings.kubeconfig, scratch)
             if writing and spec.stack.verify_cluster:
                 self._require_meant(spec.cluster, reach)
+            if writing:
+                reach |= seen_variables(spec, scratch)
             command = self._command(scratch, spec, url, reach)
             self._commands.add(command)
             try:

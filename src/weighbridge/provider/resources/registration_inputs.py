@@ -2,16 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 
 from weighbridge.domain.digest import Json
 from weighbridge.errors import InputError
-from weighbridge.provider.properties import Properties
-from weighbridge.watsonx.merge import Entry, entries_by_id
-
-TYPE: Final = "weighbridge:index:Registrations"
+from weighbridge.provider.clusters import Connection
+from weighbridge.provider.resource import Problem, Values
+from weighbridge.watsonx.entry import Entry, entries_by_id
 
 _TEXTS: Final = ("namespace", "customResource", "environment", "clusterUid")
 _DESCRIBED: Final = {
@@ -30,22 +29,6 @@ _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One wrong input: Pulumi property path and what would be right."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """Which cluster, by reference."""
-
-    context: str | None
-    in_cluster: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Inputs:
     connection: Connection
     namespace: str
@@ -60,7 +43,7 @@ class Inputs:
         return f"{self.namespace}/{self.custom_resource}/{self.environment}"
 
     @classmethod
-    def of(cls, values: Mapping[str, Json]) -> Self:
+    def of(cls, values: Values) -> Self:
         """From values that :func:`check` has passed (or state that was made from such values)."""
         adopt = values.get("adopt")
         context = values.get("context")
@@ -122,30 +105,30 @@ def path_of(model_id: str) -> str:
     return f"entries[{json.dumps(model_id)}]"
 
 
-def check(given: Properties) -> tuple[Problem, ...]:
+def check(given: Values, unknown: Collection[str]) -> tuple[Problem, ...]:
     """Every problem of the inputs themselves, without looking at any cluster. Unknown values are not judged yet."""
     problems = [
         Problem(key, f"is no input; there are: {', '.join(sorted(INPUT_KEYS))}")
-        for key in given.values.keys() - INPUT_KEYS
+        for key in given.keys() - INPUT_KEYS
     ]
     for key in _TEXTS:
-        if key in given.unknown:
+        if key in unknown:
             continue
-        value = given.values.get(key)
+        value = given.get(key)
         if not isinstance(value, str) or not value:
             problems.append(Problem(key, f"is required: {_DESCRIBED[key]}"))
         elif key != "clusterUid" and not _NAME.fullmatch(value):
             problems.append(
                 Problem(key, f"{value!r} is no Kubernetes name (lower-case letters, digits, '-' and '.')")
             )
-    context = given.values.get("context")
+    context = given.get("context")
     if context is not None and not isinstance(context, str):
         problems.append(Problem("context", f"is a text: {_DESCRIBED['context']}"))
-    adopt = given.values.get("adopt", [])
+    adopt = given.get("adopt", [])
     if not isinstance(adopt, list) or not all(isinstance(item, str) for item in adopt):
         problems.append(Problem("adopt", f"is a list of texts: {_DESCRIBED['adopt']}"))
-    if "entries" not in given.unknown:
-        problems += _check_entries(given.values.get("entries"), known=given.values.get("entries") is not None)
+    if "entries" not in unknown:
+        problems += _check_entries(given.get("entries"), known=given.get("entries") is not None)
     return tuple(sorted(problems, key=lambda problem: problem.path))
 
 

@@ -1,40 +1,43 @@
 """The resource ``weighbridge:index:Registrations``: our entries of one custom resource for one environment.
 
 One resource for all of them, because they are written by one patch and taken in by an operator that works serially.
-Everything here is independent of gRPC; the servicer translates.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias
 
 from weighbridge.core.events import Event
-from weighbridge.domain.digest import Json, canonical_json
-from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE
-from weighbridge.errors import PreconditionError, WeighbridgeError
-from weighbridge.provider.resources.registration_inputs import (
+from weighbridge.errors import PreconditionError
+from weighbridge.provider.clusters import (
     Connection,
-    Inputs,
-    entries_of,
-    keyed,
-    parse_id,
-    path_of,
+    context_of_run,
+    identity,
+    open_kube,
+    refuse_other_cluster,
 )
+from weighbridge.provider.resource import (
+    Operation,
+    PartialFailureError,
+    Problem,
+    PropertyDifference,
+    Stored,
+    Values,
+)
+from weighbridge.provider.resources.registration_inputs import Inputs, check, entries_of, keyed, parse_id
+from weighbridge.provider.resources.registration_schema import registrations_schema
+from weighbridge.provider.resources.registration_state import State, after_write, entry_differences, known
+from weighbridge.provider.seen import seen_by_plan
 from weighbridge.watsonx.custom_resource import LiveCustomResource
-from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import Merge
 from weighbridge.watsonx.record import Intents, UnrecordedWriteError, Written
+from weighbridge.watsonx.refusals import Refused
+
+if TYPE_CHECKING:
+    from weighbridge.kubernetes.client import Kube
 
 _REPLACING: Final = ("namespace", "customResource", "environment")
-
-
-class PartialFailureError(WeighbridgeError):
-    """The list was written, then something failed: ``state`` has to be kept."""
-
-    def __init__(self, cause: WeighbridgeError, state: "State") -> None:
-        super().__init__(cause.what)
-        self.cause = cause
-        self.state = state
 
 
 class Registry(Protocol):
@@ -56,6 +59,7 @@ class Registry(Protocol):
         new: Iterable[Entry],
         adopt: frozenset[str],
         observer: Callable[[Event], None],
+        seen: Mapping[str, str] | None,
     ) -> Written: ...
 
 
@@ -72,70 +76,65 @@ class Cluster(Protocol):
     def registry(self, namespace: str, name: str, environment: str) -> Registry: ...
 
 
+Connect: TypeAlias = Callable[[Connection, Operation], Cluster]
+"""Opens a cluster for one call."""
+
+
 @dataclass(frozen=True, slots=True)
-class State:
-    """What Pulumi remembers of the resource."""
+class _KubeCluster:
+    kube: "Kube"
+    operation: Operation
 
-    inputs: Inputs
-    """``entries``: as they stood in the list when they were last read or written."""
-    written: tuple[Entry, ...]
-    """As we wrote them last; reading does not change this."""
-    written_at: str | None
-    cr_uid: str | None
+    @property
+    def where(self) -> str:
+        return self.kube.where
 
-    def as_json(self) -> dict[str, Json]:
-        values = self.inputs.as_json()
-        values.pop("adopt", None)
-        return values | {
-            "written": keyed(self.written),
-            "digests": {entry.model_id: entry.digest for entry in self.written},
-            "writtenAt": self.written_at,
-            "crUid": self.cr_uid,
-        }
+    def identity(self) -> str:
+        return identity(self.kube)
 
-    @classmethod
-    def of(cls, values: Mapping[str, Json]) -> "State":
-        at, uid = values.get("writtenAt"), values.get("crUid")
-        return cls(
-            inputs=Inputs.of(values),
-            written=entries_of(values.get("written")),
-            written_at=at if isinstance(at, str) else None,
-            cr_uid=uid if isinstance(uid, str) else None,
+    def registry(self, namespace: str, name: str, environment: str) -> Registry:
+        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port is out
+
+        limits = Limits(write=self.operation.seconds) if self.operation.seconds else Limits()
+        return WatsonxRegistry(
+            self.kube, namespace, name, environment, limits=limits, clock=self.operation.clock
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyDifference:
-    kind: str
-    """``add``, ``delete`` or ``update``."""
-    replaces: bool = False
+def _connect(connection: Connection, operation: Operation) -> Cluster:
+    return _KubeCluster(open_kube(connection), operation)
 
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
-    """The resource's operations. ``connect`` opens a cluster; the rest raises ``WeighbridgeError`` only."""
+    """Implements ``provider.resource.Resource``."""
 
-    connect: Callable[[Connection], Cluster]
-    observer: Callable[[Event], None] = lambda _: None
+    connect: Connect = _connect
 
-    def refuse_other_cluster(self, inputs: Inputs) -> Cluster:
-        """The cluster that is meant. Raises ``PreconditionError`` for any other, before anything else is asked of it."""
-        connection = inputs.connection
-        if os.environ.get(IN_CLUSTER_VARIABLE) == "true":
-            connection = Connection(None, in_cluster=True)
-        elif chosen := os.environ.get(CONTEXT_VARIABLE):
-            connection = Connection(chosen)
-        cluster = self.connect(connection)
-        if inputs.cluster_uid and (actual := cluster.identity()) != inputs.cluster_uid:
-            raise PreconditionError(
-                f"{cluster.where} is cluster {actual}, but these registrations belong to cluster {inputs.cluster_uid}",
-                remedy="choose the context of that cluster, or another stack for this one",
-                code="other-cluster",
-            )
-        return cluster
+    identifying: ClassVar = frozenset({"clusterUid", "context", "inCluster"})
+    unstored: ClassVar = frozenset({"adopt"})
+    outcome: ClassVar = "written"
+    sensitive: ClassVar = ("entries", "written")
 
-    def diff(self, state: State, wanted: Inputs, *, unknown: frozenset[str]) -> dict[str, PropertyDifference]:
-        """Property path → difference between what stands in the list and what is wanted."""
+    def schema(self) -> Mapping[str, Any]:
+        return registrations_schema()
+
+    def check(self, given: Values, unknown: Collection[str]) -> tuple[Problem, ...]:
+        return check(given, unknown)
+
+    def normalised(self, given: Values, unknown: Collection[str]) -> Values:
+        """Entries by model_id."""
+        entries = given.get("entries")
+        if "entries" in unknown or not isinstance(entries, list):
+            return {}
+        return {"entries": keyed(entries_of(entries))}
+
+    def refuse_other(self, inputs: Values, operation: Operation) -> None:
+        self._cluster(Inputs.of(inputs), operation)
+
+    def diff(self, old: Values, new: Values, unknown: Collection[str]) -> dict[str, PropertyDifference]:
+        """Entry by entry, down to what differs."""
+        state, wanted = State.of(old), Inputs.of(new)
         if state.inputs.cluster_uid and wanted.cluster_uid not in {state.inputs.cluster_uid, ""}:
             raise PreconditionError(
                 f"this state belongs to cluster {state.inputs.cluster_uid}, not to {wanted.cluster_uid}",
@@ -154,53 +153,46 @@ class Registrations:
             found["inCluster"] = PropertyDifference("delete")
         if "entries" in unknown:
             return found | {"entries": PropertyDifference("update")}
-        return found | dict(_entry_differences(state.inputs.entries, wanted.entries))
+        return found | dict(entry_differences(state.inputs.entries, wanted.entries))
 
-    def preview(self, state: State | None, wanted: Inputs) -> tuple[State, bool]:
-        """The state as a write would leave it, and whether it would write. Refuses what the write would refuse."""
-        registry = self._registry(wanted)
-        live, merge = registry.plan(_known(state, wanted), wanted.entries, wanted.adopt)
+    def preview(self, old: Values | None, new: Values, operation: Operation) -> Stored:
+        state, wanted = _typed(old), Inputs.of(new)
+        registry = self._registry(wanted, operation)
+        live, merge = registry.plan(known(state, wanted), wanted.entries, wanted.adopt)
         if isinstance(merge, Refused):
             raise merge.error(live.where)
-        at = None if state is None else state.written_at
-        return State(wanted, wanted.entries, at, live.uid), not merge.is_empty
+        after = State(wanted, wanted.entries, state.written_at if state else None, live.uid)
+        return after.stored(("writtenAt",) if state is None or not merge.is_empty else ())
 
-    def write(self, state: State | None, wanted: Inputs) -> State:
-        """Make the list hold ``wanted``; ``state`` is what was known before (None: create).
-
-        Raises ``PartialFailureError`` if the list was written, but something failed after that.
-        """
-        registry = self._registry(wanted)
+    def write(self, old: Values | None, new: Values, operation: Operation) -> Stored:
+        """Make the list hold what is wanted."""
+        state, wanted = _typed(old), Inputs.of(new)
+        registry = self._registry(wanted, operation)
         try:
-            written = registry.write(_known(state, wanted), wanted.entries, wanted.adopt, self.observer)
+            written = registry.write(
+                known(state, wanted), wanted.entries, wanted.adopt, operation.observer, _seen(wanted)
+            )
         except UnrecordedWriteError as error:
-            raise PartialFailureError(error, after_write(wanted, error.written)) from error
-        return after_write(wanted, written)
+            raise PartialFailureError(error, after_write(wanted, error.written).stored()) from error
+        return after_write(wanted, written).stored()
 
-    def read(self, state: State) -> State | None:
-        """The state as the cluster shows it; None if nothing of ours is left in the list, or the list is gone."""
-        live = self._registry(state.inputs).find()
-        expected = dict.fromkeys(entry.model_id for entry in (*state.inputs.entries, *state.written))
-        if live is None:
-            return None
-        standing = entries_by_id(live.models)
-        entries = tuple(standing[model_id][0][1] for model_id in expected if model_id in standing)
-        if expected and not entries:
-            return None
-        return replace(state, inputs=replace(state.inputs, entries=entries), cr_uid=live.uid)
+    def read(self, old: Values, operation: Operation) -> Stored | None:
+        """As the list shows it; ``None`` if nothing of ours is left in it, or the list is gone."""
+        state = State.of(old)
+        return self._read(state, self._registry(state.inputs, operation))
 
-    def import_(self, identifier: str) -> State:
-        """The state of what this environment registered, from its own record in the cluster."""
+    def import_(self, identifier: str, operation: Operation) -> Stored:
+        """What this environment registered, from its own record in the cluster."""
         namespace, name, environment = parse_id(identifier)
-        inputs = Inputs(Connection(os.environ.get(CONTEXT_VARIABLE)), namespace, name, environment, "", ())
-        cluster = self.refuse_other_cluster(inputs)
+        inputs = Inputs(Connection(context_of_run()), namespace, name, environment, "", ())
+        cluster = self._cluster(inputs, operation)
         inputs = replace(inputs, cluster_uid=cluster.identity())
         registry = cluster.registry(namespace, name, environment)
         live, intents = registry.find(), registry.intents()
         written = tuple(intent.entry for intent in intents.models.values())
         at = intents.mark.written_at if intents.mark else None
         state = State(replace(inputs, entries=written), written, at, live.uid if live else None)
-        found = self.read(state) if written else None
+        found = self._read(state, registry) if written else None
         if found is None:
             raise PreconditionError(
                 f"nothing shows that environment {environment} registered a model in {namespace}/{name}",
@@ -209,68 +201,50 @@ class Registrations:
             )
         return found
 
-    def delete(self, state: State, adopt: frozenset[str]) -> None:
+    def delete(self, old: Values, inputs: Values, operation: Operation) -> None:
         """Take our entries out of the list, and nothing else. Refuses if one is not as we wrote it."""
-        registry = self._registry(state.inputs)
+        state, adopt = State.of(old), Inputs.of(inputs).adopt
+        registry = self._registry(state.inputs, operation)
         if registry.find() is None:
             registry.forget()
             return
-        registry.write(state.written, (), adopt, self.observer)
+        registry.write(state.written, (), adopt, operation.observer, _seen(state.inputs))
 
-    def _registry(self, inputs: Inputs) -> Registry:
-        cluster = self.refuse_other_cluster(inputs)
+    def lock_key(self, values: Values) -> str:
+        """One custom resource of one cluster."""
+        inputs = Inputs.of(values)
+        return f"{inputs.cluster_uid}/{inputs.namespace}/{inputs.custom_resource}"
+
+    def _cluster(self, inputs: Inputs, operation: Operation) -> Cluster:
+        """The cluster that is meant; any other is refused before anything else is asked of it."""
+        cluster = self.connect(inputs.connection.as_run(), operation)
+        if inputs.cluster_uid:
+            refuse_other_cluster(cluster.where, cluster.identity(), inputs.cluster_uid, "these registrations")
+        return cluster
+
+    def _registry(self, inputs: Inputs, operation: Operation) -> Registry:
+        cluster = self._cluster(inputs, operation)
         return cluster.registry(inputs.namespace, inputs.custom_resource, inputs.environment)
 
-
-def after_write(wanted: Inputs, written: Written) -> State:
-    """The state after a write, entries as they stand in the list."""
-    standing = entries_by_id(written.live.models)
-    entries = tuple(standing[entry.model_id][0][1] for entry in wanted.entries if entry.model_id in standing)
-    return State(replace(wanted, entries=entries), wanted.entries, written.written_at, written.live.uid)
-
-
-def _known(state: State | None, wanted: Inputs) -> tuple[Entry, ...]:
-    """What may stand in the list as ours.
-
-    An edited entry that a refresh has shown may be mended, but an edited one that is to go must be looked at by a
-    person: only what we wrote ourselves is removed.
-    """
-    if state is None:
-        return ()
-    staying = {entry.model_id for entry in wanted.entries}
-    return (*state.written, *(entry for entry in state.inputs.entries if entry.model_id in staying))
+    @staticmethod
+    def _read(state: State, registry: Registry) -> Stored | None:
+        live = registry.find()
+        expected = dict.fromkeys(entry.model_id for entry in (*state.inputs.entries, *state.written))
+        if live is None:
+            return None
+        standing = entries_by_id(live.models)
+        entries = tuple(standing[model_id][0][1] for model_id in expected if model_id in standing)
+        if expected and not entries:
+            return None
+        return replace(state, inputs=replace(state.inputs, entries=entries), cr_uid=live.uid).stored()
 
 
-def _entry_differences(
-    have: Iterable[Entry], want: Iterable[Entry]
-) -> Iterable[tuple[str, PropertyDifference]]:
-    old, new = {entry.model_id: entry for entry in have}, {entry.model_id: entry for entry in want}
-    for model_id in dict.fromkeys((*new, *old)):
-        path = path_of(model_id)
-        if model_id not in old:
-            yield path, PropertyDifference("add")
-        elif model_id not in new:
-            yield path, PropertyDifference("delete")
-        elif old[model_id] != new[model_id]:
-            yield from _value_differences(path, old[model_id].value(), new[model_id].value())
+def _seen(inputs: Inputs) -> Mapping[str, str] | None:
+    """What the plan saw of this custom resource. A previous one, from which entries go, is not what it looked at."""
+    found = seen_by_plan()
+    about = found and (found.namespace, found.settings.get("custom_resource"))
+    return found.digests if found and about == (inputs.namespace, inputs.custom_resource) else None
 
 
-def _value_differences(path: str, have: Json, want: Json) -> Iterable[tuple[str, PropertyDifference]]:
-    if isinstance(have, dict) and isinstance(want, dict):
-        for key in dict.fromkeys((*have, *want)):
-            below = f"{path}.{key}" if key.isidentifier() else f"{path}[{canonical_json(key).decode()}]"
-            if key not in have:
-                yield below, PropertyDifference("add")
-            elif key not in want:
-                yield below, PropertyDifference("delete")
-            else:
-                yield from _value_differences(below, have[key], want[key])
-    elif isinstance(have, list) and isinstance(want, list):
-        for index, (one, other) in enumerate(zip(have, want, strict=False)):
-            yield from _value_differences(f"{path}[{index}]", one, other)
-        for index in range(len(want), len(have)):
-            yield f"{path}[{index}]", PropertyDifference("delete")
-        for index in range(len(have), len(want)):
-            yield f"{path}[{index}]", PropertyDifference("add")
-    elif canonical_json(have) != canonical_json(want):
-        yield path, PropertyDifference("update")
+def _typed(old: Values | None) -> State | None:
+    return None if old is None else State.of(old)

@@ -9,10 +9,11 @@ from weighbridge.workshop import Workshop
 
 
 def _registry(shop: Workshop) -> Registry:
-    from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  lightkube
+    from weighbridge.watsonx.reconciling import ReconcilingRegistry  # noqa: PLC0415  lightkube
+    from weighbridge.watsonx.registry import Limits  # noqa: PLC0415  likewise
 
     environment = shop.environment
-    return WatsonxRegistry(
+    return ReconcilingRegistry(
         shop.kube_for(REGISTRATION.name),
         environment.cluster.namespace,
         environment.cluster.custom_resource,

@@ -222,7 +222,17 @@ def _spec(
             "custom_resource": environment.cluster.custom_resource,
             "adopt": list[Json](sorted(request.adopt)),
         },
+        seen=_seen(environment, facts.one(STATE)),
     )
+
+
+def _seen(environment: Environment, state: RegistrationState | None) -> dict[str, str]:
+    """What the plan saw of our entries: one that was replaced since is refused, and not overwritten."""
+    if state is None:
+        return {}
+    ours = {*(model.id for model in environment.models), *state.ours}
+    standing = {key: digest(dict(entry.value)) for key, entry in state.standing.items()}
+    return {model_id: standing.get(model_id, "") for model_id in sorted(ours)}
 
 
 def _entries(environment: Environment, places: Mapping[str, Location]) -> tuple[Manifest, ...]:

@@ -1,0 +1,66 @@
+"""Which cluster a resource is of, and a connection to it. Credentials never become inputs: a resource names a context
+and the UID of namespace ``kube-system``, and any other cluster is refused.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE
+from weighbridge.errors import PreconditionError
+
+if TYPE_CHECKING:
+    from weighbridge.kubernetes.client import Kube
+
+_TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which cluster, by reference."""
+
+    context: str | None
+    in_cluster: bool = False
+
+    def as_run(self) -> "Connection":
+        """The same cluster, reached as this process was told to by whoever runs it."""
+        if os.environ.get(IN_CLUSTER_VARIABLE) == "true":
+            return Connection(None, in_cluster=True)
+        return Connection(chosen) if (chosen := context_of_run()) else self
+
+
+def context_of_run() -> str | None:
+    """The context that whoever runs this process told it to use."""
+    return os.environ.get(CONTEXT_VARIABLE)
+
+
+def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> None:
+    """``PreconditionError`` if ``actual`` is not the cluster that is ``meant``; ``whose``: ``these registrations``."""
+    if actual != meant:
+        raise PreconditionError(
+            f"{where} is cluster {actual}, but {whose} belong to cluster {meant}",
+            remedy="choose the context of that cluster, or another stack for this one",
+            code="other-cluster",
+        )
+
+
+@lru_cache
+def open_kube(connection: Connection) -> "Kube":
+    """A connection, the same one each time."""
+    from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port is out
+
+    return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))
+
+
+def _in_a_pod(connection: Connection) -> bool:
+    """No context is named and there is no kubeconfig, but a service account: what kubectl does then."""
+    named = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser().is_file()
+    return connection.context is None and not named and _TOKEN.is_file()
+
+
+@lru_cache
+def identity(kube: "Kube") -> str:
+    """UID of namespace ``kube-system``."""
+    return kube.identity()
