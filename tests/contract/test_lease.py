@@ -3,14 +3,11 @@
 import contextlib
 import itertools
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -33,11 +30,8 @@ NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def namespace() -> Iterator[str]:
-    program = Path(sys.executable).parent / "weighbridge-sandbox"
-    up = subprocess.run([program, "up"], capture_output=True, text=True, check=False, timeout=3600)
-    assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
-    os.environ["KUBECONFIG"] = str(Layout.from_environment().kubeconfig)
+def namespace(sandbox: Layout) -> Iterator[str]:
+    del sandbox
     name = f"contract-lease-{os.getpid() % 10000}"
     create_operands(name, cr=False)
     yield name

@@ -2,10 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,15 +40,10 @@ from weighbridge_sandbox.tenancy import create_operands, delete_operands
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[Real]:
-    program = Path(sys.executable).parent / "weighbridge-sandbox"
-    up = subprocess.run([program, "up"], capture_output=True, text=True, check=False, timeout=3600)
-    assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
-    kubeconfig = Layout.from_environment().kubeconfig
-    os.environ["KUBECONFIG"] = str(kubeconfig)
+def real(sandbox: Layout) -> Iterator[Real]:
     namespace = f"contract-registry-{os.getpid() % 10000}"
     create_operands(namespace)
-    other = Client(KubeConfig.from_file(kubeconfig), field_manager="team-a", trust_env=False)
+    other = Client(KubeConfig.from_file(sandbox.kubeconfig), field_manager="team-a", trust_env=False)
     made = Real(granted("stage", namespace), connect(context=ADMINISTRATOR), other, namespace)
     try:
         yield made

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from support.estate import Estate
+from support.s3_fault_proxy import S3Fault, S3FaultProxy, s3_fault_proxy
 from weighbridge.core.events import Event, TransferProgress
 from weighbridge.core.outcome import Declined, Done, Failed, Unchanged
 from weighbridge.domain.weights import SourceListing
@@ -26,8 +27,7 @@ from weighbridge.kubernetes.client import JOB
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
 from weighbridge.wiring import opened
-from weighbridge_sandbox.layout import Layout
-from weighbridge_sandbox.supervision import Supervision
+from weighbridge_sandbox.layout import GATEWAY, S3_ENDPOINT
 
 pytestmark = pytest.mark.sandbox
 
@@ -45,9 +45,10 @@ with opened(sys.argv[1], sys.stderr, as_json=True, verbose=False) as found:
 
 
 class Port:
-    def __init__(self, estate: Estate, file: Path) -> None:
+    def __init__(self, estate: Estate, file: Path, source: S3FaultProxy) -> None:
         self.estate = estate
         self.file = file
+        self.source = source
         self.opened = opened(str(file), StringIO(), as_json=True, verbose=False)
         self.playbooks = cast("AnsiblePlaybooks", self.opened.port(PLAYBOOKS))
         self.model: Model = self.opened.environment.models[0]
@@ -75,13 +76,20 @@ class Port:
 @pytest.fixture(scope="module")
 def port(estate: Estate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
     folder = tmp_path_factory.mktemp("port")
-    file = folder / f"{estate.name}.yaml"
-    file.write_text(yaml.safe_dump(estate.environment, sort_keys=False))
-    assert estate.run("render", "--out", str(folder / "out")).code == 0
-    subprocess.run(["kubectl", "apply", "-f", folder / "out" / "storage"], check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as patch:
+    keys = (os.environ["SANDBOX_S3_ACCESS_KEY"], os.environ["SANDBOX_S3_SECRET_KEY"])
+    with (
+        s3_fault_proxy(S3_ENDPOINT, keys, {keys[0]: (keys[1], None)}, host=GATEWAY) as source,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        estate.environment["models"][0]["source"]["s3"]["endpoint"] = source.endpoint
+        file = folder / f"{estate.name}.yaml"
+        file.write_text(yaml.safe_dump(estate.environment, sort_keys=False))
+        assert estate.run("render", "--out", str(folder / "out")).code == 0
+        subprocess.run(
+            ["kubectl", "apply", "-f", folder / "out" / "storage"], check=True, capture_output=True
+        )
         patch.setenv("WEIGHBRIDGE_VAR", str(folder / "var"))
-        made = Port(estate, file)
+        made = Port(estate, file, source)
         yield made
         made.opened.kube.close()
 
@@ -111,7 +119,8 @@ def test_fetch_reports_what_it_did_and_no_secret_is_to_be_seen_meanwhile(port: P
                 looked += 1
                 texts = [*process.cmdline(), *process.environ().values()]
                 seen.extend(f"{process.name()} {process.pid}" for text in texts if secret in text)
-        for path in TMPFS.glob("weighbridge-*/**/*"):
+        # Runs of others, beside this one, have folders of their own, and the same secret.
+        for path in TMPFS.glob(f"weighbridge-*-{os.getpid()}-*/**/*"):
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 if path.is_file() and path.name != "secrets.json" and secret in path.read_text():
                     seen.append(str(path))
@@ -127,7 +136,7 @@ def test_fetch_reports_what_it_did_and_no_secret_is_to_be_seen_meanwhile(port: P
     assert looked > 0
     assert seen == []
     assert port.estate.leftovers() == []
-    assert not list(TMPFS.glob(f"weighbridge-*/weights/{port.model.id}"))
+    assert not list(TMPFS.glob(f"weighbridge-*-{os.getpid()}-*"))
 
 
 def test_the_second_time_is_unchanged_and_quick(port: Port) -> None:
@@ -166,29 +175,19 @@ def folders_of(processes: list[psutil.Process]) -> set[Path]:
     return {Path(part) for part in parts if part.startswith(f"{TMPFS}/weighbridge-")}
 
 
-@contextlib.contextmanager
-def stalled_s3(layout: Layout) -> Iterator[None]:
-    """This sandbox's S3 server answers nobody."""
-    server = psutil.Process(Supervision(layout).states()["s3"].pid)
-    server.suspend()
-    try:
-        yield
-    finally:
-        server.resume()
-
-
 def test_an_interrupted_run_takes_its_pods_along(port: Port) -> None:
     receipt = port.opened.cluster.receipts(port.estate.name)[port.model.id]
     shutil.rmtree(port.estate.volume(port.model.id) / receipt.sub_path)
     port.forget()
-    with port.driven(Route.FETCH) as process, contextlib.ExitStack() as stack:
+    port.source.faults.append(S3Fault("stall", seconds=300, times=10_000, agent="weighbridge-mover"))
+    with port.driven(Route.FETCH) as process:
         wait_for(lambda: port.job() is not None, "the Job")
-        stack.enter_context(stalled_s3(port.estate.layout))
         playing = children_of(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(60)
         assert "KeyboardInterrupt" in (process.stderr.read() if process.stderr else "")
         assert not any(child.is_running() for child in playing)
+    port.source.calm()
     assert port.estate.leftovers() == []
     assert port.opened.cluster.receipts(port.estate.name).get(port.model.id) is None
 

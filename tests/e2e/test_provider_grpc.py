@@ -90,6 +90,7 @@ def engine(plugin: Plugin) -> Engine:
     return plugin.engine
 
 
+@pytest.mark.alone
 def test_the_port_is_out_within_half_a_second(sandbox: Layout) -> None:
     del sandbox
     times = []

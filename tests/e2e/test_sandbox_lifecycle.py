@@ -15,7 +15,7 @@ import pytest
 
 from weighbridge_sandbox.layout import Layout
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.alone, pytest.mark.timeout(900)]
 
 PROGRAM = Path(sys.executable).parent / "weighbridge-sandbox"
 FIXED_PLACES = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/containers")

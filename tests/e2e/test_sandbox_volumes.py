@@ -244,6 +244,7 @@ def test_a_deleted_claim_leaves_no_volume_no_file_and_no_loop_device(cluster: Cl
     )
 
 
+@pytest.mark.alone
 def test_volumes_are_there_again_after_the_provisioner_was_killed_and_their_mounts_lost(
     cluster: Cluster,
 ) -> None:

@@ -353,7 +353,7 @@ def test_in_the_cluster_the_pods_own_account_is_used_whatever_kubeconfig_there_i
         "KUBERNETES_SERVICE_PORT": str(address.port),
         "KUBECONFIG": str(elsewhere),
         "HOME": str(lab.folder / "home"),
-        "PYTHONPATH": str(program.parents[1]),
+        "PYTHONPATH": os.pathsep.join(sys.path),
     }
     done = subprocess.run(
         [sys.executable, program, lab.namespace, lab.folder, lab.uid, authority, token],
@@ -506,7 +506,7 @@ def test_both_stacks_can_be_previewed_at_once(lab: Lab) -> None:
 
 def _start_slowly(lab: Lab) -> "subprocess.Popen[bytes]":
     program = Path(__file__).parents[1] / "support" / "stacks_slowly.py"
-    environment = os.environ | {"PYTHONPATH": str(program.parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     started = subprocess.Popen(
         [sys.executable, str(program), lab.namespace, str(lab.folder)], env=environment
     )

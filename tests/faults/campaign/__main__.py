@@ -18,8 +18,9 @@ from faults.campaign.catalogue import CATALOGUE
 from faults.campaign.draw import PHASES, Fault, Trial, draw
 from faults.campaign.ground import Ground, prepared
 from faults.campaign.report import Record, document, line
-from faults.campaign.sandbox import await_health, enter_sandbox
+from faults.campaign.sandbox import await_health
 from faults.campaign.trial import Conduct, Result
+from support.sandbox import enter_sandbox
 from weighbridge_sandbox.layout import Layout
 
 DOCUMENT = Path("docs/faults.md")
