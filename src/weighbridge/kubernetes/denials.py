@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.domain.access import Access, Rule
-from weighbridge.domain.permissions import least_role, missing_rule
+from weighbridge.domain.access import Access, Rule, least_role
 from weighbridge.errors import ForbiddenError
 
 _Q: Final = r'\\*"'
@@ -56,6 +55,8 @@ def forbidden(text: str) -> ForbiddenError | None:
     denial = parse_denial(text)
     if denial is None:
         return None
+    from weighbridge.permissions import missing_rule  # noqa: PLC0415  it knows every step, and steps come here
+
     access = denial.access
     rule = missing_rule(access)
     purpose = f" ({rule.why})" if rule is not None else ""

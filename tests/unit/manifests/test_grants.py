@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from weighbridge.domain.permissions import Role
+from weighbridge.domain.access import Role
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment
 from weighbridge.manifests.grants import Subject, render_grants, write_grants

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from weighbridge.core.events import Event, Note, TransferProgress
-from weighbridge.domain.permissions import missing_rule
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
 from weighbridge.mover.report import peak_memory
@@ -354,6 +353,8 @@ class Push:
             time.sleep(min(PAUSES[fruitless], max(0.0, self._deadline - time.monotonic())))
 
     def _no_way(self) -> PreconditionError:
+        from weighbridge.permissions import missing_rule  # noqa: PLC0415  it knows every step, this one's too
+
         lacking = [error.lacking for error in self._refusals if error.lacking is not None]
         rules = [rule.as_yaml() for access in lacking if (rule := missing_rule(access)) is not None]
         asked = f"; one of these rules opens a way: {' or '.join(rules)}" if rules else ""
