@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from weighbridge.kubernetes.cluster import ClusterFacts
     from weighbridge.kubernetes.lease import LeaseLock
     from weighbridge.manifests.grants import Grants, Subject
+    from weighbridge.manifests.surroundings import Surroundings
     from weighbridge.observers import ClosingObserver
-    from weighbridge.steps.weights.bundle import Surroundings
 
 __all__ = ["Opened", "checked", "granted", "opened"]
 
@@ -173,7 +173,7 @@ class Opened:
 
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
         """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
-        from weighbridge.steps.weights.bundle import Surroundings  # noqa: PLC0415
+        from weighbridge.manifests.surroundings import Surroundings  # noqa: PLC0415
 
         return Surroundings(folder=self.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text())
 

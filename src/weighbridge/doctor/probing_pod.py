@@ -17,7 +17,7 @@ from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Ku
 from weighbridge.kubernetes.job_reader import KubeReader
 from weighbridge.kubernetes.pod_follower import Follower, Patience
 from weighbridge.manifests.probe import RUN_SECONDS, credentials_secret, render_probe
-from weighbridge.steps.weights.bundle import Surroundings
+from weighbridge.manifests.surroundings import Surroundings
 
 STUCK_SECONDS = 20
 GONE_SECONDS = 40
