@@ -29,7 +29,7 @@ from weighbridge.domain.naming import NAMESPACE_LABEL
 from weighbridge.environment.file import load
 from weighbridge.environment.types import Environment
 from weighbridge.errors import WeighbridgeError
-from weighbridge.manifests.grants import Grants, render_grants
+from weighbridge.grants import Grants, render_grants
 from weighbridge_sandbox.commands import wait_until
 from weighbridge_sandbox.errors import CommandError
 from weighbridge_sandbox.kube import HTTP_NOT_FOUND, answering, connect, layout_of

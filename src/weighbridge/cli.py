@@ -24,7 +24,7 @@ from weighbridge.steps import STEPS
 from weighbridge.wiring import Opened, checked, granted, opened
 
 if TYPE_CHECKING:
-    from weighbridge.manifests.grants import Subject
+    from weighbridge.grants import Subject
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
 
@@ -301,7 +301,7 @@ def _rbac(arguments: argparse.Namespace) -> int:
 
 
 def _subject(arguments: argparse.Namespace) -> "Subject | None":
-    from weighbridge.manifests.grants import Subject  # noqa: PLC0415
+    from weighbridge.grants import Subject  # noqa: PLC0415
 
     if arguments.group:
         return Subject(group=arguments.group)

@@ -9,11 +9,11 @@ from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.run import journal_facts
 from weighbridge.core.step import PlannedStep, Verification
 from weighbridge.doctor.finding import Diagnosis, Level
+from weighbridge.domain.access import Role
 from weighbridge.domain.digest import Json
-from weighbridge.domain.permissions import Role
 from weighbridge.domain.stacks import StackPreview
 from weighbridge.errors import InputErrors, WeighbridgeError
-from weighbridge.manifests.grants import Grants
+from weighbridge.grants import Grants
 
 
 def plan_message(plan: Plan) -> Json:

@@ -1,6 +1,6 @@
 """Results → what a person reads. Pure: values in, text out. The words on a step are the step's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from weighbridge.core.plan import Plan
@@ -8,8 +8,8 @@ from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.step import PlannedStep
 from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
-from weighbridge.domain.permissions import Role, of_role
-from weighbridge.manifests.grants import PURPOSE, Grants
+from weighbridge.domain.access import Role, of_role
+from weighbridge.grants import PURPOSE, Grants
 
 
 def plan_screen(plan: Plan, environment: str) -> str:
@@ -126,7 +126,7 @@ def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
         rules = of_role(grants.rules, role, namespaced=True)
         needed = [rule for rule in rules if not rule.optional]
         lines.append(
-            f"  Role {role.value:<8} {_ROLES[role]}: {human.count(len(rules), 'rule')}, {len(needed)} of them indispensable"
+            f"  Role {role.value:<8} {role.allows}: {human.count(len(rules), 'rule')}, {len(needed)} of them indispensable"
         )
     lines += [f"! {warning}" for warning in grants.warnings]
     lines += [
@@ -141,10 +141,3 @@ def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
             f"  kubectl create token -n {namespace} {name}",
         ]
     return "\n".join(lines)
-
-
-_ROLES: Mapping[Role, str] = {
-    Role.PLAN: "looks: plan, status",
-    Role.WEIGHTS: "looks, volumes, weights: apply, verify",
-    Role.SWITCH: "looks, registers: apply, destroy",
-}

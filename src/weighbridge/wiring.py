@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 
+import weighbridge.permissions  # noqa: F401 - a command that is refused names the rule that it lacked
 from weighbridge.core.session import Session
 from weighbridge.core.step import Port
 from weighbridge.environment.file import LoadedEnvironment, load
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from weighbridge.doctor.finding import Diagnosis
     from weighbridge.engines.pulumi.stacks import PulumiStacks
     from weighbridge.engines.pulumi.state import State
+    from weighbridge.grants import Grants, Subject
     from weighbridge.kubernetes.client import Kube
     from weighbridge.kubernetes.cluster import ClusterFacts
     from weighbridge.kubernetes.lease import LeaseLock
-    from weighbridge.manifests.grants import Grants, Subject
+    from weighbridge.manifests.surroundings import Surroundings
     from weighbridge.observers import ClosingObserver
-    from weighbridge.steps.weights.bundle import Surroundings
 
 __all__ = ["Opened", "checked", "granted", "opened"]
 
@@ -53,7 +54,7 @@ def granted(
     loaded: LoadedEnvironment, subject: "Subject | None", out: Path | None
 ) -> "tuple[Grants, tuple[Path, ...]]":
     """What the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``); no network."""
-    from weighbridge.manifests.grants import render_grants, write_grants  # noqa: PLC0415
+    from weighbridge.grants import render_grants, write_grants  # noqa: PLC0415
 
     grants = render_grants(loaded.environment, subject)
     return grants, write_grants(out or var_folder() / "rbac" / loaded.environment.name, grants)
@@ -173,7 +174,7 @@ class Opened:
 
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
         """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
-        from weighbridge.steps.weights.bundle import Surroundings  # noqa: PLC0415
+        from weighbridge.manifests.surroundings import Surroundings  # noqa: PLC0415
 
         return Surroundings(folder=self.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text())
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # heavy: whoever makes something of them imports them
     from weighbridge.kubernetes.client import Kube
     from weighbridge.kubernetes.cluster import ClusterFacts
     from weighbridge.kubernetes.lease import LeaseLock
-    from weighbridge.steps.weights.bundle import Surroundings
+    from weighbridge.manifests.surroundings import Surroundings
 
 
 class Workshop(Protocol):

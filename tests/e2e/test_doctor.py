@@ -23,9 +23,9 @@ from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.finding import Level
 from weighbridge.doctor.made import made_probes
 from weighbridge.domain.access import Rule
-from weighbridge.domain.permissions import permissions
 from weighbridge.environment.types import Environment
 from weighbridge.kubernetes.client import JOB, Kind
+from weighbridge.permissions import permissions
 from weighbridge.wiring import opened
 from weighbridge_sandbox.kube import connect as administrator
 

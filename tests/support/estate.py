@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from weighbridge.domain.naming import intents_name, receipts_name
 from weighbridge.environment.types import Environment
+from weighbridge.grants import render_grants
 from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
-from weighbridge.manifests.grants import render_grants
 from weighbridge_sandbox.grants import grant
 from weighbridge_sandbox.layout import CONTEXT, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import write_small_llama

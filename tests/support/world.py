@@ -33,11 +33,11 @@ from weighbridge.errors import (
     VerificationError,
 )
 from weighbridge.holdings import Holdings
+from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.steps import STEPS
 from weighbridge.steps.registration.ports import Registry
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
-from weighbridge.steps.weights.bundle import Surroundings
 from weighbridge.steps.weights.ports import Playbooks, TransferReport, Weights
 from weighbridge.watsonx.entries import EntryOwner, RegistrationState, StandingEntry
 from weighbridge.watsonx.entry import Entry

@@ -31,7 +31,6 @@ from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import lease, naming
 from weighbridge.domain.access import Access
 from weighbridge.domain.claims import claim_of
-from weighbridge.domain.permissions import permissions
 from weighbridge.domain.receipts import from_json, to_json
 from weighbridge.domain.stacks import (
     ClusterIdentity,
@@ -46,13 +45,15 @@ from weighbridge.engines.pulumi.stacks import project_name, run_program
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
 from weighbridge.manifests.render import render_claim, render_entries
+from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.mover.layout import layout_of
 from weighbridge.mover.order import parse_order
 from weighbridge.mover.receipts import parse_receipt
+from weighbridge.permissions import permissions
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.registration.step import STATE, RegistrationStep
 from weighbridge.steps.storage.stack import STORAGE
-from weighbridge.steps.weights.bundle import Surroundings, WeightsBundle, render_verification, render_weights
+from weighbridge.steps.weights.bundle import WeightsBundle, render_verification, render_weights
 from weighbridge.watsonx.entries import PlannedEntry
 from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Baseline, Mark

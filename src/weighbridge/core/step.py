@@ -13,6 +13,7 @@ from weighbridge.core.events import Observer
 from weighbridge.core.outcome import Outcome
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Facts, Key
+from weighbridge.domain.needs import Mounted, Need
 from weighbridge.domain.stacks import ResourceChange, Stack, StackPreview, StackSpec
 from weighbridge.environment.types import Environment
 
@@ -206,11 +207,18 @@ class Step:
     """The Pulumi stack that it declares."""
     verifies: ClassVar[bool] = False
     """Whether ``verify`` has something to read."""
+    permissions: ClassVar[tuple[Need, ...]] = ()
+    """What it needs of the cluster's API, beside what every run needs (``core/permissions.py``)."""
 
     def width(self, environment: Environment) -> int:
         """How many of its planned steps may run side by side, where nothing else lies between them."""
         del environment
         return 1
+
+    def mounted(self, environment: Environment) -> Mounted:
+        """What its pods mount, by name."""
+        del environment
+        return Mounted()
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

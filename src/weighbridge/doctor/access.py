@@ -4,17 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from weighbridge.doctor.finding import Finding, Level, fail, ok, warn
-from weighbridge.domain.access import Access, Role, Rule
+from weighbridge.domain.access import Access, Role, Rule, least_role
 from weighbridge.domain.human import count
-from weighbridge.domain.permissions import least_role
 from weighbridge.environment.types import Environment, Route
 
 AREA = "permissions"
-_PURPOSES: Mapping[Role, str] = {
-    Role.PLAN: "plan and status",
-    Role.WEIGHTS: "storage, weights, verify",
-    Role.SWITCH: "registration",
-}
 
 
 def missing_rules(
@@ -44,10 +38,9 @@ def _of_role(role: Role, rules: tuple[Rule, ...], missing: tuple[Rule, ...]) -> 
     name = f"role {role.value}"
     needs = [rule for rule in rules if role in rule.needed_by]
     lacks = [rule for rule in missing if role in rule.needed_by]
-    purpose = _PURPOSES[role]
     if not lacks:
-        return ok(AREA, name, f"{purpose}: may do all of {count(len(needs), 'rule')}")
-    said = f"{purpose}: lacks {len(lacks)} of {count(len(needs), 'rule')}, see below"
+        return ok(AREA, name, f"{role.purpose}: may do all of {count(len(needs), 'rule')}")
+    said = f"{role.purpose}: lacks {len(lacks)} of {count(len(needs), 'rule')}, see below"
     if all(rule.optional for rule in lacks):
         return warn(AREA, name, f"{said}; it goes on without")
     return fail(AREA, name, said, "ask for the rules below, or have what `weighbridge rbac` writes applied")

@@ -25,11 +25,11 @@ from weighbridge.doctor.probes import Object, Probes, Server, Stage
 from weighbridge.domain import human, sizing
 from weighbridge.domain.access import Rule
 from weighbridge.domain.claims import claim_of
-from weighbridge.domain.permissions import permissions
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import AccessMode, Environment, Model
 from weighbridge.errors import ForbiddenError, WeighbridgeError
+from weighbridge.permissions import permissions
 
 T = TypeVar("T")
 

@@ -8,8 +8,10 @@ from weighbridge.doctor.quota import PodNeed
 from weighbridge.domain import naming
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model, Route
+from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.render import Object, render_claim
-from weighbridge.steps.weights.bundle import Surroundings, pod_settings, render_weights
+from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.steps.weights.bundle import render_weights
 
 _NO_MOVER = b"rehearsal"
 """Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from weighbridge.doctor.probe_job import RUN_SECONDS, credentials_secret, render_probe
 from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
@@ -16,8 +17,7 @@ from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeEr
 from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Kube
 from weighbridge.kubernetes.job_reader import KubeReader
 from weighbridge.kubernetes.pod_follower import Follower, Patience
-from weighbridge.manifests.probe import RUN_SECONDS, credentials_secret, render_probe
-from weighbridge.steps.weights.bundle import Surroundings
+from weighbridge.manifests.surroundings import Surroundings
 
 STUCK_SECONDS = 20
 GONE_SECONDS = 40

@@ -1,25 +1,38 @@
 """A rule of Kubernetes' RBAC as a value, who needs it, and one question of access that it answers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class Role(StrEnum):
-    """Who needs a rule. Each is complete in itself: every verb looks first, so ``weights`` and ``switch`` hold what
-    ``plan`` holds.
+    """Who needs a rule, from the least on. Each is complete in itself: every verb looks first, so ``weights`` and
+    ``switch`` hold what ``plan`` holds.
     """
 
-    PLAN = "plan"
+    PLAN = "plan", "plan and status", "looks: plan, status"
     """``plan`` and ``status``: get, and nothing that writes."""
-    WEIGHTS = "weights"
+    WEIGHTS = "weights", "storage, weights, verify", "looks, volumes, weights: apply, verify"
     """The storage stack, the playbooks, ``verify``, ``destroy --weights``."""
-    SWITCH = "switch"
+    SWITCH = "switch", "registration", "looks, registers: apply, destroy"
     """The registration stack, and the wait for the operator."""
+
+    purpose: str
+    """What it is for, in a few words."""
+    allows: str
+    """What its holder does, and with which verbs."""
+
+    def __new__(cls, value: str, purpose: str, allows: str) -> Self:
+        """Words beside the value, which alone is its name."""
+        role = str.__new__(cls, value)
+        role._value_ = value
+        role.purpose, role.allows = purpose, allows
+        return role
 
 
 EVERYBODY: Final = frozenset(Role)
-WRITERS: Final = frozenset({Role.WEIGHTS, Role.SWITCH})
+WRITERS: Final = EVERYBODY - {Role.PLAN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +115,13 @@ class Rule:
         if self.names:
             parts.append(f"resourceNames: [{', '.join(self.names)}]")
         return f"{{{', '.join(parts)}}}"
+
+
+def of_role(rules: Iterable[Rule], role: Role, *, namespaced: bool) -> tuple[Rule, ...]:
+    """Those that one role needs, of one scope."""
+    return tuple(rule for rule in rules if role in rule.needed_by and rule.namespaced == namespaced)
+
+
+def least_role(rule: Rule) -> Role:
+    """The Role that holds the rule and the least beside it."""
+    return next(role for role in Role if role in rule.needed_by)

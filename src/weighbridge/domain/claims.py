@@ -32,6 +32,11 @@ def claim_of(environment: Environment, model: Model) -> str:
     return model.storage.existing_pvc or claim_name(environment.name, model.id)
 
 
+def claims(environment: Environment) -> tuple[str, ...]:
+    """Names of all claims that weights lie on."""
+    return tuple(claim_of(environment, model) for model in environment.models)
+
+
 def own_claims(environment: Environment) -> tuple[str, ...]:
     """Names of the claims that Weighbridge makes."""
     return tuple(

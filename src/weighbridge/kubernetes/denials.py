@@ -5,11 +5,11 @@ The sentence is Kubernetes' own (``k8s.io/apiserver`` ``responsewriters/errors.g
 """
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-from weighbridge.domain.access import Access, Rule
-from weighbridge.domain.permissions import least_role, missing_rule
+from weighbridge.domain.access import Access, Rule, least_role
 from weighbridge.errors import ForbiddenError
 
 _Q: Final = r'\\*"'
@@ -19,6 +19,31 @@ _DENIED: Final = re.compile(
     rf"resource {_Q}(?P<path>{_WORD}){_Q} in API group {_Q}(?P<group>{_WORD}){_Q}"
     rf"(?: in the namespace {_Q}(?P<namespace>{_WORD}){_Q})?"
 )
+
+
+RuleOf: TypeAlias = Callable[[Access], Rule | None]
+
+
+@dataclass(slots=True)
+class _Rules:
+    """Who knows which rule would have allowed an access."""
+
+    of: RuleOf = field(default=lambda _: None)
+
+
+_RULES: Final = _Rules()
+
+
+def rules_are(rule_of: RuleOf) -> None:
+    """Say who knows the rules. ``weighbridge.permissions`` does so when it is imported: it knows every step, and steps, by
+    what they are made of, come here; so it is told, and not asked for.
+    """
+    _RULES.of = rule_of
+
+
+def missing_rule(access: Access) -> Rule | None:
+    """The rule that would have allowed ``access``; ``None`` where Weighbridge never asks for such a thing."""
+    return _RULES.of(access)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.finding import Diagnosis, Finding, Level, worst
 from weighbridge.doctor.request import request_text
 from weighbridge.domain.access import Access, Rule
-from weighbridge.domain.permissions import permissions
+from weighbridge.permissions import permissions
 
 ENVIRONMENT = environment("one", "two", routes=("fetch", "push"))
 RULES = permissions(ENVIRONMENT)

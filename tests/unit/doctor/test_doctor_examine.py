@@ -14,7 +14,7 @@ from weighbridge.doctor.probes import PodReport
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
-from weighbridge.steps.weights.bundle import Surroundings
+from weighbridge.manifests.surroundings import Surroundings
 
 
 def diagnose(

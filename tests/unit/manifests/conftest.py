@@ -7,7 +7,7 @@ import pytest
 
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.environment.types import Environment
-from weighbridge.steps.weights.bundle import Surroundings
+from weighbridge.manifests.surroundings import Surroundings
 
 DOCUMENT: dict[str, Any] = {
     "name": "stage",

@@ -17,14 +17,10 @@ from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_p
 from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError
 from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.pods import pod_settings
+from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.mover.order import parse_order
-from weighbridge.steps.weights.bundle import (
-    Surroundings,
-    deadline_seconds,
-    pod_settings,
-    render_verification,
-    render_weights,
-)
+from weighbridge.steps.weights.bundle import deadline_seconds, render_verification, render_weights
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
 

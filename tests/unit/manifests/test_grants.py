@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from weighbridge.domain.permissions import Role
+from weighbridge.domain.access import Role
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment
-from weighbridge.manifests.grants import Subject, render_grants, write_grants
-from weighbridge.steps.weights.bundle import Surroundings, render_weights
+from weighbridge.grants import Subject, render_grants, write_grants
+from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.steps.weights.bundle import render_weights
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rbac"
 

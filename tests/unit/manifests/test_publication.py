@@ -8,8 +8,9 @@ import pytest
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment
 from weighbridge.errors import DefectError
+from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.mover.order import parse_order
-from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, Surroundings, render_weights
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, render_weights
 from weighbridge.steps.weights.publication import completed, same_work
 
 SET = "sha256:" + "cd" * 32

@@ -30,6 +30,7 @@ from weighbridge.errors import PreconditionError
 from weighbridge.holdings import holds, look_at_holdings
 from weighbridge.manifests.render import render_entries, render_registration, to_yaml
 from weighbridge.steps.registration.made import REGISTRY
+from weighbridge.steps.registration.needs import NEEDS
 from weighbridge.steps.registration.shown import entry_lines, review_rows, status_parts
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.watsonx.entries import RegistrationState
@@ -67,6 +68,7 @@ class RegistrationStep(Step):
     after: ClassVar = frozenset({"weights"})
     """An entry names the set that its source's fingerprint names."""
     stack: ClassVar = REGISTRATION
+    permissions: ClassVar = NEEDS
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.manifests.render import render_claim, to_yaml
+from weighbridge.steps.storage.needs import NEEDS
 from weighbridge.steps.storage.stack import STORAGE
 
 
@@ -41,6 +42,7 @@ class StorageStep(Step):
     after: ClassVar = frozenset({"weights"})
     """A claim is sized by what its source holds."""
     stack: ClassVar = STORAGE
+    permissions: ClassVar = NEEDS
 
     def observe(self, world: World, facts: Facts) -> None:
         holdings = world.port(HOLDINGS)

@@ -4,13 +4,12 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from weighbridge.core.step import Port
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
-from weighbridge.domain.quantity import MIB, format_bytes, parse_bytes
+from weighbridge.domain.quantity import MIB, format_bytes
 from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
 from weighbridge.errors import InputError
@@ -22,8 +21,10 @@ from weighbridge.manifests.contexts import (
     RsyncPodContext,
 )
 from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.render import Object, render, to_yaml
 from weighbridge.manifests.resources import share_dir
+from weighbridge.manifests.surroundings import Surroundings
 
 Verb: TypeAlias = str
 VERBS: tuple[Verb, ...] = ("fetch", "publish", "verify")
@@ -42,10 +43,6 @@ _LARGEST_ORDER_BYTES = 1_000_000
 SENT_FILE_BYTES = len(',"sha256":""') + 64
 """What each file of a publishing order takes more once its sender has completed it (``publication.py``)."""
 
-_REQUESTS = {"cpu": "250m", "memory": "256Mi"}
-_LIMITS = {"cpu": "2", "memory": "512Mi"}
-"""The mover itself stays within 128 MiB; pages it has written count too until they reach the disk."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsBundle:
@@ -57,23 +54,6 @@ class WeightsBundle:
     """File name → its documents, in the order in which they are to be applied."""
     variables: Object
     """Content of ``vars.yml``, less ``weights_dir``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the environment file refers to but does not hold."""
-
-    folder: Path = Path()
-    """Where relative ``file:`` references start: the environment file's folder."""
-    cluster_uid: str | None = None
-    """UID of ``kube-system``; playbooks refuse another cluster. ``None``: not looked up."""
-    ca_pem: str | None = None
-    """Text of ``trust.ca_bundle``."""
-    mover: bytes | None = None
-    """Another ``mover.pyz`` than the one of this installation."""
-
-
-SURROUNDINGS: Final[Port[Surroundings]] = Port("surroundings", lambda shop: shop.surroundings(None))
 
 
 def render_weights(
@@ -144,44 +124,6 @@ def deadline_seconds(total_bytes: int) -> int:
     much earlier by itself.
     """
     return _DEADLINE_FLOOR_SECONDS + total_bytes // _SLOWEST_BYTES_PER_SECOND
-
-
-def pod_settings(environment: Environment) -> PodSettings:
-    """The environment's wishes for pods, with our defaults. A limit below the default request lowers the request."""
-    pods = environment.pods
-    limits = {
-        "cpu": pods.resources.cpu or _LIMITS["cpu"],
-        "memory": pods.resources.memory or _LIMITS["memory"],
-    }
-    # Comparing thousandfold keeps fractions of a CPU apart: quantities round up to whole units.
-    requests = {name: min(_REQUESTS[name], limit, key=_thousandfold) for name, limit in limits.items()}
-    return PodSettings(
-        image=pods.image,
-        pull_secret=pods.pull_secret,
-        service_account=pods.service_account,
-        labels=dict(pods.labels),
-        node_selector=dict(pods.node_selector),
-        tolerations=tuple(item.model_dump(exclude_none=True) for item in pods.tolerations),
-        requests=requests,
-        limits=limits,
-        proxy=_proxy(environment),
-    )
-
-
-def _thousandfold(quantity: str) -> int:
-    return parse_bytes(quantity.removesuffix("m")) if quantity.endswith("m") else 1000 * parse_bytes(quantity)
-
-
-def _proxy(environment: Environment) -> tuple[tuple[str, str], ...]:
-    proxy = environment.proxy
-    if proxy is None:
-        return ()
-    values = {
-        "HTTP_PROXY": proxy.http,
-        "HTTPS_PROXY": proxy.https,
-        "NO_PROXY": ",".join(proxy.no_proxy) or None,
-    }
-    return tuple((name, value) for name, value in values.items() if value is not None)
 
 
 @dataclass(frozen=True, slots=True)

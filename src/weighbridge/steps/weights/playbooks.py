@@ -24,9 +24,9 @@ from weighbridge.engines.ansible.run import PlaybookRun
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import DefectError, StepFailedError, WeighbridgeError
 from weighbridge.kubernetes.pod_watch import SOURCE_UNREACHABLE
+from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.processes.scratch import private_folder
 from weighbridge.steps.weights.bundle import (
-    Surroundings,
     WeightsBundle,
     deadline_seconds,
     render_verification,

@@ -7,7 +7,8 @@ from weighbridge.domain.facts import Facts
 from weighbridge.domain.naming import slug
 from weighbridge.domain.weights import LISTING
 from weighbridge.manifests.resources import share_dir
-from weighbridge.steps.weights.bundle import SURROUNDINGS, render_weights, weights_texts
+from weighbridge.manifests.surroundings import SURROUNDINGS
+from weighbridge.steps.weights.bundle import render_weights, weights_texts
 
 
 def rendered_weights(world: World, facts: Facts, out: Path) -> Rendered:

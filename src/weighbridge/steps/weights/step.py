@@ -24,11 +24,13 @@ from weighbridge.core.step import (
 from weighbridge.domain import human
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
+from weighbridge.domain.needs import Mounted
 from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
+from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.steps.weights.sync import planned_weights
 
@@ -41,6 +43,10 @@ class WeightsStep(Step):
     name: ClassVar = "weights"
     only: ClassVar = "weights"
     verifies: ClassVar = True
+    permissions: ClassVar = NEEDS
+
+    def mounted(self, environment: Environment) -> Mounted:
+        return mounted(environment)
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models

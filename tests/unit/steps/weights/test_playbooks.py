@@ -19,7 +19,8 @@ from weighbridge.engines.ansible.run import SECRETS_VARIABLE, PlaybookRun
 from weighbridge.environment.secrets import OVERLAY_VARIABLE
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import PreconditionError, StepFailedError
-from weighbridge.steps.weights.bundle import Surroundings, deadline_seconds, render_weights, write_weights
+from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.steps.weights.bundle import deadline_seconds, render_weights, write_weights
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks, limit_seconds
 
 SECRET = "planted-secret-value"

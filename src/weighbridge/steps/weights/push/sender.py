@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from weighbridge.core.events import Event, Note, TransferProgress
-from weighbridge.domain.permissions import missing_rule
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
+from weighbridge.kubernetes.denials import missing_rule
 from weighbridge.mover.report import peak_memory
 from weighbridge.steps.weights.push.daemon import manifest_path, receipt_path
 from weighbridge.steps.weights.push.manifest import (

@@ -13,8 +13,10 @@ from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
 from weighbridge.manifests.contexts import MoverJobContext, OrderContext
 from weighbridge.manifests.mover_archive import mover_archive
+from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.render import Object, render
-from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, Surroundings, pod_settings
+from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
 
 RUN_SECONDS = 120
 """The probe itself: each of its stages has ten seconds."""

@@ -1,4 +1,4 @@
-"""The table of permissions: what each environment needs, and that no rule is wider than it has to be."""
+"""Permissions, room by room: what each environment needs, and that no rule is wider than it has to be."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weighbridge.domain.permissions import Role, Rule, least_role, missing_rule, of_role, permissions
+from weighbridge.domain.access import Role, Rule, least_role, of_role
 from weighbridge.environment.types import Environment
+from weighbridge.permissions import missing_rule, permissions
 
 PAIR = {"access_key": {"env": "K"}, "secret_key": {"env": "S"}}
 EXISTING = {"secret": "models-s3"}

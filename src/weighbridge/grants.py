@@ -1,13 +1,14 @@
 """What ``weighbridge rbac`` writes: who may do what for one environment, and what may be inside of what they make."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from weighbridge.domain import permission_table as table
+from weighbridge.core.step import Step
+from weighbridge.domain.access import Role, Rule, of_role
 from weighbridge.domain.naming import ENVIRONMENT_LABEL, NAMESPACE_LABEL, account_name, object_labels
-from weighbridge.domain.permissions import Role, Rule, of_role, permissions
+from weighbridge.domain.needs import Mounted
 from weighbridge.environment.types import Environment
 from weighbridge.manifests.contexts import (
     Account,
@@ -19,6 +20,8 @@ from weighbridge.manifests.contexts import (
     RoleContext,
 )
 from weighbridge.manifests.render import Object, render, to_yaml
+from weighbridge.permissions import mounted, permissions
+from weighbridge.steps import STEPS
 
 NAMESPACE_FILE, CLUSTER_FILE, POLICY_FILE = "namespace.yaml", "cluster.yaml", "policy.yaml"
 PURPOSE: Mapping[str, str] = {
@@ -63,15 +66,17 @@ class Grants:
         return tuple(document for documents in self.files.values() for document in documents)
 
 
-def render_grants(environment: Environment, subject: Subject | None = None) -> Grants:
-    """Roles ``plan``, ``weights`` and ``switch``, a ClusterRole for what belongs to no namespace, their bindings, the policy.
+def render_grants(
+    environment: Environment, subject: Subject | None = None, steps: Sequence[Step] = STEPS
+) -> Grants:
+    """A Role each of ``access.Role``, a ClusterRole for what belongs to no namespace, their bindings, the policy.
 
-    All three Roles are bound to ``subject``, by default an account of the environment's own; whoever splits the work
+    All Roles are bound to ``subject``, by default an account of the environment's own; whoever splits the work
     among several binds each Role to its own. The policy's name and the ClusterRole's hold the namespace, because
     both stand beside those of other namespaces.
     """
     chosen = subject or Subject.own(environment)
-    rules = permissions(environment)
+    rules = permissions(environment, steps)
     stem, namespace = account_name(environment.name), environment.cluster.namespace
     wide = f"weighbridge.{namespace}.{environment.name}"  # a dot, which stands in neither name
     labels = object_labels(environment.name)
@@ -91,7 +96,7 @@ def render_grants(environment: Environment, subject: Subject | None = None) -> G
         files={
             NAMESPACE_FILE: tuple(inside),
             CLUSTER_FILE: tuple(_bound(wide, None, wide_labels, outside, chosen)),
-            POLICY_FILE: _policy(environment, wide, wide_labels, chosen),
+            POLICY_FILE: _policy(environment, wide, wide_labels, chosen, mounted(environment, steps)),
         },
         warnings=_warnings(environment),
     )
@@ -114,7 +119,8 @@ def _purposes(document: Object, rules: tuple[Rule, ...]) -> str:
     if document["kind"] == "ClusterRole":
         shown = [rule for rule in rules if not rule.namespaced]
     elif document["kind"] == "Role":
-        role = Role(str(cast("Object", document["metadata"])["name"]).rpartition("-")[2])
+        name = str(cast("Object", document["metadata"])["name"])
+        role = next(role for role in Role if name.endswith(f"-{role.value}"))
         shown = [*of_role(rules, role, namespaced=True)]
     else:
         return ""
@@ -134,7 +140,9 @@ def _bound(
     return [render(role), render(binding)]
 
 
-def _policy(environment: Environment, name: str, labels: Labels, subject: Subject) -> tuple[Object, ...]:
+def _policy(
+    environment: Environment, name: str, labels: Labels, subject: Subject, allowed: Mounted
+) -> tuple[Object, ...]:
     policy = PolicyContext(
         name=name,
         labels=labels,
@@ -144,21 +152,11 @@ def _policy(environment: Environment, name: str, labels: Labels, subject: Subjec
         environment_label=ENVIRONMENT_LABEL,
         images=(environment.pods.image,),
         service_account=environment.pods.service_account or "default",
-        claims=_each(table.claims(environment)),
-        secrets=_each(
-            (
-                *table.made_secrets(environment),
-                *table.existing_secrets(environment),
-                *table.pushed_pods(environment),
-            )
-        ),
-        config_maps=_each(table.job_names(environment)),
+        claims=allowed.claims,
+        secrets=allowed.secrets,
+        config_maps=allowed.config_maps,
     )
     return render(policy), render(PolicyBindingContext(name=name, labels=labels))
-
-
-def _each(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
 
 
 def _warnings(environment: Environment) -> tuple[str, ...]:

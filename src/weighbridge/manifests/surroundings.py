@@ -1,0 +1,24 @@
+"""What manifests and playbooks are told of this machine and of what the environment file only refers to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from weighbridge.core.step import Port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the environment file refers to but does not hold."""
+
+    folder: Path = Path()
+    """Where relative ``file:`` references start: the environment file's folder."""
+    cluster_uid: str | None = None
+    """UID of ``kube-system``; playbooks refuse another cluster. ``None``: not looked up."""
+    ca_pem: str | None = None
+    """Text of ``trust.ca_bundle``."""
+    mover: bytes | None = None
+    """Another ``mover.pyz`` than the one of this installation."""
+
+
+SURROUNDINGS: Final[Port[Surroundings]] = Port("surroundings", lambda shop: shop.surroundings(None))

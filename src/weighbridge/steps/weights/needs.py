@@ -1,0 +1,148 @@
+"""What bringing weights in and verifying them needs of the cluster's API, and what the pods of it mount."""
+
+import re
+from typing import Final
+
+from weighbridge.domain import naming
+from weighbridge.domain.access import EVERYBODY, Role, Rule
+from weighbridge.domain.claims import claims
+from weighbridge.domain.needs import MADE, Mounted, Need, unnamed
+from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+
+# -- the names of an environment's objects ---------------------------------------------------------------------------
+
+
+def job_names(environment: Environment) -> tuple[str, ...]:
+    """Jobs of every model, and the ConfigMaps with their orders."""
+    return tuple(
+        naming.job_name(environment.name, model.id, kind)
+        for model in environment.models
+        for kind in ("fetch", "publish", "verify")
+    )
+
+
+def rsync_pods(environment: Environment) -> tuple[str, ...]:
+    """Of every model: also one that is not pushed now may have been once."""
+    return tuple(naming.job_name(environment.name, model.id, "rsync") for model in environment.models)
+
+
+def pushed_pods(environment: Environment) -> tuple[str, ...]:
+    """The rsync pods of models with the route ``push``; their Secrets have the same names."""
+    return tuple(
+        naming.job_name(environment.name, model.id, "rsync")
+        for model in environment.models
+        if Route.PUSH in model.routes
+    )
+
+
+def made_secrets(environment: Environment) -> tuple[str, ...]:
+    """The short-lived Secrets with a source's keys: for ``fetch``, where the file names no existing one."""
+    return tuple(
+        naming.job_name(environment.name, model.id, "credentials")
+        for model in environment.models
+        if Route.FETCH in model.routes and existing_secret(model) is None
+    )
+
+
+def existing_secrets(environment: Environment) -> tuple[str, ...]:
+    """Secrets that somebody else made and the file names."""
+    return tuple(name for model in environment.models if (name := existing_secret(model)) is not None)
+
+
+def existing_secret(model: Model) -> str | None:
+    """The existing Secret with the keys of the model's source, if the file names one."""
+    credentials = model.source.s3.credentials
+    return credentials.secret if isinstance(credentials, KubernetesSecretReference) else None
+
+
+def mounted(environment: Environment) -> Mounted:
+    """By the pods of every model, whichever way it comes in."""
+    secrets = (*made_secrets(environment), *existing_secrets(environment), *pushed_pods(environment))
+    return Mounted(claims=claims(environment), secrets=secrets, config_maps=job_names(environment))
+
+
+def _receipts(environment: Environment) -> tuple[str, ...]:
+    return (naming.receipts_name(environment.name),)
+
+
+# -- the rules -------------------------------------------------------------------------------------------------------
+
+_WEIGHTS: Final = frozenset({Role.WEIGHTS})
+_RECEIPTS: Final = re.compile(r"^weighbridge-.+-receipts$")
+_ORDERS: Final = re.compile(r"^wb-.+-(fetch|publish|verify)$")
+_RSYNC: Final = re.compile(r"^wb-.+-rsync$")
+_CREDENTIALS: Final = re.compile(r"^wb-.+-credentials$")
+
+NEEDS: Final[tuple[Need, ...]] = (
+    Need(
+        Rule(group="", resource="configmaps", verbs=("get",), needed_by=EVERYBODY,
+             why="receipts of published weights"),
+        _receipts, _RECEIPTS,
+    ),
+    Need(
+        Rule(group="", resource="configmaps", verbs=("create", "patch", "delete"), needed_by=_WEIGHTS,
+             why="receipts of published weights"),
+        _receipts, _RECEIPTS,
+    ),
+    Need(
+        Rule(group="", resource="configmaps", verbs=MADE, needed_by=_WEIGHTS,
+             why="the order that a mover works by, and the mover itself"),
+        job_names, _ORDERS,
+    ),
+    Need(
+        Rule(group="batch", resource="jobs", verbs=MADE, needed_by=_WEIGHTS,
+             why="movers: fetch, publish, verify"),
+        job_names, _ORDERS,
+    ),
+    unnamed(
+        Rule(group="", resource="pods", verbs=("list",), needed_by=_WEIGHTS,
+             why="follows a Job's pods, whose names Kubernetes makes"),
+    ),
+    unnamed(
+        Rule(group="", resource="pods", subresource="log", verbs=("get",), needed_by=_WEIGHTS, optional=True,
+             why="live progress; the result is read from the pod's status"),
+    ),
+    unnamed(
+        Rule(group="", resource="events", verbs=("list",), needed_by=_WEIGHTS, optional=True,
+             why="why a pod or a claim waits"),
+    ),
+    Need(
+        Rule(group="", resource="pods", verbs=("get", "delete"), needed_by=_WEIGHTS,
+             why="finds and removes the rsync pod, also one that an earlier run left"),
+        rsync_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="pods", verbs=("create", "patch"), needed_by=_WEIGHTS,
+             why="the rsync pod of the route push"),
+        pushed_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="pods", subresource="portforward", verbs=("get", "create"), needed_by=_WEIGHTS,
+             optional=True, why="the faster way of the route push; pods/exec does as well"),
+        pushed_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="pods", subresource="exec", verbs=("get", "create"), needed_by=_WEIGHTS,
+             optional=True, why="the other way of the route push; pods/portforward with Secrets does as well"),
+        pushed_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="secrets", verbs=MADE, needed_by=_WEIGHTS,
+             why="the source's keys for a fetching pod; a Secret that exists already, named in credentials, spares it"),
+        made_secrets, _CREDENTIALS,
+    ),
+    Need(
+        Rule(group="", resource="secrets", verbs=MADE, needed_by=_WEIGHTS, optional=True,
+             why="the rsync daemon's password, for pods/portforward; pods/exec needs none"),
+        pushed_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="secrets", verbs=("get",), needed_by=EVERYBODY,
+             why="the source's keys, to list what it holds from here"),
+        existing_secrets,
+    ),
+    unnamed(
+        Rule(group="networking.k8s.io", resource="networkpolicies", verbs=("list",), needed_by=_WEIGHTS,
+             optional=True, why="`doctor` names the policy that keeps pods from the source"),
+    ),
+)  # fmt: skip
