@@ -24,7 +24,7 @@ from weighbridge.domain.stacks import (
 )
 
 IDENTITY: Final[Key[ClusterIdentity]] = Key("identity")
-"""By stack's name: the cluster that it belongs to, and how it is reached."""
+"""By stack's name: the cluster that it belongs to, and how it is reached; without one, how what belongs to no stack is."""
 SPEC: Final[Key[StackSpec]] = Key("spec")
 """By stack's name: as it should be, as far as the plan knows."""
 PREVIEW: Final[Key[StackPreview]] = Key("preview")

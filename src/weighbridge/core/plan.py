@@ -95,6 +95,10 @@ def identify(steps: Sequence[Step], world: World, facts: Facts) -> None:
     """
     cluster, seen = world.environment.cluster, world.port(CLUSTER)
     uid = seen.uid()
+    whole = ClusterIdentity(
+        uid=uid, namespace=cluster.namespace, context=cluster.context, in_cluster=cluster.in_cluster
+    )
+    facts.put(IDENTITY, whole)
     for stack in (step.stack for step in steps if step.stack is not None):
         context, in_cluster = cluster.reach(stack.name)
         own = cluster.contexts.get(stack.name)
@@ -104,9 +108,7 @@ def identify(steps: Sequence[Step], world: World, facts: Facts) -> None:
                 remedy=f"correct cluster.contexts.{stack.name}",
                 code="other-cluster",
             )
-        identity = ClusterIdentity(
-            uid=uid, namespace=cluster.namespace, context=context, in_cluster=in_cluster
-        )
+        identity = replace(whole, context=context, in_cluster=in_cluster)
         facts.put(IDENTITY, identity, stack.name)
 
 
@@ -121,16 +123,10 @@ def build_plan(steps: Sequence[Step], world: World, facts: Facts) -> Plan:
         facts.put(PLANNED, mine, step.name)
         planned += mine
     _require_known_needs(planned)
-    seen = world.port(CLUSTER)
     return Plan(
         environment=environment.name,
-        where=seen.where,
-        cluster=ClusterIdentity(
-            uid=seen.uid(),
-            namespace=environment.cluster.namespace,
-            context=environment.cluster.context,
-            in_cluster=environment.cluster.in_cluster,
-        ),
+        where=world.port(CLUSTER).where,
+        cluster=facts.known(IDENTITY),
         steps=tuple(planned),
         epilogue=tuple(line for step in steps for line in step.epilogue(facts)),
         message={key: value for step in steps for key, value in step.message(facts).items()},
