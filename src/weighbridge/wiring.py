@@ -20,8 +20,8 @@ from weighbridge.errors import Place, PreconditionError
 from weighbridge.steps import STEPS
 
 if TYPE_CHECKING:
+    from weighbridge.core.finding import Diagnosis
     from weighbridge.core.ports import Journal
-    from weighbridge.doctor.finding import Diagnosis
     from weighbridge.engines.pulumi.stacks import PulumiStacks
     from weighbridge.engines.pulumi.state import State
     from weighbridge.kubernetes.client import Kube
@@ -210,7 +210,7 @@ class Opened:
         """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
         from weighbridge.doctor.made import diagnosed  # noqa: PLC0415
 
-        return diagnosed(self, pods=pods)
+        return diagnosed(self, self.port, pods=pods)
 
     def _journal(self, verb: str) -> "Journal":
         from weighbridge.core.journal import open_journal  # noqa: PLC0415

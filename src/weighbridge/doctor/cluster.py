@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from weighbridge.doctor.finding import Finding, fail, ok, warn
+from weighbridge.core.finding import Finding, fail, ok, warn
 from weighbridge.doctor.probes import Object, RecordedState, Server, Tool
 
 TOOLS, CLUSTER, STATE = "tools", "cluster", "state"

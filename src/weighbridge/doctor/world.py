@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from weighbridge.doctor.plans import Document
 from weighbridge.doctor.probes import (
+    Document,
     Object,
     Operator,
     PodReport,

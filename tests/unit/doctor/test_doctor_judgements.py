@@ -7,11 +7,15 @@ import pytest
 
 from support.probes import custom_resource
 from support.world import environment
-from weighbridge.doctor import admission, cluster, quota, reach, registration, storage
-from weighbridge.doctor.finding import Finding, Level, worst
+from weighbridge.core.finding import Finding, Level, worst
+from weighbridge.doctor import cluster
 from weighbridge.doctor.probes import Operator, RecordedState, Rehearsal, Server, Tool
 from weighbridge.environment.types import AccessMode, Environment
 from weighbridge.errors import ForbiddenError, StepFailedError
+from weighbridge.steps.registration import judged as registration
+from weighbridge.steps.storage import judged as storage
+from weighbridge.steps.storage import quota
+from weighbridge.steps.weights import admission, reach
 from weighbridge.watsonx.custom_resource import parse_custom_resource
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL

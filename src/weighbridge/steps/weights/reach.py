@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from weighbridge.core.finding import Finding, fail, not_looked_at, ok
 from weighbridge.doctor.cluster import judge_skew
-from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok
 from weighbridge.doctor.probes import Stage
 
 _NAMES: Final = {
