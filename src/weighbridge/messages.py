@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from weighbridge.core.finding import Diagnosis, Level
 from weighbridge.core.plan import Plan
 from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.run import journal_facts
 from weighbridge.core.step import PlannedStep, Verification
-from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain.access import Role
 from weighbridge.domain.digest import Json
 from weighbridge.domain.stacks import StackPreview

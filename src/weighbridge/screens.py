@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from weighbridge.core.finding import Diagnosis, Level
 from weighbridge.core.plan import Plan
 from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.step import PlannedStep
-from weighbridge.doctor.finding import Diagnosis, Level
 from weighbridge.domain import human
 from weighbridge.domain.access import Role, of_role
 from weighbridge.grants import PURPOSE, Grants

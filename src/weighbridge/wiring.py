@@ -21,8 +21,9 @@ from weighbridge.errors import Place, PreconditionError
 from weighbridge.steps import STEPS
 
 if TYPE_CHECKING:
+    from weighbridge.core.finding import Diagnosis
     from weighbridge.core.ports import Journal
-    from weighbridge.doctor.finding import Diagnosis
+    from weighbridge.doctor.world import WorldProbes
     from weighbridge.engines.pulumi.stacks import PulumiStacks
     from weighbridge.engines.pulumi.state import State
     from weighbridge.grants import Grants, Subject
@@ -221,11 +222,18 @@ class Opened:
 
     # -- doctor ------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def probes(self) -> "WorldProbes":
+        """What ``doctor`` and the steps that it asks look with."""
+        from weighbridge.doctor.made import made_probes  # noqa: PLC0415
+
+        return made_probes(self)
+
     def diagnose(self, *, pods: bool) -> "Diagnosis":
         """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
         from weighbridge.doctor.made import diagnosed  # noqa: PLC0415
 
-        return diagnosed(self, pods=pods)
+        return diagnosed(self, self.port, pods=pods)
 
     def _journal(self, verb: str) -> "Journal":
         from weighbridge.core.journal import open_journal  # noqa: PLC0415

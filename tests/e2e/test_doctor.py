@@ -19,8 +19,8 @@ from lightkube.types import PatchType
 
 from support.estate import BIN, Estate
 from support.least_privilege import access, soon, user, without
+from weighbridge.core.finding import Level
 from weighbridge.doctor.access import judge_access, missing_rules
-from weighbridge.doctor.finding import Level
 from weighbridge.doctor.made import made_probes
 from weighbridge.domain.access import Rule
 from weighbridge.environment.types import Environment

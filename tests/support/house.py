@@ -12,8 +12,8 @@ from unittest import mock
 
 from support.world import World
 from weighbridge import cli
+from weighbridge.core.finding import Diagnosis
 from weighbridge.core.session import Session
-from weighbridge.doctor.finding import Diagnosis
 from weighbridge.domain.claims import ClaimFacts
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing
 from weighbridge.environment.types import Environment, Model

@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from support.world import listing
-from weighbridge.doctor.plans import Document
-from weighbridge.doctor.probes import (
+from weighbridge.core.step import Port
+from weighbridge.domain.access import Access
+from weighbridge.domain.weights import SourceListing
+from weighbridge.environment.types import Environment, Model, S3Source
+from weighbridge.errors import WeighbridgeError
+from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.probing.probes import (
+    Document,
     Object,
     Operator,
     PodReport,
@@ -16,11 +22,9 @@ from weighbridge.doctor.probes import (
     Stage,
     Tool,
 )
-from weighbridge.domain.access import Access
-from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model, S3Source
-from weighbridge.errors import WeighbridgeError
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
+
+T = TypeVar("T")
 
 UID = "uid-of-kube-system"
 WAY: tuple[Stage, ...] = (
@@ -52,7 +56,7 @@ def custom_resource(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeProbes:
-    """Implements ``doctor.probes.Probes``. ``broken``: the name of a probe → what it raises."""
+    """Implements ``probing.probes.Probes``. ``broken``: the name of a probe → what it raises."""
 
     broken: dict[str, WeighbridgeError] = field(default_factory=dict)
     denied: Callable[[Access], bool] = lambda _: False
@@ -175,3 +179,13 @@ class FakeProbes:
         self._use("pod")
         self.mounted.append((model.id, volume))
         return self.pods.get(model.id, PodReport(stages=WAY, volume=volume))
+
+
+class ProbePorts:
+    """The ports that an examination asks for; ``more``, by name, for steps that a test made up."""
+
+    def __init__(self, probes: FakeProbes, **more: object) -> None:
+        self._ports: dict[str, object] = {"probes": probes, "surroundings": Surroundings(), **more}
+
+    def __call__(self, port: Port[T]) -> T:
+        return cast("T", self._ports[port.name])

@@ -17,17 +17,15 @@ import pytest
 
 from support.house import HOUSE, INPUTS, Data, House, Opened, environments, listing, receipt, said, source
 from support.json_differences import differences
-from support.probes import WAY, FakeProbes
+from support.probes import WAY, FakeProbes, ProbePorts
 from support.stack_mocks import Declared, declared
 from support.world import World
 from support.world import environment as two_models
 from weighbridge import cli, errors
 from weighbridge.core.declared import PREVIEW
+from weighbridge.core.finding import Diagnosis
 from weighbridge.core.plan import Plan
 from weighbridge.doctor.examine import examine
-from weighbridge.doctor.finding import Diagnosis
-from weighbridge.doctor.plans import documents
-from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import lease, naming
 from weighbridge.domain.access import Access
 from weighbridge.domain.claims import claim_of
@@ -50,6 +48,7 @@ from weighbridge.mover.layout import layout_of
 from weighbridge.mover.order import parse_order
 from weighbridge.mover.receipts import parse_receipt
 from weighbridge.permissions import permissions
+from weighbridge.probing.probes import PodReport
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.registration.step import STATE, RegistrationStep
 from weighbridge.steps.storage.stack import STORAGE
@@ -361,12 +360,7 @@ def _of_doctor(world: World) -> Mapping[str, Data]:
     environment = two_models("one", "two", routes=("fetch", "push"))
 
     def looked(probes: FakeProbes, *, pods: bool) -> Diagnosis:
-        return examine(
-            environment,
-            probes,
-            lambda model, found: documents(environment, model, found, Surroundings()),
-            pods=pods,
-        )
+        return examine(environment, ProbePorts(probes), pods=pods)
 
     def denied(access: Access) -> bool:
         return access.resource in {"secrets", "leases", "resourcequotas"} and access.verb != "get"

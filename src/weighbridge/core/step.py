@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from weighbridge.core.events import Observer
+from weighbridge.core.examination import Area, Look, Phase
+from weighbridge.core.finding import Finding
 from weighbridge.core.outcome import Outcome
+from weighbridge.domain.access import Rule
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Facts, Key
 from weighbridge.domain.needs import Mounted, Need
@@ -209,6 +212,8 @@ class Step:
     """Whether ``verify`` has something to read."""
     permissions: ClassVar[tuple[Need, ...]] = ()
     """What it needs of the cluster's API, beside what every run needs (``core/permissions.py``)."""
+    areas: ClassVar[tuple[Area, ...]] = ()
+    """Where ``examine`` looks; in a phase without an area of its own it is not called."""
 
     def width(self, environment: Environment) -> int:
         """How many of its planned steps may run side by side, where nothing else lies between them."""
@@ -219,6 +224,18 @@ class Step:
         """What its pods mount, by name."""
         del environment
         return Mounted()
+
+    # -- doctor ------------------------------------------------------------------------------------------------------
+
+    def examine(self, look: Look, phase: Phase) -> None:
+        """Look at what an apply would need; add a line for everything to ``look.found``. Goes on after what fails."""
+
+    def judge_permissions(
+        self, environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
+    ) -> Iterable[Finding]:
+        """What a missing permission means where another one does as well. Each missing one is told in any case."""
+        del environment, rules, missing
+        return ()
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

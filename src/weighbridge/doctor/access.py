@@ -1,14 +1,16 @@
-"""Permissions: one line a role, one for each rule that is not there."""
+"""Permissions: one line a role, what steps say of those that do for each other, one for each rule that is not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from weighbridge.doctor.finding import Finding, Level, fail, ok, warn
+from weighbridge.core.finding import PERMISSIONS, Finding, Level, fail, ok, warn
+from weighbridge.core.step import Step
 from weighbridge.domain.access import Access, Role, Rule, least_role
 from weighbridge.domain.human import count
-from weighbridge.environment.types import Environment, Route
+from weighbridge.environment.types import Environment
+from weighbridge.steps import STEPS
 
-AREA = "permissions"
+AREA = PERMISSIONS
 
 
 def missing_rules(
@@ -26,11 +28,15 @@ def missing_rules(
 
 
 def judge_access(
-    environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
+    environment: Environment,
+    rules: tuple[Rule, ...],
+    missing: tuple[Rule, ...],
+    steps: Sequence[Step] = STEPS,
 ) -> list[Finding]:
     """``missing``: of ``missing_rules``, for the same ``rules``."""
     found = [_of_role(role, rules, missing) for role in Role]
-    found += _ways_to_push(environment, rules, missing)
+    for step in steps:
+        found += step.judge_permissions(environment, rules, missing)
     return found + [_of_rule(rule, environment.cluster.namespace) for rule in missing]
 
 
@@ -60,27 +66,3 @@ def _of_rule(rule: Rule, namespace: str) -> Finding:
         remedy=f"ask the cluster's administrators for the rule {rule.as_yaml()}; it is in {holder} of what `weighbridge rbac` writes",
         theirs=True,
     )
-
-
-def _ways_to_push(
-    environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
-) -> list[Finding]:
-    """Neither way of the route push is needed by itself; one of the two is."""
-    pushing = [model for model in environment.models if Route.PUSH in model.routes]
-    if not pushing:
-        return []
-    lacks = {rule.subresource or rule.resource for rule in missing if rule.optional}
-    passwords = any(rule.resource == "secrets" and rule.optional for rule in rules)
-    forward = "portforward" not in lacks and not (passwords and "secrets" in lacks)
-    if forward:
-        return [ok(AREA, "route push", "by pods/portforward")]
-    if "exec" not in lacks:
-        return [ok(AREA, "route push", "by pods/exec; pods/portforward with a Secret would be faster")]
-    only = [model.id for model in pushing if model.routes == (Route.PUSH,)]
-    said = "neither pods/portforward with its Secret nor pods/exec is allowed"
-    remedy = "either of the two does: see the rules below"
-    if only:
-        return [
-            fail(AREA, "route push", f"{said}, and {', '.join(only)} has no other route", remedy, theirs=True)
-        ]
-    return [warn(AREA, "route push", f"{said}; the route fetch is left", remedy, theirs=True)]

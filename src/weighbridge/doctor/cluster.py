@@ -3,19 +3,15 @@
 import re
 from collections.abc import Sequence
 
-from weighbridge.doctor.finding import Finding, fail, ok, warn
-from weighbridge.doctor.probes import Object, RecordedState, Server, Tool
+from weighbridge.core.finding import Finding, fail, ok, warn
+from weighbridge.probing.probes import Object, RecordedState, Server, Tool
+from weighbridge.probing.skew import judge_skew
 
 TOOLS, CLUSTER, STATE = "tools", "cluster", "state"
 
 OLDEST_MINOR = 29
 """Kubernetes 1.29 is the first that obeys a Job's podReplacementPolicy without a feature gate (Kubernetes, "Jobs"); an older
 one drops the field, and two movers may overlap for a moment. OpenShift 4.16 is 1.29."""
-
-WARN_SKEW_SECONDS = 60
-FAIL_SKEW_SECONDS = 300
-"""S3 refuses a signature that is 15 minutes off (Amazon S3 API Reference, RequestTimeTooSkewed); a clock that is wrong by five
-will be by fifteen."""
 
 
 def judge_tool(tool: Tool) -> Finding:
@@ -45,19 +41,6 @@ def _version(version: str) -> Finding:
             f"1.{OLDEST_MINOR} or newer keeps two movers from overlapping after a node failed",
         )
     return ok(CLUSTER, "version", f"Kubernetes {version}")
-
-
-def judge_skew(area: str, name: str, seconds: float, ours: str, theirs: str) -> Finding:
-    """``seconds``: how far our clock is ahead. A ``Date`` header is whole seconds, so a second more or less says nothing."""
-    off = abs(seconds)
-    amount = f"{off / 60:.1f} min" if off >= WARN_SKEW_SECONDS else f"{off:.0f} s"
-    said = f"{ours} is {amount} {'ahead of' if seconds > 0 else 'behind'} {theirs}"
-    remedy = "set the clock that is wrong (NTP, chrony): S3 refuses requests that are 15 minutes off"
-    if off >= FAIL_SKEW_SECONDS:
-        return fail(area, name, said, remedy)
-    if off >= WARN_SKEW_SECONDS:
-        return warn(area, name, said, remedy)
-    return ok(area, name, f"{ours} and {theirs} agree to within {max(2, round(off) + 1)} s")
 
 
 def judge_namespace(name: str, found: Object | None) -> Finding:

@@ -4,31 +4,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge.core.events import Note
+from weighbridge.core.finding import Diagnosis
+from weighbridge.core.session import Ports
 from weighbridge.doctor.examine import examine
-from weighbridge.doctor.finding import Diagnosis
-from weighbridge.doctor.plans import Document, documents
 from weighbridge.doctor.probing_pod import ProbingPod
 from weighbridge.doctor.request import request_text
 from weighbridge.doctor.world import WorldProbes
 from weighbridge.domain.lease import Turn
-from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model
+from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
 from weighbridge.steps import STEPS
 from weighbridge.steps.weights.made import made_weights
 from weighbridge.workshop import Workshop
 
 
-def diagnosed(shop: Workshop, *, pods: bool) -> Diagnosis:
+def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
     """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
-
-    def rehearsed(model: Model, listing: SourceListing) -> list[Document]:
-        return documents(shop.environment, model, listing, shop.surroundings(None))
 
     def say(what: str) -> None:
         shop.observer(Note(f"looking at {what}"))
 
-    return examine(shop.environment, made_probes(shop), rehearsed, pods=pods, say=say)
+    return examine(shop.environment, ports, pods=pods, say=say)
 
 
 def write_request(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from weighbridge.doctor.probe_job import RUN_SECONDS, credentials_secret, render_probe
-from weighbridge.doctor.probes import PodReport
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
 from weighbridge.domain.credentials import S3Keys
@@ -18,6 +17,7 @@ from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Ku
 from weighbridge.kubernetes.job_reader import KubeReader
 from weighbridge.kubernetes.pod_follower import Follower, Patience
 from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.probing.probes import PodReport
 
 STUCK_SECONDS = 20
 GONE_SECONDS = 40

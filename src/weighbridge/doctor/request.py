@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from weighbridge.core.finding import Diagnosis
 from weighbridge.doctor.access import AREA as PERMISSIONS
-from weighbridge.doctor.finding import Diagnosis
 from weighbridge.domain.access import Rule
 from weighbridge.domain.naming import NAMESPACE_LABEL, account_name, object_labels
 from weighbridge.environment.types import Environment

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from weighbridge.doctor.probes import Tool
 from weighbridge.engines.pulumi.command import OLDEST, cli_version, find_tool, plugin_folders
 from weighbridge.environment.types import Environment, Route
 from weighbridge.errors import PreconditionError
+from weighbridge.probing.probes import Tool
 
 SECONDS = 25
 """For one program to tell its version."""

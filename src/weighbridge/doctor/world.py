@@ -1,4 +1,4 @@
-"""``doctor.probes.Probes`` on the real world: the API server, the source, Pulumi's backend, this machine."""
+"""``probing.probes.Probes`` on the real world: the API server, the source, Pulumi's backend, this machine."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,17 +10,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from weighbridge.doctor.plans import Document
-from weighbridge.doctor.probes import (
-    Object,
-    Operator,
-    PodReport,
-    RecordedState,
-    Rehearsal,
-    Server,
-    Stage,
-    Tool,
-)
 from weighbridge.doctor.probing_pod import ProbingPod
 from weighbridge.doctor.tools import LocalTools
 from weighbridge.domain.access import Access
@@ -46,6 +35,17 @@ from weighbridge.kubernetes.client import (
 )
 from weighbridge.mover import probe
 from weighbridge.mover.order import ProxySettings, S3Location
+from weighbridge.probing.probes import (
+    Document,
+    Object,
+    Operator,
+    PodReport,
+    RecordedState,
+    Rehearsal,
+    Server,
+    Stage,
+    Tool,
+)
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
 NEIGHBOURS = 8

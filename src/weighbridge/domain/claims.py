@@ -27,6 +27,10 @@ CLAIM: Final[Key[ClaimFacts | None]] = Key("claim")
 """By model id: the claim that its weights lie on; ``None`` where there is none yet."""
 
 
+BOUND: Final[Key[bool]] = Key("claim bound")
+"""By claim's name: whether it is there and bound; nothing where it could not be read."""
+
+
 def claim_of(environment: Environment, model: Model) -> str:
     """The claim a model's weights live in: one of ours, or the existing one that the file names."""
     return model.storage.existing_pvc or claim_name(environment.name, model.id)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.world import environment
+from weighbridge.core.finding import Diagnosis, Finding, Level, worst
 from weighbridge.doctor.access import judge_access, missing_rules
-from weighbridge.doctor.finding import Diagnosis, Finding, Level, worst
 from weighbridge.doctor.request import request_text
 from weighbridge.domain.access import Access, Rule
 from weighbridge.permissions import permissions

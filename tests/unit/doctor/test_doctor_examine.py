@@ -4,17 +4,14 @@ import threading
 
 import pytest
 
-from support.probes import FakeProbes
+from support.probes import FakeProbes, ProbePorts
 from support.world import environment
-from weighbridge.doctor.deadline import within
+from weighbridge.core.finding import Diagnosis, Finding, Level
 from weighbridge.doctor.examine import examine
-from weighbridge.doctor.finding import Diagnosis, Finding, Level
-from weighbridge.doctor.plans import Document, documents
-from weighbridge.doctor.probes import PodReport
-from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model
+from weighbridge.environment.types import Environment
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
-from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.probing.deadline import within
+from weighbridge.probing.probes import PodReport
 
 
 def diagnose(
@@ -22,10 +19,7 @@ def diagnose(
 ) -> Diagnosis:
     env = found or environment("one", "two", routes=("fetch", "push"))
 
-    def rehearsed(model: Model, listing: SourceListing) -> list[Document]:
-        return documents(env, model, listing, Surroundings())
-
-    return examine(env, probes, rehearsed, pods=pods, seconds=seconds)
+    return examine(env, ProbePorts(probes), pods=pods, seconds=seconds)
 
 
 def failing(diagnosis: Diagnosis) -> list[Finding]:

@@ -7,11 +7,16 @@ import pytest
 
 from support.probes import custom_resource
 from support.world import environment
-from weighbridge.doctor import admission, cluster, quota, reach, registration, storage
-from weighbridge.doctor.finding import Finding, Level, worst
-from weighbridge.doctor.probes import Operator, RecordedState, Rehearsal, Server, Tool
+from weighbridge.core.finding import Finding, Level, worst
+from weighbridge.doctor import cluster
 from weighbridge.environment.types import AccessMode, Environment
 from weighbridge.errors import ForbiddenError, StepFailedError
+from weighbridge.probing.probes import Operator, RecordedState, Rehearsal, Server, Tool
+from weighbridge.probing.skew import judge_skew
+from weighbridge.steps.registration import judged as registration
+from weighbridge.steps.storage import judged as storage
+from weighbridge.steps.storage import quota
+from weighbridge.steps.weights import admission, reach
 from weighbridge.watsonx.custom_resource import parse_custom_resource
 
 OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
@@ -53,7 +58,7 @@ def test_tools(tool: Tool, level: Level) -> None:
     ],
 )
 def test_clocks_are_warned_of_from_a_minute_and_refused_from_five(seconds: float, level: Level) -> None:
-    found = cluster.judge_skew("source", "clock", seconds, "this machine", "the server")
+    found = judge_skew("source", "clock", seconds, "this machine", "the server")
     assert found.level is level
     if level is not OK:
         assert ("ahead of" if seconds > 0 else "behind") in found.said

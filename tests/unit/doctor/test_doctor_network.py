@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.doctor.finding import Level
-from weighbridge.doctor.network import egress, judge_egress, selects
+from weighbridge.core.finding import Level
+from weighbridge.steps.weights.network import egress, judge_egress, selects
 
 LABELS = {"app.kubernetes.io/managed-by": "weighbridge", "team": "models"}
 ADDRESS = "192.0.2.7"

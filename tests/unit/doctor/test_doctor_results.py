@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
-from weighbridge.doctor.finding import Diagnosis, fail, not_looked_at, ok, warn
+from weighbridge.core.finding import Diagnosis, fail, not_looked_at, ok, warn
 from weighbridge.domain.access import EVERYBODY, Rule
 from weighbridge.messages import diagnosed_message
 from weighbridge.screens import diagnosed_screen

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from weighbridge.core.declared import IDENTITY, PREVIEW, SPEC, DeclareStack, make_so, planned_stack
+from weighbridge.core.examination import Look, Phase
 from weighbridge.core.outcome import Done, Unchanged
 from weighbridge.core.ports import STACKS
 from weighbridge.core.step import (
@@ -29,6 +30,7 @@ from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
 from weighbridge.holdings import holds, look_at_holdings
 from weighbridge.manifests.render import render_entries, render_registration, to_yaml
+from weighbridge.steps.registration import areas
 from weighbridge.steps.registration.made import REGISTRY
 from weighbridge.steps.registration.needs import NEEDS
 from weighbridge.steps.registration.shown import entry_lines, review_rows, status_parts
@@ -69,6 +71,15 @@ class RegistrationStep(Step):
     """An entry names the set that its source's fingerprint names."""
     stack: ClassVar = REGISTRATION
     permissions: ClassVar = NEEDS
+    areas: ClassVar = (areas.REGISTRATION,)
+
+    # -- doctor ------------------------------------------------------------------------------------------------------
+
+    def examine(self, look: Look, phase: Phase) -> None:
+        from weighbridge.steps.registration.examine import examine  # noqa: PLC0415  only doctor needs it
+
+        del phase
+        examine(look)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from weighbridge.core.declared import IDENTITY, PREVIEW, SPEC, make_so, planned_stack
+from weighbridge.core.examination import Look, Phase
 from weighbridge.core.outcome import Unchanged
 from weighbridge.core.ports import STACKS
 from weighbridge.core.step import (
@@ -30,6 +31,7 @@ from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.manifests.render import render_claim, to_yaml
+from weighbridge.steps.storage import areas
 from weighbridge.steps.storage.needs import NEEDS
 from weighbridge.steps.storage.stack import STORAGE
 
@@ -43,6 +45,13 @@ class StorageStep(Step):
     """A claim is sized by what its source holds."""
     stack: ClassVar = STORAGE
     permissions: ClassVar = NEEDS
+    areas: ClassVar = (areas.STORAGE, areas.QUOTA)
+
+    def examine(self, look: Look, phase: Phase) -> None:
+        from weighbridge.steps.storage.examine import examine  # noqa: PLC0415  only doctor needs it
+
+        del phase
+        examine(look)
 
     def observe(self, world: World, facts: Facts) -> None:
         holdings = world.port(HOLDINGS)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from weighbridge.core.events import StepEnded, StepStarted
+from weighbridge.core.examination import Look, Phase
+from weighbridge.core.finding import Finding
 from weighbridge.core.outcome import Declined, Done, Failed, Unchanged
 from weighbridge.core.step import (
     Finished,
@@ -22,6 +24,7 @@ from weighbridge.core.step import (
     keys_of,
 )
 from weighbridge.domain import human
+from weighbridge.domain.access import Rule
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.needs import Mounted
@@ -29,10 +32,12 @@ from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
+from weighbridge.steps.weights import areas
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.steps.weights.sync import planned_weights
+from weighbridge.steps.weights.ways_to_push import ways_to_push
 
 _LISTINGS_AT_ONCE = 8
 
@@ -44,9 +49,20 @@ class WeightsStep(Step):
     only: ClassVar = "weights"
     verifies: ClassVar = True
     permissions: ClassVar = NEEDS
+    areas: ClassVar = (areas.SOURCE, areas.ADMISSION, areas.NETWORK, areas.PODS)
 
     def mounted(self, environment: Environment) -> Mounted:
         return mounted(environment)
+
+    def examine(self, look: Look, phase: Phase) -> None:
+        from weighbridge.steps.weights.examine import examine  # noqa: PLC0415  only doctor needs it
+
+        examine(look, phase)
+
+    def judge_permissions(
+        self, environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
+    ) -> Iterable[Finding]:
+        return ways_to_push(environment, rules, missing)
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models

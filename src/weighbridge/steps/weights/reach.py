@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from weighbridge.doctor.cluster import judge_skew
-from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok
-from weighbridge.doctor.probes import Stage
+from weighbridge.core.finding import Finding, fail, not_looked_at, ok
+from weighbridge.probing.probes import Stage
+from weighbridge.probing.skew import judge_skew
 
 _NAMES: Final = {
     "dns": "name", "tcp": "connection", "proxy": "proxy", "tls": "TLS", "http": "answer", "login": "login",

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
-from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok
+from weighbridge.core.finding import Finding, fail, not_looked_at, ok
 from weighbridge.domain.quantity import parse_bytes
+from weighbridge.environment.types import Environment, Route
+from weighbridge.manifests.pods import pod_settings
+from weighbridge.steps.storage.areas import QUOTA
 
-AREA = "quota"
+AREA = QUOTA.name
 
 Object: TypeAlias = Mapping[str, Any]
 
@@ -35,6 +38,15 @@ class PodNeed:
     limits: Mapping[str, str]
     terminating: frozenset[bool]
     """Whether pods have a deadline of their own (activeDeadlineSeconds): rsync pods do, a Job's pods do not."""
+
+
+def pod_need(environment: Environment) -> PodNeed:
+    """What each pod of the environment takes."""
+    settings = pod_settings(environment)
+    routes = {route for model in environment.models for route in model.routes}
+    return PodNeed(
+        settings.requests, settings.limits, frozenset({False, *([True] if Route.PUSH in routes else [])})
+    )
 
 
 def milli(quantity: object) -> int:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok, warn
-from weighbridge.doctor.probes import Rehearsal
+from weighbridge.core.finding import Finding, fail, not_looked_at, ok, warn
 from weighbridge.errors import ForbiddenError
+from weighbridge.probing.probes import Rehearsal
+from weighbridge.steps.weights.areas import ADMISSION
 
-AREA = "admission"
+AREA = ADMISSION.name
 _WARNING = re.compile(r'^\d{3} \S+ "(.*)"$')
 """A ``Warning`` header (RFC 7234, 5.5)."""
 

@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from weighbridge.domain.access import Rule
 from weighbridge.errors import PreconditionError, WeighbridgeError
+
+PERMISSIONS: Final = "permissions"
+"""The area of what the cluster allows."""
 
 
 class Level(StrEnum):
@@ -76,10 +80,11 @@ def not_looked_at(area: str, name: str, why: str, remedy: str | None = None) -> 
 
 def of_error(area: str, name: str, error: WeighbridgeError, level: Level = Level.FAIL) -> Finding:
     """The line of a probe that was refused."""
-    return Finding(area=area, name=name, level=level, said=_flat(error.what), remedy=error.remedy)
+    return Finding(area=area, name=name, level=level, said=flat(error.what), remedy=error.remedy)
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
+    """On one line."""
     return " ".join(text.split())
 
 

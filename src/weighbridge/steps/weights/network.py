@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from weighbridge.doctor.finding import Finding, fail, ok, warn
-from weighbridge.doctor.probes import Object
+from weighbridge.core.finding import Finding, fail, ok, warn
+from weighbridge.probing.probes import Object
+from weighbridge.steps.weights.areas import NETWORK
 
-AREA = "network"
+AREA = NETWORK.name
 DNS_PORT = 53
 
 

@@ -4,9 +4,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from weighbridge.doctor.plans import Document
+from weighbridge.core.step import Port
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model, S3Source
@@ -18,6 +18,15 @@ Object: TypeAlias = Mapping[str, Any]
 
 Stage: TypeAlias = Mapping[str, Any]
 """One finding of ``mover/probe.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One object to be rehearsed."""
+
+    body: dict[str, Any]
+    comfort: bool = False
+    """Who may not create it is not told so: a run does not create it either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,3 +163,6 @@ class Probes(Protocol):
     def pod(self, model: Model, *, volume: bool) -> PodReport:
         """Start a pod that looks, and remove all of it again, also when interrupted."""
         ...
+
+
+PROBES: Final[Port[Probes]] = Port("probes", lambda shop: shop.probes)

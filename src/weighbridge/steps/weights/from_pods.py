@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from weighbridge.doctor import network, reach
-from weighbridge.doctor.finding import Finding, Level, not_looked_at, of_error, ok, warn
-from weighbridge.doctor.plans import pod_labels
-from weighbridge.doctor.probes import Object, PodReport, Probes, Stage
+from weighbridge.core.finding import Finding, Level, not_looked_at, of_error, ok, warn
 from weighbridge.domain.claims import claim_of
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import ForbiddenError
 from weighbridge.mover.errors import RefusedError
 from weighbridge.mover.order import ProxySettings
 from weighbridge.mover.proxies import proxy_for
+from weighbridge.probing.probes import Object, PodReport, Probes, Stage
+from weighbridge.steps.weights import network, reach
+from weighbridge.steps.weights.areas import PODS
+from weighbridge.steps.weights.rehearsal import pod_labels
 
-AREA = "pods"
+AREA = PODS.name
 
 
 @dataclass
@@ -25,8 +26,8 @@ class FromPods:
     say: Callable[[str], None]
     ways: Mapping[str, Sequence[Stage]]
     """By endpoint: what was found from here."""
-    claims: Mapping[str, Object | None]
-    """By name."""
+    bound: Mapping[str, bool]
+    """By claim's name."""
     policies: Sequence[Object] | None
     """``None``: they could not be read."""
     unread: Callable[[str, str, ForbiddenError], Finding]
@@ -51,8 +52,7 @@ class FromPods:
 
     def _probed(self, model: Model) -> PodReport | None:
         name = claim_of(self.environment, model)
-        claim = self.claims.get(name)
-        bound = claim is not None and (claim.get("status") or {}).get("phase") == "Bound"
+        bound = self.bound.get(name, False)
         subject = f"pod of {model.id}"
         self.say(f"what a pod of {model.id} finds")
         report = self.probes.pod(model, volume=bound)

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from weighbridge.doctor.finding import Finding, fail, ok, warn
-from weighbridge.doctor.probes import Operator
+from weighbridge.core.finding import Finding, fail, ok, warn
 from weighbridge.domain.human import count, duration
+from weighbridge.probing.probes import Operator
+from weighbridge.steps.registration.areas import REGISTRATION
+from weighbridge.steps.registration.needs import IFM_GROUP
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 
-AREA = "registration"
-GROUP, VERSION = "watsonxaiifm.cpd.ibm.com", "v1beta1"
+AREA = REGISTRATION.name
+VERSION = "v1beta1"
 STUCK_SECONDS = 1800
 """An operator that is under way and has said nothing for half an hour; a whole reconciliation takes minutes."""
 
@@ -19,17 +21,17 @@ def judge_served(versions: Sequence[str]) -> Finding:
         return fail(
             AREA,
             "resource definition",
-            f"the cluster serves nothing of {GROUP}",
+            f"the cluster serves nothing of {IFM_GROUP}",
             "watsonx.ai's inference foundation models (IFM) operator is not installed here, or this is another cluster",
             theirs=True,
         )
     served = ", ".join(versions)
     if VERSION not in versions:
         return fail(
-            AREA, "resource definition", f"{GROUP} serves {served}, not {VERSION}",
+            AREA, "resource definition", f"{IFM_GROUP} serves {served}, not {VERSION}",
             f"this weighbridge writes {VERSION}: install a release of watsonx.ai that serves it", theirs=True,
         )  # fmt: skip
-    return ok(AREA, "resource definition", f"{GROUP} serves {served}")
+    return ok(AREA, "resource definition", f"{IFM_GROUP} serves {served}")
 
 
 def judge_custom_resource(name: str, live: LiveCustomResource | None, now: datetime | None) -> list[Finding]:

@@ -1,32 +1,19 @@
-"""What an apply would make, for rehearsing and measuring it, and what a probing pod is told."""
+"""What an apply would make to bring weights in, for rehearsing it, and the labels of its pods."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from weighbridge.doctor.quota import PodNeed
 from weighbridge.domain import naming
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model, Route
-from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.render import Object, render_claim
 from weighbridge.manifests.surroundings import Surroundings
+from weighbridge.probing.probes import Document
 from weighbridge.steps.weights.bundle import render_weights
 
 _NO_MOVER = b"rehearsal"
 """Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One object to be rehearsed."""
-
-    body: Object
-    comfort: bool = False
-    """Who may not create it is not told so: a run does not create it either."""
-
-
-Rehearsed: TypeAlias = Callable[[Model, SourceListing], list[Document]]
 
 
 def documents(
@@ -70,12 +57,3 @@ def pod_labels(environment: Environment, model: Model) -> dict[str, str]:
     job = naming.job_name(environment.name, model.id, "fetch")
     ours = naming.object_labels(environment.name, model.id)
     return {**environment.pods.labels, **ours, "job-name": job, "batch.kubernetes.io/job-name": job}
-
-
-def pod_need(environment: Environment) -> PodNeed:
-    """What each pod of the environment takes."""
-    settings = pod_settings(environment)
-    routes = {route for model in environment.models for route in model.routes}
-    return PodNeed(
-        settings.requests, settings.limits, frozenset({False, *([True] if Route.PUSH in routes else [])})
-    )

@@ -4,14 +4,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from weighbridge.doctor.finding import Finding, fail, not_looked_at, ok, warn
-from weighbridge.doctor.probes import Object
+from weighbridge.core.finding import Finding, fail, ok, warn
 from weighbridge.domain.human import size
 from weighbridge.domain.naming import ENVIRONMENT_LABEL
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.environment.types import AccessMode, Model
+from weighbridge.probing.probes import Object
+from weighbridge.steps.storage.areas import STORAGE
 
-AREA = "storage"
+AREA = STORAGE.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,17 @@ PROVISIONERS: Final = (
 )  # fmt: skip
 
 
+def is_bound(claim: Object | None) -> bool:
+    """Whether there is a volume behind it."""
+    return claim is not None and (claim.get("status") or {}).get("phase") == "Bound"
+
+
 def is_shared_and_bound(claim: Object | None, storage_class: str) -> bool:
     """Whether this claim proves that the class makes shared file systems."""
-    spec, status = (claim or {}).get("spec") or {}, (claim or {}).get("status") or {}
+    spec = (claim or {}).get("spec") or {}
     return (
-        spec.get("storageClassName") == storage_class
-        and status.get("phase") == "Bound"
+        is_bound(claim)
+        and spec.get("storageClassName") == storage_class
         and AccessMode.READ_WRITE_MANY.value in (spec.get("accessModes") or ())
     )
 
@@ -187,7 +193,3 @@ def judge_claim(  # noqa: PLR0911 - a decision table, read from above
             AREA, label, f"{said}: it binds when a pod first mounts it, or its provisioner does not serve it"
         )
     return ok(AREA, label, said)
-
-
-def unread(label: str, why: str, remedy: str | None) -> Finding:
-    return not_looked_at(AREA, label, why, remedy)

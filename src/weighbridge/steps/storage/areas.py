@@ -1,0 +1,8 @@
+"""What ``doctor`` looks at of the volumes."""
+
+from typing import Final
+
+from weighbridge.core.examination import Area, Phase
+
+STORAGE: Final = Area("storage", Phase.MADE)
+QUOTA: Final = Area("quota", Phase.MADE)

@@ -1,0 +1,109 @@
+"""What ``doctor`` looks at of the models' source: its secrets, the way to its servers from here, its login."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from weighbridge.core import examination
+from weighbridge.core.finding import Finding, flat, not_looked_at, of_error, ok
+from weighbridge.domain import human
+from weighbridge.domain.facts import Key
+from weighbridge.domain.weights import LISTING, SourceListing
+from weighbridge.environment.types import Environment, Model
+from weighbridge.errors import ForbiddenError, WeighbridgeError
+from weighbridge.probing.deadline import together
+from weighbridge.probing.probes import PROBES, Probes, Stage
+from weighbridge.steps.weights import areas, reach
+
+T = TypeVar("T")
+
+SOURCE: Final = areas.SOURCE.name
+LISTING_SECONDS: Final = 180.0
+
+WAYS: Final[Key[Sequence[Stage]]] = Key("ways to sources")
+"""By endpoint: what was found from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLook:
+    """Puts in ``LISTING`` of every model that could be listed, and ``WAYS``."""
+
+    look: examination.Look
+
+    @property
+    def environment(self) -> Environment:
+        return self.look.environment
+
+    @property
+    def probes(self) -> Probes:
+        return self.look.port(PROBES)
+
+    @property
+    def found(self) -> list[Finding]:
+        return self.look.found
+
+    def _ask(self, area: str, name: str, call: Callable[[], T]) -> tuple[T] | None:
+        return self.look.ask(area, name, call)
+
+    def look_at_it(self) -> None:
+        self.look.say("source")
+        unresolved = self._references()
+        endpoints = {model.source.s3.endpoint: model.source.s3 for model in self.environment.models}
+        for endpoint, source in endpoints.items():
+            label = f"{urlsplit(endpoint).netloc} from here"
+            stages = self._ask(SOURCE, label, partial(self.probes.reach, source))
+            if stages:
+                self.look.facts.put(WAYS, stages[0], endpoint)
+                self.found.extend(reach.judge_stages(SOURCE, label, stages[0], from_pod=False))
+        self._login(unresolved)
+
+    def _references(self) -> bool:
+        """Whether a reference to an S3 key or passphrase leads nowhere."""
+        answers = self._ask(SOURCE, "secrets", lambda: self.probes.references(self.environment))
+        if answers is None:
+            return True
+        broken = [(key, error) for key, error in answers[0] if error is not None]
+        for key, error in broken:
+            self.found.append(of_error(SOURCE, f"secret {key}", error))
+        if not broken:
+            self.found.append(
+                ok(SOURCE, "secrets", f"{human.count(len(answers[0]), 'reference')}, each leads to a value")
+            )
+        return bool(broken)
+
+    def _login(self, unresolved: bool) -> None:
+        """Every model's listing, all at once."""
+        models = [model for model in self.environment.models if self._answers(model)]
+        answers = together(
+            LISTING_SECONDS, "listing", [partial(self.probes.listing, model) for model in models]
+        )
+        found = {model.id: answer for model, answer in zip(models, answers, strict=True)}
+        for model in self.environment.models:
+            name = f"login for {model.id}"
+            if model.id not in found:
+                self.found.append(not_looked_at(SOURCE, name, "its server was not reached"))
+            else:
+                self.found.append(self._listed(model, name, found[model.id], unresolved=unresolved))
+
+    def _answers(self, model: Model) -> bool:
+        return reach.reached(self.look.facts.one(WAYS, model.source.s3.endpoint) or ())
+
+    def _listed(
+        self, model: Model, name: str, listing: SourceListing | BaseException, *, unresolved: bool
+    ) -> Finding:
+        source = model.source.s3
+        if isinstance(listing, ForbiddenError):
+            return not_looked_at(
+                SOURCE, name, f"its keys may not be read ({flat(listing.what)})", listing.remedy
+            )
+        if isinstance(listing, WeighbridgeError):
+            if unresolved and listing.code.startswith("secret-"):
+                return not_looked_at(SOURCE, name, "its keys are missing (see secrets)")
+            return of_error(SOURCE, name, listing)
+        if isinstance(listing, BaseException):
+            raise listing
+        self.look.facts.put(LISTING, listing, model.id)
+        count, size = human.count(len(listing.files), "file"), human.size(listing.total_bytes)
+        return ok(SOURCE, name, f"s3://{source.bucket}/{source.prefix} holds {count}, {size}")
