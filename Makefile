@@ -16,7 +16,9 @@ ifeq ($(ENV),sandbox)
 SANDBOX := eval "$$($(BIN)/weighbridge-sandbox env)";
 endif
 
-# Tests mostly wait, for pods and for the operator: there is room for more of them at a time than there are cores.
+# Tests start the programs some hundred times: compiled at the first start, and not at each.
+unexport PYTHONDONTWRITEBYTECODE
+# They mostly wait, for pods and for the operator: there is room for more of them at a time than there are cores.
 WORKERS ?= 4
 PYTEST := eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/pytest --durations=40 --durations-min=1
 # pytest's exit 5 is "no test": one half of the tests may be empty where ARGS choose among them, and only there.
