@@ -16,7 +16,9 @@ ifeq ($(ENV),sandbox)
 SANDBOX := eval "$$($(BIN)/weighbridge-sandbox env)";
 endif
 
-# Tests mostly wait, for pods and for the operator: there is room for more of them at a time than there are cores.
+# Tests start the programs some hundred times: compiled at the first start, and not at each.
+unexport PYTHONDONTWRITEBYTECODE
+# They mostly wait, for pods and for the operator: there is room for more of them at a time than there are cores.
 WORKERS ?= 4
 PYTEST := eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/pytest --durations=40 --durations-min=1
 # pytest's exit 5 is "no test": one half of the tests may be empty where ARGS choose among them, and only there.
@@ -36,18 +38,17 @@ check render plan apply verify status doctor destroy: $(READY) ## ENV=… : see 
 	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
 
 ##@ For developers of weighbridge
-test: $(READY) ## every test but the nightly ones, on the sandbox, which is started where it is down; WORKERS=4 at a time
-	@$(BIN)/weighbridge-sandbox up
+test: sandbox-for-tests ## every test but the nightly ones, on the sandbox, which is started where it is down; WORKERS=4 at a time
 	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "not alone and not nightly" $(ARGS) $(OR_NONE)
 	@$(PYTEST) -m "alone and not nightly" $(ARGS) $(OR_NONE)
-test-nightly: $(READY) ## what `make test` leaves out: the tests that take long
-	@$(BIN)/weighbridge-sandbox up
+test-nightly: sandbox-for-tests ## what `make test` leaves out: the tests that take long
 	@$(PYTEST) -m nightly $(ARGS)
+sandbox-for-tests: $(READY)
+	@WEIGHBRIDGE_SANDBOX_OPERATOR_PICKUP_SECONDS=0.5 WEIGHBRIDGE_SANDBOX_OPERATOR_STEP_SECONDS=0.1 $(BIN)/weighbridge-sandbox up
 test-unit: $(READY) ## the tests that need nothing but Python
-	@$(BIN)/pytest tests/unit $(ARGS)
-test-writers: $(READY) ## another team writes to the list all the while: at least 20 runs of ours, 1,000 edits, each accounted for
-	@$(BIN)/weighbridge-sandbox up
-	@export WRITER_RUNS=20 WRITER_EDITS=1000; $(PYTEST) tests/e2e/test_second_writer.py $(ARGS)
+	@$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile $(ARGS)
+test-writers: sandbox-for-tests ## another team writes to the list all the while: at least 20 runs of ours, 1,000 edits, each accounted for
+	@$(PYTEST) -m nightly tests/e2e/test_second_writer.py $(ARGS)
 test-faults: $(READY) ## 200 seeded trials that hurt real runs, and what was lost (docs/faults.md); ARGS="--seed 4 --only 17"
 	@$(BIN)/weighbridge-sandbox up
 	@PYTHONPATH=tests $(BIN)/python -m faults.campaign $(ARGS)
@@ -81,4 +82,4 @@ $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
 .PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor destroy \
-  test test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean
+  test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean

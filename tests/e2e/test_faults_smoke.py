@@ -25,37 +25,47 @@ def _trial(route: str, change: str, fault: str, phase: str, at: float) -> Trial:
 
 TRIALS = (
     _trial("fetch", "version", "kill-everything", "weights", 0.5),
+    _trial("push", "version", "kill-rsync", "weights", 0.1),
+)
+BY_NIGHT = (
     _trial("fetch", "version", "kill-after-receipt", "weights", 0.0),
     _trial("push", "version", "kill-after-receipt", "weights", 0.0),
     _trial("fetch", "parameter", "kill-pulumi", "registration", 0.5),
     _trial("fetch", "version", "s3-flips-a-bit", "weights", 0.3),
-    _trial("push", "version", "kill-rsync", "weights", 0.1),
     _trial("push", "version", "ctrl-c", "weights", 0.6),
     _trial("push", "version", "pod-deleted", "weights", 0.3),
 )
 
 
 @pytest.fixture(scope="module")
-def grounds(sandbox: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ground]]:
-    folder, tag = tmp_path_factory.mktemp("faults"), os.getpid() % 10000
-    with (
-        prepared(f"e2e-faults-fetch-{tag}", "fetch", folder / "fetch", sandbox) as fetch,
-        prepared(f"e2e-faults-push-{tag}", "push", folder / "push", sandbox) as push,
-    ):
-        yield {"fetch": fetch, "push": push}
+def fetching(sandbox: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    name = f"e2e-faults-fetch-{os.getpid() % 10000}"
+    with prepared(name, "fetch", tmp_path_factory.mktemp("faults") / "fetch", sandbox) as ground:
+        yield ground
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: f"{trial.strikes[0].fault}-{trial.route}")
-def test_nothing_is_lost_and_the_same_command_finishes(grounds: dict[str, Ground], trial: Trial) -> None:
-    result = _conduct(trial, grounds[trial.route])
+@pytest.fixture(scope="module")
+def pushing(sandbox: Layout, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    name = f"e2e-faults-push-{os.getpid() % 10000}"
+    with prepared(name, "push", tmp_path_factory.mktemp("faults") / "push", sandbox) as ground:
+        yield ground
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [*TRIALS, *(pytest.param(trial, marks=pytest.mark.nightly) for trial in BY_NIGHT)],
+    ids=lambda trial: f"{trial.strikes[0].fault}-{trial.route}",
+)
+def test_nothing_is_lost_and_the_same_command_finishes(request: pytest.FixtureRequest, trial: Trial) -> None:
+    ground: Ground = request.getfixturevalue("fetching" if trial.route == "fetch" else "pushing")
+    result = _conduct(trial, ground)
     assert result.problems == []
     assert result.struck, "the run was over before the fault came"
 
 
-def test_damage_and_orphans_that_no_run_makes_are_found_by_the_same_looking(
-    grounds: dict[str, Ground],
-) -> None:
-    ground = grounds["fetch"]
+@pytest.mark.nightly
+def test_damage_and_orphans_that_no_run_makes_are_found_by_the_same_looking(fetching: Ground) -> None:
+    ground = fetching
     entry = next(one for one in ground.estate.entries() if one["model_id"] == MODEL)
     volume = ground.volume()
     assert volume is not None
@@ -79,9 +89,9 @@ def _conduct(trial: Trial, ground: Ground) -> Result:
 
 
 def test_a_failing_model_of_two_stays_as_it_was_and_the_other_is_registered(
-    grounds: dict[str, Ground], tmp_path: Path
+    fetching: Ground, tmp_path: Path
 ) -> None:
-    ground = grounds["fetch"]
+    ground = fetching
     estate, second = ground.estate, "second"
     model = {**ground.model, "id": second, "source": {"s3": {**ground.model["source"]["s3"]}}}
     model["source"]["s3"]["prefix"] = f"{estate.name}/{second}/"

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightkube import Client, KubeConfig
+from lightkube.types import PatchType
 
 from support.estate import BIN, CR, Estate, Ran
 from support.stacks_lab import command_line, processes_below, scratch_folders
 from weighbridge.kubernetes.client import LEASE, POD, WATSONX_IFM
+from weighbridge_sandbox.kube import Watsonxaiifm
 
 pytestmark = pytest.mark.sandbox
 
@@ -111,15 +114,23 @@ def busy(estate: Estate, verb: str = "apply") -> Iterator[Running]:
         yield running
 
 
-def keep_the_operator_busy(estate: Estate) -> dict[str, Any]:
-    """Another team edits its entry; what is not ours after that."""
+@contextmanager
+def operator_at_work(estate: Estate) -> Iterator[None]:
+    """As if a run of it did not end, so that our provider waits for its turn and there is time to kill. Afterwards another
+    team edits its entry: the stand-in looks at the next change of the spec, and says how it is.
+    """
+    with Client(
+        KubeConfig.from_file(estate.layout.kubeconfig), field_manager="ifm-operator", trust_env=False
+    ) as operator:
+        said = {"status": {"watsonxaiifmStatus": "InProgress"}}
+        operator.patch(Watsonxaiifm.Status, CR, said, patch_type=PatchType.MERGE, namespace=estate.name)
+    yield
     tags = {
         "op": "replace",
         "path": "/spec/custom_foundation_models/0/tags",
         "value": [str(time.monotonic_ns())],
     }
     estate.kube.json_patch(WATSONX_IFM, CR, estate.name, [tags])
-    return estate.theirs()
 
 
 def test_a_second_run_is_refused_plan_and_status_say_whose_it_is_and_take_over_stops_the_first(
@@ -191,13 +202,15 @@ def test_a_run_killed_in_the_middle_of_an_update_is_recognised_and_the_next_one_
         one.environment["models"][0]["parameters"]["max_new_tokens"]["default"] = 300
     with started(one, "apply") as running:
         assert soon(lambda: bool(locks(one)), 150, every=0.02), running.said
-        before = keep_the_operator_busy(one)  # our provider waits for its turn: there is time to kill it
-        assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
-        below = processes_below(running.process.pid)
-        for pid in (*(int(child.name) for child in below if whole), running.process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        assert running.process.wait(20) == -signal.SIGKILL
+        with operator_at_work(one):
+            assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
+            below = processes_below(running.process.pid)
+            for pid in (*(int(child.name) for child in below if whole), running.process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            assert running.process.wait(20) == -signal.SIGKILL
+            assert soon(lambda: not any(map(command_line, below)))
+        before = one.theirs()
     assert lease(one) is not None, "it had no time to give it back"
     if whole:
         assert soon(lambda: not any(map(command_line, below)))
@@ -226,16 +239,16 @@ def test_a_run_whose_pulumi_is_killed_removes_the_lock_itself_and_the_next_one_f
     one.environment["models"][0]["parameters"]["max_new_tokens"]["default"] = 350
     with started(one, "apply") as running:
         assert soon(lambda: bool(locks(one)), 150, every=0.02), running.said
-        keep_the_operator_busy(one)
-        assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
-        [pulumi] = [
-            int(child.name)
-            for child in processes_below(running.process.pid)
-            if "pulumi --non-interactive up" in command_line(child)
-            and "process_guard" not in command_line(child)
-        ]
-        os.kill(pulumi, signal.SIGKILL)
-        failed = running.end()
+        with operator_at_work(one):
+            assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
+            [pulumi] = [
+                int(child.name)
+                for child in processes_below(running.process.pid)
+                if "pulumi --non-interactive up" in command_line(child)
+                and "process_guard" not in command_line(child)
+            ]
+            os.kill(pulumi, signal.SIGKILL)
+            failed = running.end()
 
     assert failed.code == 4, failed.said
     assert "was killed (signal 9)" in failed.said

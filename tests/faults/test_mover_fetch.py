@@ -317,7 +317,7 @@ def test_the_deadline_ends_a_run(bench: Bench, s3: FakeS3) -> None:
 
 
 def test_two_movers_never_work_on_one_set(bench: Bench, s3: FakeS3) -> None:
-    s3.pace = 0.3
+    s3.pace = 1
     first = bench.start("fetch", s3)
     while not s3.served:
         time.sleep(0.01)

@@ -55,7 +55,7 @@ def at(tree: Any, path: TreePath) -> Any:
 def mutated(change: Callable[[Any], None]) -> str:
     tree = copy.deepcopy(_TREE)
     change(tree)
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return yaml.dump(tree, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
 
 def replaced(path: TreePath, value: Any) -> str:

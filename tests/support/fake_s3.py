@@ -81,7 +81,7 @@ class FakeS3:
     expired: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     pace: float = 0.0
-    """Seconds of sleep a piece of 64 KiB."""
+    """Seconds of sleep a piece of 64 KiB; set to 0, it ends a sleep too."""
     clock: timedelta = timedelta()
     served: int = 0
     """Body bytes of GETs that went out."""
@@ -177,8 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             sent += len(piece)
             with fake.lock:
                 fake.served += len(piece)
-            if fake.pace:
-                time.sleep(fake.pace)
+            until = time.monotonic() + fake.pace
+            while fake.pace and (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, 0.05))
         return None
 
     def _strike(self, fault: Fault | None) -> None:
