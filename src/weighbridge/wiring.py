@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -42,8 +43,10 @@ from weighbridge.manifests.grants import Grants, Subject, render_grants, write_g
 from weighbridge.manifests.resources import share_dir
 from weighbridge.observers import ClosingObserver, observer_for
 from weighbridge.ports import Journal
+from weighbridge.s3.keys import key_references, keys_from
 from weighbridge.s3.objects import ObjectReader
-from weighbridge.sources.s3_listing import S3Weights
+from weighbridge.sources.interface import Around
+from weighbridge.sources.looking import look
 from weighbridge.steps.weights import bundle
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
@@ -235,7 +238,7 @@ class Opened:
                 self.kube,
                 self.environment,
                 self._surroundings(None),
-                lambda model: self.secrets.s3_keys(model.source.s3.credentials),
+                lambda model: self.secrets.of_source(model.source.chosen.secrets),
             ),
             lease=lambda: self.lock.hold("doctor", Turn(), self.observer, lambda: None),
             holder=lambda: self.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked
@@ -245,7 +248,8 @@ class Opened:
     def _state(self) -> "_State":
         """Where Pulumi's state lies, and the keys to it, resolved once."""
         state = self.environment.state
-        keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
+        wanted = state.credentials
+        keys = keys_from(self.secrets.values(key_references(wanted))) if wanted is not None else None
         return _State(
             backend=parse_backend(state.backend, self.loaded.folder),
             keys=keys,
@@ -370,11 +374,14 @@ class Sources:
 
     def list(self, model: Model) -> SourceListing:
         """What the model's source holds now."""
-        source = model.source.s3
-        return S3Weights().list(
-            source,
-            keys=self.opened.secrets.s3_keys(source.credentials),
-            exclude=model.exclude,
-            ca_bundle=self.opened.ca_bundle,
-            proxy=self.opened.environment.proxy,
+        source, opened = model.source.chosen, self.opened
+        around = Around(
+            folder=opened.loaded.folder,
+            values=opened.secrets.of_source(source.secrets),
+            ca_bundle=opened.ca_bundle,
+            proxy=opened.environment.proxy,
+            cache=opened.var / "cache",
+            say=lambda text: opened.observer(Note(text)),
         )
+        with closing(source.open(around)) as place:
+            return look(place, model.exclude)

@@ -18,7 +18,7 @@ from weighbridge.doctor.probes import (
 )
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model, S3Source
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import WeighbridgeError
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
@@ -158,8 +158,8 @@ class FakeProbes:
         self._use("references")
         return [("env:KEY", self.broken.get("env:KEY"))]
 
-    def reach(self, source: S3Source) -> Sequence[Stage]:
-        del source
+    def reach(self, server: str) -> Sequence[Stage]:
+        del server
         self._use("reach")
         return self.way
 

@@ -73,7 +73,7 @@ class _Examination:
     where: str | None = None
     listings: dict[str, SourceListing] = field(default_factory=dict)
     ways: dict[str, Sequence[Stage]] = field(default_factory=dict)
-    """By endpoint."""
+    """By the URL of a source's server."""
     claims: dict[str, Object | None] = field(default_factory=dict)
     """By name; one that could not be read is not in it."""
 
@@ -143,17 +143,18 @@ class _Examination:
     def _source(self) -> None:
         self.say("source")
         unresolved = self._references()
-        endpoints = {model.source.s3.endpoint: model.source.s3 for model in self.environment.models}
-        for endpoint, source in endpoints.items():
-            label = f"{urlsplit(endpoint).netloc} from here"
-            stages = self._ask(SOURCE, label, partial(self.probes.reach, source))
+        sources = [model.source.chosen for model in self.environment.models]
+        servers = {source.server: source for source in sources if source.server is not None}
+        for server, source in servers.items():
+            label = f"{urlsplit(server).netloc} from here"
+            stages = self._ask(SOURCE, label, partial(self.probes.reach, server))
             if stages:
-                self.ways[endpoint] = stages[0]
-                self.found += reach.judge_stages(SOURCE, label, stages[0], from_pod=False)
+                self.ways[server] = stages[0]
+                self.found += reach.judge_stages(SOURCE, label, stages[0], source.remedies, from_pod=False)
         self._login(unresolved)
 
     def _references(self) -> bool:
-        """Whether a reference to an S3 key or passphrase leads nowhere."""
+        """Whether a reference to a source's keys or a passphrase leads nowhere."""
         answers = self._ask(SOURCE, "secrets", lambda: self.probes.references(self.environment))
         if answers is None:
             return True
@@ -181,12 +182,12 @@ class _Examination:
                 self.found.append(self._listed(model, name, found[model.id], unresolved=unresolved))
 
     def _answers(self, model: Model) -> bool:
-        return reach.reached(self.ways.get(model.source.s3.endpoint, ()))
+        server = model.source.chosen.server
+        return server is None or reach.reached(self.ways.get(server, ()))
 
     def _listed(
         self, model: Model, name: str, listing: SourceListing | BaseException, *, unresolved: bool
     ) -> Finding:
-        source = model.source.s3
         if isinstance(listing, ForbiddenError):
             return not_looked_at(
                 SOURCE, name, f"its keys may not be read ({_flat(listing.what)})", listing.remedy
@@ -199,7 +200,7 @@ class _Examination:
             raise listing
         self.listings[model.id] = listing
         count, size = human.count(len(listing.files), "file"), human.size(listing.total_bytes)
-        return ok(SOURCE, name, f"s3://{source.bucket}/{source.prefix} holds {count}, {size}")
+        return ok(SOURCE, name, f"{model.source.chosen.where} holds {count}, {size}")
 
     # -- cluster -----------------------------------------------------------------------------------------------------
 

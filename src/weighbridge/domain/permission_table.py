@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from weighbridge.core.plan import claim_of
 from weighbridge.domain import naming
 from weighbridge.domain.access import EVERYBODY, WRITERS, Role, Rule
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.environment.types import Environment, Model, Route
 
 IFM_GROUP: Final = "watsonxaiifm.cpd.ibm.com"
 
@@ -68,7 +68,7 @@ def made_secrets(environment: Environment) -> tuple[str, ...]:
     return tuple(
         naming.job_name(environment.name, model.id, "credentials")
         for model in environment.models
-        if Route.FETCH in model.routes and existing_secret(model) is None
+        if Route.FETCH in model.routes and model.source.chosen.secrets.references
     )
 
 
@@ -79,8 +79,7 @@ def existing_secrets(environment: Environment) -> tuple[str, ...]:
 
 def existing_secret(model: Model) -> str | None:
     """The existing Secret with the keys of the model's source, if the file names one."""
-    credentials = model.source.s3.credentials
-    return credentials.secret if isinstance(credentials, KubernetesSecretReference) else None
+    return model.source.chosen.secrets.existing
 
 
 def _storage_classes(environment: Environment) -> Iterable[str]:
