@@ -16,12 +16,12 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
 
 from weighbridge.core.events import Event, TransferProgress
 from weighbridge.domain.access import Access
-from weighbridge.environment.secrets import Secrets, s3_credentials
-from weighbridge.environment.types import Proxy, S3Source
+from weighbridge.environment.secrets import Secrets
+from weighbridge.environment.types import Proxy
 from weighbridge.kubernetes.client import POD, SECRET, ForbiddenError, Kube
 from weighbridge.kubernetes.cluster import ClusterFacts
-from weighbridge.s3.client import S3Target
-from weighbridge.sources.s3_listing import S3Reader
+from weighbridge.sources import chosen
+from weighbridge.sources.interface import Around
 from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, password_in
 from weighbridge.steps.weights.push.rsync import Rsync
 from weighbridge.steps.weights.push.sender import Push, PushOrder, PushResult
@@ -45,8 +45,8 @@ class ActionModule(WeighbridgeAction):
         "pod": {"type": "str", "required": True},
         "container": {"type": "str", "default": "rsync"},
         "order": {"type": "dict", "required": True},
-        "credentials": {"type": "dict", "required": True},
-        "secrets_folder": {"type": "str", "default": "."},
+        "source": {"type": "dict", "required": True},
+        "folder": {"type": "str", "default": "."},
         "damaged": {"type": "list", "elements": "str", "default": []},
         "spool": {"type": "str", "default": "var/spool"},
         "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
@@ -70,14 +70,11 @@ class ActionModule(WeighbridgeAction):
         order = PushOrder.from_mapping(arguments["order"], arguments["damaged"])
         cluster, namespace = arguments["cluster"], arguments["namespace"]
         kube = kube_of(cluster)
-        secrets = Secrets(Path(arguments["secrets_folder"]), kube_reader=ClusterFacts(kube, namespace).secret)
-        credentials = s3_credentials(arguments["credentials"])
-        target = S3Target(
-            source=S3Source(
-                **{key: value for key, value in arguments["order"]["source"].items() if key != "kind"},
-                credentials=credentials,
-            ),
-            keys=secrets.s3_keys(credentials),
+        source, folder = chosen(arguments["source"]), Path(arguments["folder"])
+        secrets = Secrets(folder, kube_reader=ClusterFacts(kube, namespace).secret)
+        around = Around(
+            folder=folder,
+            values=secrets.of_source(source.secrets),
             ca_bundle=Path(arguments["ca_bundle"]) if arguments["ca_bundle"] else None,
             proxy=_proxy(arguments["proxy"]),
         )
@@ -97,15 +94,12 @@ class ActionModule(WeighbridgeAction):
             password = _password(kube, pod) if arguments["password"] else None
             ways = [way for name in arguments["transports"] if (way := _way(name, pod, password, spool))]
             refused = [] if password is not None else [_without_secret(pod)]
-            reader = S3Reader(target)
-            try:
+            with contextlib.closing(source.open(around)) as reader:
                 push = Push(
                     order, reader, rsync, ways, spool,
                     deadline=deadline, emit=lambda event: speaker(_line(event)), refused=refused,
                 )  # fmt: skip
                 return _result(push.run())
-            finally:
-                reader.close()
 
 
 def _way(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Way | None:

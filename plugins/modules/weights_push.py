@@ -6,7 +6,7 @@ module: weights_push
 author: The Weighbridge authors
 short_description: Download a weight set file by file and send it into an rsync pod
 description:
-  - Downloads from S3 into a bounded spool on this machine, and sends each file by rsync into the staging folder of the volume.
+  - Downloads from the source into a bounded spool on this machine, and sends each file by rsync into the staging folder of the volume.
   - Continues inside a file after an interruption, also from another machine. What is on the volume already is not sent again.
   - The pod's daemon asks for the password of the Secret that has the pod's name; see M(weighbridge.byom.rsync_password).
   - Nothing is published here; that is the task of the publishing Job, which is told the digests that this returns.
@@ -16,11 +16,8 @@ options:
   pod: {type: str, required: true, description: Name of the rsync pod.}
   container: {type: str, default: rsync, description: Its container.}
   order: {type: dict, required: true, description: "What to bring: the parsed C(order.json)."}
-  credentials:
-    type: dict
-    required: true
-    description: "References as in the environment file: access_key, secret_key, perhaps session_token; or secret."
-  secrets_folder: {type: str, default: ., description: Where relative file references start.}
+  source: {type: dict, required: true, description: "The source: its kind, and its keys as in the environment file, secrets by reference."}
+  folder: {type: str, default: ., description: Where relative paths of the source and of references to files start.}
   damaged: {type: list, elements: str, default: [], description: Files whose bytes on the volume are known to be wrong.}
   spool: {type: str, default: var/spool, description: Folder on this machine where files wait.}
   spool_bytes: {type: int, default: 2147483648, description: Most bytes in the spool; one larger file may still stand there alone.}

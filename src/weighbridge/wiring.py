@@ -183,9 +183,11 @@ class Opened:
     def state(self) -> "State":
         """Where Pulumi's state lies, and the keys to it, resolved once."""
         from weighbridge.engines.pulumi.state import opened_state  # noqa: PLC0415
+        from weighbridge.s3.keys import key_references, keys_from  # noqa: PLC0415
 
         state = self.environment.state
-        keys = self.secrets.s3_keys(state.credentials) if state.credentials else None
+        wanted = state.credentials
+        keys = keys_from(self.secrets.values(key_references(wanted))) if wanted is not None else None
         return opened_state(state.backend, self.folder, keys, self.environment.proxy, self.ca_bundle)
 
     @cached_property

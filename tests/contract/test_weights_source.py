@@ -6,18 +6,21 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from support.s3_server import BUCKET, KEYS, FaultyS3, S3Server, answer, cut_after, s3_server, stall
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.domain.weights import SourceFile
+from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.environment.types import Proxy
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.s3.client import S3Target, open_client
 from weighbridge.s3.download import download
-from weighbridge.sources.s3_listing import S3Weights, list_source
+from weighbridge.s3.settings import S3Source
+from weighbridge.sources.looking import look
+from weighbridge.sources.s3.reading import S3Place
 
 pytestmark = pytest.mark.sandbox
 
@@ -51,8 +54,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield running
 
 
+def listed(  # what a plan looks at
+    source: S3Source,
+    keys: S3Keys = KEYS,
+    exclude: tuple[str, ...] = (),
+    ca_bundle: Path | None = None,
+    proxy: Proxy | None = None,
+) -> SourceListing:
+    with closing(S3Place(S3Target(source, keys, ca_bundle, proxy))) as place:
+        return look(place, exclude)
+
+
 def test_the_listing_is_the_set_sorted_with_sizes_and_plain_etags(server: S3Server) -> None:
-    listing = S3Weights().list(server.source("tiny-llama/"), keys=KEYS)
+    listing = listed(server.source("tiny-llama/"))
     assert [file.path for file in listing.files] == sorted(MODEL)
     assert {file.path: file.size for file in listing.files} == {
         path: len(content) for path, content in MODEL.items()
@@ -62,13 +76,13 @@ def test_the_listing_is_the_set_sorted_with_sizes_and_plain_etags(server: S3Serv
 
 
 def test_a_prefix_is_a_folder_with_or_without_its_slash(server: S3Server) -> None:
-    with_slash = S3Weights().list(server.source("tiny-llama/"), keys=KEYS)
-    assert S3Weights().list(server.source("tiny-llama"), keys=KEYS) == with_slash
+    with_slash = listed(server.source("tiny-llama/"))
+    assert listed(server.source("tiny-llama")) == with_slash
 
 
 def test_exclude_leaves_files_behind_and_changes_the_fingerprint(server: S3Server) -> None:
-    whole = S3Weights().list(server.source("tiny-llama/"), keys=KEYS)
-    less = S3Weights().list(server.source("tiny-llama/"), keys=KEYS, exclude=("1_Pooling/*", "*.txt"))
+    whole = listed(server.source("tiny-llama/"))
+    less = listed(server.source("tiny-llama/"), exclude=("1_Pooling/*", "*.txt"))
     assert {file.path for file in whole.files} - {file.path for file in less.files} == {
         "1_Pooling/config.json",
         "empty.txt",
@@ -83,14 +97,14 @@ def test_more_than_one_page_is_listed_whole(server: S3Server) -> None:
     server.put("many/model.safetensors", safetensors(9))
     for index in range(1100):
         server.put(f"many/parts/{index:04}.txt", b"")
-    assert len(S3Weights().list(server.source("many/"), keys=KEYS).files) == 1103
+    assert len(listed(server.source("many/")).files) == 1103
 
 
 def refusal(
     server: S3Server, prefix: str = "tiny-llama/", keys: S3Keys = KEYS, **of_source: str
 ) -> PreconditionError:
     with pytest.raises(PreconditionError) as refused:
-        S3Weights().list(server.source(prefix, **of_source), keys=keys)
+        listed(server.source(prefix, **of_source), keys)
     return refused.value
 
 
@@ -122,7 +136,7 @@ def test_a_prefix_without_the_files_a_server_needs_names_them(server: S3Server) 
 
 def test_a_shard_that_the_index_names_and_nobody_uploaded_is_named(server: S3Server) -> None:
     with pytest.raises(PreconditionError, match="model-00002-of-00002"):
-        S3Weights().list(server.source("tiny-llama/"), keys=KEYS, exclude=("model-00002*",))
+        listed(server.source("tiny-llama/"), exclude=("model-00002*",))
 
 
 def test_pickles_are_refused_with_the_pattern_to_write(server: S3Server) -> None:
@@ -133,7 +147,7 @@ def test_pickles_are_refused_with_the_pattern_to_write(server: S3Server) -> None
     error = refusal(server, "pickled/")
     assert "pytorch_model.bin" in error.what
     assert 'exclude: ["*.bin"]' in str(error.remedy)
-    assert S3Weights().list(server.source("pickled/"), keys=KEYS, exclude=("*.bin",)).files
+    assert listed(server.source("pickled/"), exclude=("*.bin",)).files
 
 
 def test_a_git_lfs_pointer_in_place_of_weights_is_found_before_a_byte_moves(server: S3Server) -> None:
@@ -157,7 +171,7 @@ def test_a_closed_port_a_name_nobody_knows_and_a_web_page_are_told_apart(
 
 def test_answers_that_break_off_while_the_source_is_looked_at_are_asked_for_again(server: S3Server) -> None:
     relay = FaultyS3(server, cut_after(20), cut_after(20))
-    listing = S3Weights().list(server.source("tiny-llama/", endpoint=relay.endpoint), keys=KEYS)
+    listing = listed(server.source("tiny-llama/", endpoint=relay.endpoint))
     relay.close()
     assert relay.faults == []
     assert [file.path for file in listing.files] == sorted(MODEL)
@@ -166,7 +180,7 @@ def test_answers_that_break_off_while_the_source_is_looked_at_are_asked_for_agai
 def test_a_server_whose_answers_all_break_off_is_a_failure_that_may_pass(server: S3Server) -> None:
     relay = FaultyS3(server, *(cut_after(20) for _ in range(30)))
     with pytest.raises(StepFailedError, match="cannot read s3://") as failed:
-        S3Weights().list(server.source("tiny-llama/", endpoint=relay.endpoint), keys=KEYS)
+        listed(server.source("tiny-llama/", endpoint=relay.endpoint))
     relay.close()
     assert (failed.value.transient, failed.value.code) == (True, "s3-connection")
 
@@ -197,17 +211,17 @@ def test_a_server_without_a_trusted_certificate_is_refused_with_the_key_to_write
         assert error.code == "s3-tls"
         assert "trust: {ca_bundle" in str(error.remedy)
         with pytest.raises(PreconditionError) as empty:
-            S3Weights().list(running.source("tiny-llama/"), keys=KEYS, ca_bundle=tmp_path / "ca.pem")
+            listed(running.source("tiny-llama/"), ca_bundle=tmp_path / "ca.pem")
         assert empty.value.code == "source-empty"
 
 
 def test_a_dead_proxy_is_named_and_no_proxy_goes_around_it(server: S3Server) -> None:
     dead = Proxy(http="http://127.0.0.1:9", https="http://127.0.0.1:9")
     with pytest.raises(PreconditionError) as refused:
-        S3Weights().list(server.source("tiny-llama/"), keys=KEYS, proxy=dead)
+        listed(server.source("tiny-llama/"), proxy=dead)
     assert refused.value.code == "s3-proxy"
     around = Proxy(http="http://127.0.0.1:9", https="http://127.0.0.1:9", no_proxy=("127.0.0.0/8",))
-    assert S3Weights().list(server.source("tiny-llama/"), keys=KEYS, proxy=around).files
+    assert listed(server.source("tiny-llama/"), proxy=around).files
 
 
 BIG = os.urandom(9_000_000)
@@ -317,6 +331,4 @@ def test_a_full_spool_disk_is_said_plainly(server: S3Server, big: SourceFile) ->
 
 
 def test_the_bucket_of_the_listing_tests_exists(server: S3Server) -> None:
-    assert list_source(S3Target(server.source("tiny-llama/", bucket=BUCKET), KEYS)).total_bytes == sum(
-        map(len, MODEL.values())
-    )
+    assert listed(server.source("tiny-llama/", bucket=BUCKET)).total_bytes == sum(map(len, MODEL.values()))

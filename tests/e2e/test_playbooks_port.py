@@ -210,7 +210,7 @@ def test_a_killed_run_leaves_no_process_and_no_secret_and_the_next_one_finishes(
 
 def test_a_source_that_the_pod_cannot_reach_declines_so_that_another_route_is_tried(port: Port) -> None:
     model = port.model
-    s3 = model.source.s3.model_copy(update={"endpoint": "http://10.213.77.1:9"})
+    s3 = model.source.chosen.settings.model_copy(update={"endpoint": "http://10.213.77.1:9"})
     away = model.model_copy(update={"source": model.source.model_copy(update={"s3": s3})})
     listing = SourceListing(tuple(file for file in port.listing.files if file.path != "empty.txt"))
     report = port.playbooks.sync(away, listing, Route.FETCH, lambda _event: None)

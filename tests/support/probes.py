@@ -8,7 +8,7 @@ from support.world import listing
 from weighbridge.core.step import Port
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model, S3Source
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import WeighbridgeError
 from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.probing.probes import (
@@ -162,8 +162,8 @@ class FakeProbes:
         self._use("references")
         return [("env:KEY", self.broken.get("env:KEY"))]
 
-    def reach(self, source: S3Source) -> Sequence[Stage]:
-        del source
+    def reach(self, server: str) -> Sequence[Stage]:
+        del server
         self._use("reach")
         return self.way
 

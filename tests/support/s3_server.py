@@ -16,7 +16,8 @@ from typing import Any
 import botocore.session
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import EnvReference, S3KeyPair, S3Source
+from weighbridge.environment.types import EnvReference
+from weighbridge.s3.settings import S3KeyPair, S3Source
 
 KEYS = S3Keys("test-access-key", "test-secret-key")
 BUCKET = "models"

@@ -61,7 +61,7 @@ def made_probes(shop: Workshop) -> WorldProbes:
             shop.kube,
             shop.environment,
             shop.surroundings(None),
-            lambda model: shop.secrets.s3_keys(model.source.s3.credentials),
+            lambda model: shop.secrets.of_source(model.source.chosen.secrets),
         ),
         lease=lambda: shop.lock.hold("doctor", Turn(), shop.observer, lambda: None),
         holder=lambda: shop.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked

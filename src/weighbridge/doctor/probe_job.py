@@ -10,13 +10,13 @@ from dataclasses import replace
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.manifests.contexts import MoverJobContext, OrderContext
 from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.render import Object, render
 from weighbridge.manifests.surroundings import Surroundings
-from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
+from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, credentials_secret
 
 RUN_SECONDS = 120
 """The probe itself: each of its stages has ten seconds."""
@@ -31,14 +31,13 @@ def render_probe(
     name = naming.job_name(environment.name, model.id, "verify")
     namespace, labels = environment.cluster.namespace, naming.object_labels(environment.name, model.id)
     fetched = Route.FETCH in model.routes
-    s3, settings = model.source.s3, pod_settings(environment)
-    source: Json = {"endpoint": s3.endpoint, "region": s3.region, "bucket": s3.bucket, "prefix": s3.prefix}
+    settings = pod_settings(environment)
     order: Json = {
         "schema": 1,
         "seconds": _STAGE_SECONDS,
         "volume": volume,
         "rsync": Route.PUSH in model.routes,
-        "source": source if fetched else None,
+        "source": model.source.chosen.order if fetched else None,
     }
     texts = {"order.json": canonical_json(order).decode() + "\n"}
     if around.ca_pem is not None:
@@ -55,7 +54,7 @@ def render_probe(
             pod=replace(settings, labels={**settings.labels, **labels}),
             claim=claim_of(environment, model) if volume else None,
             order=name,
-            credentials=credentials_secret(environment, model),
+            credentials=credentials_secret(environment, model) if fetched else None,
             trust=around.ca_pem is not None,
             deadline_seconds=environment.pods.start_seconds + RUN_SECONDS,
             retries=0,
@@ -63,13 +62,3 @@ def render_probe(
         )
     )
     return config, job
-
-
-def credentials_secret(environment: Environment, model: Model) -> str | None:
-    """The Secret with the source's keys, an existing one or one to be made; ``None`` where no pod of this model needs them."""
-    if Route.FETCH not in model.routes:
-        return None
-    credentials = model.source.s3.credentials
-    if isinstance(credentials, KubernetesSecretReference):
-        return credentials.secret
-    return naming.job_name(environment.name, model.id, "credentials")

@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from weighbridge.doctor.probe_job import RUN_SECONDS, credentials_secret, render_probe
+from weighbridge.doctor.probe_job import RUN_SECONDS, render_probe
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
-from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model
+from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Kube
 from weighbridge.kubernetes.job_reader import KubeReader
 from weighbridge.kubernetes.pod_follower import Follower, Patience
 from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.probing.probes import PodReport
+from weighbridge.steps.weights.bundle import credentials_secret
 
 STUCK_SECONDS = 20
 GONE_SECONDS = 40
@@ -30,7 +30,8 @@ class ProbingPod:
     kube: Kube
     environment: Environment
     around: Surroundings
-    keys: Callable[[Model], S3Keys]
+    secrets: Callable[[Model], Mapping[str, str]]
+    """What the login to a model's source takes, by the Secret's keys."""
 
     def run(self, model: Model, *, volume: bool) -> PodReport:
         """What the pod found, or why there was none."""
@@ -45,7 +46,7 @@ class ProbingPod:
                     code="job-there",
                 )
             secret = credentials_secret(self.environment, model)
-            if secret is not None and not self._is_theirs(model):
+            if secret is not None and Route.FETCH in model.routes and model.source.chosen.secrets.references:
                 made.append((SECRET, secret))
                 self.kube.apply(SECRET, self._secret(model, secret))
             made.append((CONFIG_MAP, name))
@@ -63,16 +64,8 @@ class ProbingPod:
     def _namespace(self) -> str:
         return self.environment.cluster.namespace
 
-    def _is_theirs(self, model: Model) -> bool:
-        return isinstance(model.source.s3.credentials, KubernetesSecretReference)
-
     def _secret(self, model: Model, name: str) -> dict[str, Any]:
-        keys = self.keys(model)
-        values = {
-            "AWS_ACCESS_KEY_ID": keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-            "AWS_SESSION_TOKEN": keys.session_token,
-        }
+        values = self.secrets(model)
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
         labels = naming.object_labels(self.environment.name, model.id)
         metadata = {"name": name, "namespace": self._namespace, "labels": labels}

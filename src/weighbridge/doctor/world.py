@@ -18,7 +18,7 @@ from weighbridge.domain.weights import SourceListing
 from weighbridge.engines.pulumi import backend as backends
 from weighbridge.engines.pulumi.stacks import project_name
 from weighbridge.environment.secrets import Secrets, reference_key, references
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, S3Source
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.kubernetes.client import (
     CLAIM,
@@ -33,8 +33,8 @@ from weighbridge.kubernetes.client import (
     Kind,
     Kube,
 )
-from weighbridge.mover import probe
-from weighbridge.mover.order import ProxySettings, S3Location
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.mover.way import Way, look
 from weighbridge.probing.probes import (
     Document,
     Object,
@@ -232,28 +232,28 @@ class WorldProbes:
             except WeighbridgeError as error:
                 found[reference_key(reference)] = error
         for model in environment.models:
-            credentials = model.source.s3.credentials
-            if isinstance(credentials, KubernetesSecretReference):
-                key = f"secret:{credentials.secret}"
+            wanted = model.source.chosen.secrets
+            if wanted.existing is not None:
+                key = f"secret:{wanted.existing}"
                 try:
-                    self.secrets.s3_keys(credentials)
+                    self.secrets.of_source(wanted)
                     found[key] = None
                 except WeighbridgeError as error:
                     found[key] = error
         return list(found.items())
 
-    def reach(self, source: S3Source) -> Sequence[Stage]:
+    def reach(self, server: str) -> Sequence[Stage]:
         wanted = self.environment.proxy
         settings = ProxySettings()
         if wanted is not None:
             settings = ProxySettings(wanted.http, wanted.https, wanted.no_proxy)
-        way = probe.Way(
-            S3Location(source.endpoint, source.region, source.bucket, source.prefix),
+        way = Way(
+            server,
             settings,
             None if wanted is None else {},
             str(self.ca_bundle) if self.ca_bundle else None,
         )
-        return probe.look(way)
+        return look(way)
 
     def listing(self, model: Model) -> SourceListing:
         return self.weights.list(model)

@@ -16,7 +16,11 @@ class SourceFile:
     size: int
     """Bytes."""
     etag: str
-    """S3 ETag without quotes: an identity, not a hash of the content for multipart uploads."""
+    """What tells this content from every other that lay there: S3's ETag without quotes (no hash of the content for
+    multipart uploads); ``file:``, ``lfs:`` or ``set:`` and a digest for other kinds of sources.
+    """
+    sha256: str | None = None
+    """64 hex digits, where the source attests it. No part of the fingerprint: the identity above says as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class SourceListing:
 
     @property
     def fingerprint(self) -> str:
-        """``sha256:…`` over (path, size, ETag) of every file: known at plan time, before a byte moved."""
+        """``sha256:…`` over (path, size, identity) of every file: known at plan time, before a byte moved."""
         rows: list[Json] = [[file.path, file.size, file.etag] for file in sorted(self.files)]
         return digest(rows)
 

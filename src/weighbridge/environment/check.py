@@ -1,11 +1,12 @@
 """Everything that is wrong with an environment file, from its tree: shape, rules, secrets. Pure; no network, no disk."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from weighbridge.environment.ibm_entry import foreign_document
 from weighbridge.environment.rules import check_rules
 from weighbridge.environment.secret_shapes import looks_like_secret
+from weighbridge.environment.sections import Sections, check_sections, environment_type
 from weighbridge.environment.shape import check_shape
 from weighbridge.environment.tree import Finding, Node, at_value
 
@@ -13,10 +14,14 @@ MAX_FINDINGS = 200
 """More are not collected: the file is something else altogether."""
 
 
-def check(root: Node) -> tuple[Finding, ...]:
-    """Return errors and warnings in the file's order; no error means that ``Environment`` can be built."""
+def check(root: Node, brought: Sections) -> tuple[Finding, ...]:
+    """Return errors and warnings in the file's order; no error means that ``Environment`` can be built. ``brought``: the
+    sections of the steps.
+    """
     foreign = foreign_document(root)
-    found = foreign or (*islice(check_shape(root), MAX_FINDINGS), *islice(check_rules(root), MAX_FINDINGS))
+    shape = check_shape(root, environment_type(brought))
+    rules = chain(check_rules(root), check_sections(root, brought))
+    found = foreign or (*islice(shape, MAX_FINDINGS), *islice(rules, MAX_FINDINGS))
     return in_order(_with_secrets(root, found))
 
 

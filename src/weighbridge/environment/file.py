@@ -16,6 +16,7 @@ from weighbridge.environment.check import check, in_order
 from weighbridge.environment.excerpt import excerpt_of
 from weighbridge.environment.ibm_entry import explain_broken_block, looks_like_block
 from weighbridge.environment.secret_shapes import shown
+from weighbridge.environment.sections import Sections, environment_type, sections
 from weighbridge.environment.tree import Finding, Node, dotted
 from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_tree import SyntaxFault, parse_yaml
@@ -38,26 +39,28 @@ class LoadedEnvironment:
     """Doubts that forbid nothing, in the file's order."""
 
 
-def load(name_or_path: str, environments_dir: Path) -> LoadedEnvironment:
+def load(name_or_path: str, environments_dir: Path, brought: Sections | None = None) -> LoadedEnvironment:
     """Read and check the environment ``NAME`` (``environments_dir/NAME.yaml``) or the file at a path.
 
-    Raises ``InputErrors`` with every mistake, in the file's order. Touches no network.
+    Raises ``InputErrors`` with every mistake, in the file's order. Touches no network. ``brought``: the sections that it
+    may have; by default those of the steps.
     """
+    brought = sections() if brought is None else brought
     path = _find(name_or_path, environments_dir)
     file = _display(path)
-    findings, root = _examine(_read(path, file))
+    findings, root = _examine(_read(path, file), brought)
     errors = tuple(finding.error(file) for finding in findings if not finding.warning)
     if errors or root is None:
         raise InputErrors(errors)
-    environment = _built(root, file)
+    environment = _built(root, file, environment_type(brought))
     warnings = [finding.error(file) for finding in findings]
     warnings.extend(_about_names(environment, root, path, file))
     return LoadedEnvironment(environment, path, path.parent, tuple(warnings))
 
 
-def examine(text: str) -> tuple[Finding, ...]:
+def examine(text: str, brought: Sections | None = None) -> tuple[Finding, ...]:
     """Return everything there is to say about an environment file's text, errors and warnings, in its order."""
-    return _examine(text)[0]
+    return _examine(text, sections() if brought is None else brought)[0]
 
 
 def excerpt(error: InputError) -> str | None:
@@ -165,22 +168,22 @@ def _read(path: Path, file: str) -> str:
     )
 
 
-def _examine(text: str) -> tuple[tuple[Finding, ...], Node | None]:
+def _examine(text: str, brought: Sections) -> tuple[tuple[Finding, ...], Node | None]:
     try:
         root = parse_yaml(text)
     except SyntaxFault as fault:
         finding = fault.finding
     else:
-        return check(root), root
+        return check(root, brought), root
     block = explain_broken_block(text, parse_yaml) if looks_like_block(text) else ()
     explained = any(part.code == finding.code for part in block)
     return in_order(block if explained else (finding, *block)), None
 
 
-def _built(root: Node, file: str) -> Environment:
+def _built(root: Node, file: str, kind: type[Environment]) -> Environment:
     text = json.dumps(root.plain())
     try:
-        return Environment.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         places = [
             detail["loc"]

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from weighbridge.environment import types as env
+from weighbridge.environment.base import Strict
 from weighbridge.environment.ibm_entry import equivalent_model, is_entry, parameters_by_name, parameters_text
 from weighbridge.environment.tree import Finding, Node, at_value
+from weighbridge.sources import SOURCES
 
 _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
     env.Environment: {
@@ -23,7 +25,7 @@ _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
         "pvc_name": "write storage: {existing_pvc: NAME}",
         "sub_path": "leave it out: Weighbridge gives each version of the weights its own sub_path",
         "pvc": "write storage: {existing_pvc: NAME}",
-        "s3": "write source: {s3: {…}}",
+        **{kind: f"write source: {{{kind}: {{…}}}}" for kind in SOURCES},
     },
     env.Storage: {
         "pvc_name": "write existing_pvc",
@@ -38,13 +40,6 @@ _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
         "value": "write default",
         "type": "leave it out",
     },
-    env.S3Source: {
-        "url": "write endpoint: (the server), bucket: and prefix:",
-        "endpoint_url": "write endpoint",
-        "path": "write prefix",
-        "access_key": "write it under credentials: {access_key: {env: …}, secret_key: {env: …}}",
-        "secret_key": "write it under credentials: {access_key: {env: …}, secret_key: {env: …}}",
-    },
     env.Resources: {
         "requests": "write cpu: and memory: directly",
         "limits": "write cpu: and memory: directly",
@@ -54,7 +49,9 @@ _FOREIGN: Mapping[type[BaseModel], Mapping[str, str]] = {
 
 def foreign_key(key: str, model: type[BaseModel]) -> str | None:
     """Return what to write in place of a key that another format uses here, or None."""
-    return _FOREIGN.get(model, {}).get(key)
+    tables = [_FOREIGN.get(base, {}) for base in model.__mro__]
+    tables.append(model.FOREIGN if issubclass(model, Strict) else {})
+    return next((table[key] for table in tables if key in table), None)
 
 
 def wrong_shape(node: Node) -> Finding | None:
@@ -71,10 +68,9 @@ def wrong_shape(node: Node) -> Finding | None:
                 "parameters is a list, as in IBM's custom resource; here it is a mapping from name to values"
             )
             return at_value(node, "foreign-format", what, f"write instead:\n{parameters_text(node, '    ')}")
-        case ("models", int(), "source" | "s3") | ("models", int(), "source", "s3") if (
-            node.string or ""
-        ).startswith("s3://"):
-            remedy = "write s3: {bucket: models, prefix: example-13b/, endpoint: https://s3.example.com, credentials: {…}}"
-            return at_value(node, "wrong-type", "a URL stands where a mapping is due", remedy)
+        case ("models", int(), "source") | ("models", int(), "source", str()) if node.string:
+            meant = [found for kind in SOURCES.values() if (found := kind.meant_by(node.string))]
+            what = "a URL stands where a mapping is due"
+            return at_value(node, "wrong-type", what, meant[0]) if meant else None
         case _:
             return None

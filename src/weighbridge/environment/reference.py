@@ -6,10 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from weighbridge.environment.base import EnvReference, FileReference
 from weighbridge.environment.parameter_rules import KNOWN, KNOWN_VERSIONS
+from weighbridge.environment.sections import Sections, environment_type, sections
 from weighbridge.environment.shape import levels, type_in_words
 from weighbridge.environment.tree import Plain
-from weighbridge.environment.types import Environment, EnvReference, FileReference
+from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_scalars import flow
 
 SCHEMA_ID = "environment.schema.json"
@@ -32,9 +34,11 @@ without the network and names every mistake at once, with line, column and what 
 """
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) of an environment file. It says less than ``weighbridge check``."""
-    schema = _tidy(Environment.model_json_schema())
+def json_schema(brought: Sections | None = None) -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of an environment file, with the sections of the steps. It says less than
+    ``weighbridge check``.
+    """
+    schema = _tidy(_environment(brought).model_json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
@@ -43,9 +47,13 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def configuration_page() -> str:
+def configuration_page(brought: Sections | None = None) -> str:
     """Return the reference of every key as Markdown."""
-    return "\n".join([_INTRODUCTION, *_levels(), *_references(), *_parameters()])
+    return "\n".join([_INTRODUCTION, *_levels(_environment(brought)), *_references(), *_parameters()])
+
+
+def _environment(brought: Sections | None) -> type[Environment]:
+    return environment_type(sections() if brought is None else brought)
 
 
 def _tidy(value: Any) -> Any:
@@ -67,8 +75,8 @@ def _tidy(value: Any) -> Any:
     return {**tidy, "anyOf": choices} if choices else tidy
 
 
-def _levels() -> Iterator[str]:
-    for level, models in levels().items():
+def _levels(environment: type[Environment]) -> Iterator[str]:
+    for level, models in levels(environment).items():
         if EnvReference in models:
             continue
         yield f"## {f'`{level}`' if level else 'The top level'}\n"
@@ -98,7 +106,13 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
             value = field.get_default(call_default_factory=True)
             default = "" if value in (None, PydanticUndefined) else f"`{flow(_plain(value))}`"
         example = f"`{flow(field.examples[0])}`" if field.examples else ""
-        cells = (f"`{name}`", type_in_words(field.annotation), default, _sentence(field.description), example)
+        cells = (
+            f"`{name}`",
+            type_in_words(field.annotation, tuple(field.metadata)),
+            default,
+            _sentence(field.description),
+            example,
+        )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

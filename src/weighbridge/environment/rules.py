@@ -3,10 +3,8 @@
 Each rule is tolerant: it judges what is there and of the right type, and leaves the rest to ``environment_shape``.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
@@ -16,13 +14,14 @@ from weighbridge.environment.parameter_rules import KNOWN_VERSIONS, VLLM_VERSION
 from weighbridge.environment.secret_shapes import shown
 from weighbridge.environment.shape import nearest
 from weighbridge.environment.tree import Finding, Node, at_key, at_value
-from weighbridge.environment.types import Cluster, Proxy, Storage
+from weighbridge.environment.types import Cluster, Proxy, Route, Source, Storage
+from weighbridge.environment.yaml_scalars import flow
+from weighbridge.sources import SOURCES
 
 FUNCTIONS = ("image_chat", "audio_chat", "embedding", "rerank")
 """Functions named by IBM Software Hub 5.4, "Properties and parameters …"; the complete list was not to be had."""
 
 _FIRST_PATCH_OF_4_8 = 4
-_AWS_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_rules(root: Node) -> Iterator[Finding]:
@@ -171,7 +170,7 @@ def _models(models: Node, version: Version | None) -> Iterator[Finding]:
     yield from _unique_ids(ids)
     yield from _shared_claims(models)
     for model in models.items:
-        yield from _source(model.get("source", "s3"))
+        yield from _source(model)
         yield from _storage(model.get("storage"))
         yield from _functions(model.get("functions"), version)
         for key in ("routes", "tags", "functions", "exclude"):
@@ -230,33 +229,30 @@ def _shared_claims(models: Node) -> Iterator[Finding]:
         others.append(node)
 
 
-def _source(source: Node | None) -> Iterator[Finding]:
-    bucket, endpoint = (source.get(key) if source is not None else None for key in ("bucket", "endpoint"))
-    if bucket is None or endpoint is None or not bucket.string or not endpoint.string:
+def _source(model: Node) -> Iterator[Finding]:
+    """Exactly one kind, its own rules, and no route that it cannot take."""
+    source, routes = model.get("source"), model.get("routes")
+    if source is None or not isinstance(source.value, dict):
         return
-    try:
-        host = urlsplit(endpoint.string).hostname or ""
-    except ValueError:
-        return
-    name = bucket.string
-    aws = host == "amazonaws.com" or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-    if aws and host.startswith(f"{name}.s3"):
-        what = "the bucket stands in the endpoint's host as well"
-        yield at_value(endpoint, "bad-url", what, f"write https://{host.removeprefix(f'{name}.')}")
-    if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name) or ".." in name:
-        return
-    if (
-        not _AWS_BUCKET.fullmatch(name)
-        or _is_address(name)
-        or name.startswith("xn--")
-        or name.endswith("-s3alias")
-    ):
-        near = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")[:63]
-        what = f"{shown(name)} breaks AWS' rules for bucket names (3 to 63 lower-case letters, digits, hyphens, dots)"
-        remedy = f"write the bucket's real name, e.g. {shown(near)}" + (
-            "" if aws else "; some other servers do take such names"
+    kinds = [kind for key, kind in SOURCES.items() if key in source.entries]
+    if not kinds and not _has_near(source, Source, *SOURCES):
+        [example, *others] = (f"{kind.kind}: {flow(dict(kind.example))}" for kind in SOURCES.values())
+        remedy = f"write {example}" + "".join(f", or {other}" for other in others)
+        yield at_key(source, "missing-key", "source names no kind of source", remedy)
+    for kind in kinds[1:]:
+        what = f"{kind.kind} stands beside {kinds[0].kind}"
+        yield at_key(
+            source.entries[kind.kind], "contradiction", what, "keep one: weights come from one place"
         )
-        yield at_value(bucket, "bad-bucket", what, remedy, warning=not aws)
+    for kind in kinds:
+        yield from kind.rules(source.entries[kind.kind])
+        for route in routes.items if routes is not None else ():
+            if route.string in set(Route) and route.string not in kind.routes:
+                able = ", ".join(route.value for route in Route if route in kind.routes)
+                what = f"weights of a source of kind {kind.kind} cannot come by {route.string}"
+                yield at_value(
+                    route, "route-impossible", what, f"write routes: [{able}], or leave routes out"
+                )
 
 
 def _storage(storage: Node | None) -> Iterator[Finding]:
@@ -331,11 +327,3 @@ def _unique(items: Node | None) -> Iterator[Finding]:
 def _has_near(node: Node, model: type[BaseModel], *keys: str) -> bool:
     """A misspelt key is reported as unknown; that it is missing need not be said as well."""
     return any(key not in model.model_fields and nearest(key, list(keys)) for key in node.entries)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True

@@ -5,7 +5,8 @@ Nothing that stands at or below a reference is ever quoted, whether it looks lik
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from weighbridge.environment.kubernetes_syntax import is_subdomain
 from weighbridge.environment.secret_shapes import looks_like_secret
@@ -13,12 +14,30 @@ from weighbridge.environment.tree import Finding, Node, at_key, at_value
 
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _HARMLESS_KEY = re.compile(r"[a-z][a-z_-]{0,29}")
-_KEYS = ("access_key", "secret_key", "session_token")
+_VARIABLES = {"passphrase": "STATE_PASSPHRASE"}
+"""Proposed where the key alone says too little."""
 
 
-def reference(node: Node, name: str) -> Iterator[Finding]:
-    """Check ``{env: VARIABLE}`` or ``{file: PATH}``; ``name`` is the key that holds it."""
-    remedy = f"write a reference: {name}: {{env: {_variable(name)}}} or {name}: {{file: /run/secrets/{name.replace('_', '-')}}}"
+@dataclass(frozen=True, slots=True)
+class CredentialKeys:
+    """The keys of a login, each a reference. ``variables``: key → a variable's name that a remedy may propose."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    variables: Mapping[str, str]
+    secret: str = "models-s3"  # noqa: S105 - a name
+    """An existing Secret's name that a remedy may propose."""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.required, *self.optional)
+
+
+def reference(node: Node, variable: str | None = None) -> Iterator[Finding]:
+    """Check ``{env: VARIABLE}`` or ``{file: PATH}``; ``variable`` is a name that a remedy may propose."""
+    name = str(node.path[-1]) if node.path else "the value"
+    variable = variable or _VARIABLES.get(name, name.upper())
+    remedy = f"write a reference: {name}: {{env: {variable}}} or {name}: {{file: /run/secrets/{name.replace('_', '-')}}}"
     if node.value is None:
         yield at_value(node, "no-value", f"{name} has no value", remedy)
     elif not isinstance(node.value, dict):
@@ -32,16 +51,17 @@ def reference(node: Node, name: str) -> Iterator[Finding]:
     elif len(node.entries) != 1:
         what = f"{name} names both env and file" if node.entries else f"{name} refers to nothing"
         yield at_key(node, "bad-reference", what, remedy)
-    elif variable := node.get("env"):
-        yield from _variable_name(variable, name)
+    elif named := node.get("env"):
+        yield from _variable_name(named, variable)
     elif file := node.get("file"):
         yield from _file_path(file, name)
 
 
-def s3_credentials(node: Node, *, secret_allowed: bool) -> Iterator[Finding]:
-    """Check ``{access_key: …, secret_key: …[, session_token: …]}`` or, where allowed, ``{secret: NAME}``."""
-    remedy = "write credentials: {access_key: {env: S3_ACCESS_KEY}, secret_key: {env: S3_SECRET_KEY}}"
-    known = (*_KEYS, "secret") if secret_allowed else _KEYS
+def credentials(node: Node, keys: CredentialKeys, *, secret_allowed: bool) -> Iterator[Finding]:
+    """Check a mapping of ``keys`` to references or, where allowed, ``{secret: NAME}``."""
+    pairs = ", ".join(f"{key}: {{env: {keys.variables[key]}}}" for key in keys.required)
+    remedy = f"write credentials: {{{pairs}}}"
+    known = (*keys.all, "secret") if secret_allowed else keys.all
     if node.value is None:
         yield at_value(node, "no-value", "credentials has no value", remedy)
         return
@@ -52,10 +72,10 @@ def s3_credentials(node: Node, *, secret_allowed: bool) -> Iterator[Finding]:
         if key not in known:
             yield _unknown(node, item, key, known, remedy)
         elif key != "secret":
-            yield from reference(item, key)
+            yield from reference(item, keys.variables[key])
     secret = node.get("secret") if secret_allowed else None
     if secret is not None:
-        yield from _secret_name(node, secret)
+        yield from _secret_name(node, secret, keys)
         return
     close = {
         match
@@ -63,16 +83,16 @@ def s3_credentials(node: Node, *, secret_allowed: bool) -> Iterator[Finding]:
         if key not in known
         for match in difflib.get_close_matches(key[:60], known, 1)
     }
-    for key in ("access_key", "secret_key"):
+    for key in keys.required:
         if key not in node.entries and key not in close:
             missing = Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
             yield missing
-    yield from _same_source(node)
+    yield from _same_source(node, keys)
 
 
-def _same_source(node: Node) -> Iterator[Finding]:
+def _same_source(node: Node, keys: CredentialKeys) -> Iterator[Finding]:
     seen: dict[str, str] = {}
-    for key in _KEYS:
+    for key in keys.all:
         for kind in ("env", "file"):
             item = node.get(key, kind)
             if item is None or item.string is None:
@@ -87,8 +107,8 @@ def _same_source(node: Node) -> Iterator[Finding]:
                 )
 
 
-def _secret_name(parent: Node, node: Node) -> Iterator[Finding]:
-    others = [key for key in parent.entries if key in _KEYS]
+def _secret_name(parent: Node, node: Node, keys: CredentialKeys) -> Iterator[Finding]:
+    others = [key for key in parent.entries if key in keys.all]
     if others:
         yield at_key(
             node,
@@ -101,7 +121,7 @@ def _secret_name(parent: Node, node: Node) -> Iterator[Finding]:
             node,
             "no-value",
             "secret has no value",
-            "write the name of an existing Kubernetes Secret, e.g. models-s3",
+            f"write the name of an existing Kubernetes Secret, e.g. {keys.secret}",
         )
     elif node.string is None or not is_subdomain(node.string):
         what = "secret is not the name of a Kubernetes Secret"
@@ -109,12 +129,12 @@ def _secret_name(parent: Node, node: Node) -> Iterator[Finding]:
             node,
             "bad-name",
             what,
-            "write its name: lower-case letters, digits, hyphens and dots, e.g. models-s3",
+            f"write its name: lower-case letters, digits, hyphens and dots, e.g. {keys.secret}",
         )
 
 
-def _variable_name(node: Node, name: str) -> Iterator[Finding]:
-    remedy = f"write the variable's name, e.g. env: {_variable(name)}"
+def _variable_name(node: Node, proposed: str) -> Iterator[Finding]:
+    remedy = f"write the variable's name, e.g. env: {proposed}"
     if node.value is None:
         yield at_value(node, "no-value", "env names no variable", remedy)
     elif node.string is None:
@@ -155,11 +175,3 @@ def _unknown(parent: Node, node: Node, key: str, known: tuple[str, ...], remedy:
     quoted = f"`{key}`" if _HARMLESS_KEY.fullmatch(key) else "a key"
     what = f"{quoted} is unknown here; known: {', '.join(known)}"
     return Finding(what, f"write {close[0]}" if close else remedy, "unknown-key", parent.path, node.key_spot)
-
-
-def _variable(name: str) -> str:
-    return {
-        "access_key": "S3_ACCESS_KEY",
-        "secret_key": "S3_SECRET_KEY",
-        "session_token": "S3_SESSION_TOKEN",
-    }.get(name, "STATE_PASSPHRASE")

@@ -13,28 +13,19 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
-
-from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import (
-    Environment,
-    EnvReference,
-    KubernetesSecretReference,
-    S3Credentials,
-    S3KeyPair,
-    SecretReference,
-)
+from weighbridge.environment.base import EnvReference, SecretReference
+from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
+from weighbridge.s3.keys import key_references
+from weighbridge.sources.interface import SourceSecrets
 
 OVERLAY_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 """Names the file with values that were resolved earlier; see the module's text."""
 
 _LARGEST = 64 * 1024
 """Bytes; a secret's file beyond this is a mistake, not a secret."""
-
-_S3_CREDENTIALS: TypeAdapter[S3Credentials] = TypeAdapter(S3Credentials)
 
 _PATIENCE_SECONDS = 10.0
 
@@ -78,16 +69,13 @@ class Secrets:
             )
         return self._resolved[key]
 
-    def s3_keys(self, credentials: S3Credentials) -> S3Keys:
-        """Keys of an S3 user from a pair of references or from a Kubernetes Secret."""
-        if isinstance(credentials, KubernetesSecretReference):
-            return self._kubernetes(credentials.secret)
-        token = credentials.session_token
-        return S3Keys(
-            access_key=self.resolve(credentials.access_key),
-            secret_key=self.resolve(credentials.secret_key),
-            session_token=self.resolve(token) if token else None,
-        )
+    def values(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
+        """Each reference's value, under its key."""
+        return {key: self.resolve(reference) for key, reference in references.items()}
+
+    def of_source(self, wanted: SourceSecrets) -> dict[str, str]:
+        """What a source needs to log in, from this machine or from the Secret of the cluster that the file names."""
+        return self.values(wanted.references) if wanted.existing is None else self._kubernetes(wanted)
 
     def collect(self, environment: Environment) -> dict[str, str]:
         """Every value that ``environment`` refers to, keyed as the overlay file is. Kubernetes Secrets stay references."""
@@ -99,7 +87,7 @@ class Secrets:
             reference_key(reference): self.resolve(reference)
             for model in environment.models
             if model.id == model_id
-            for reference in _of_credentials(model.source.s3.credentials)
+            for reference in model.source.chosen.secrets.references.values()
         }
 
     def _variable(self, name: str) -> str:
@@ -158,26 +146,24 @@ class Secrets:
             )
         return value
 
-    def _kubernetes(self, name: str) -> S3Keys:
+    def _kubernetes(self, wanted: SourceSecrets) -> dict[str, str]:
+        name = wanted.existing or ""
         if self._kube_reader is None:
             raise PreconditionError(
-                f"the S3 keys lie in the Kubernetes Secret {name}, which cannot be read from here",
+                f"the {wanted.called} lie in the Kubernetes Secret {name}, which cannot be read from here",
                 remedy="Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
                 code="secret-unreadable",
             )
         data = self._kube_reader(name)
-        missing = [key for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not data.get(key)]
+        missing = [key for key in wanted.required if not data.get(key)]
         if missing:
+            more = f" (and {', '.join(wanted.optional)} where used)" if wanted.optional else ""
             raise PreconditionError(
                 f"Kubernetes Secret {name} has no {' and no '.join(missing)}",
-                remedy="The Secret needs the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where used).",
+                remedy=f"The Secret needs the keys {' and '.join(wanted.required)}{more}.",
                 code="secret-missing",
             )
-        return S3Keys(
-            access_key=data["AWS_ACCESS_KEY_ID"],
-            secret_key=data["AWS_SECRET_ACCESS_KEY"],
-            session_token=data.get("AWS_SESSION_TOKEN") or None,
-        )
+        return {key: data[key] for key in (*wanted.required, *wanted.optional) if data.get(key)}
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -185,25 +171,13 @@ class Secrets:
             _log.warning("%s", text)
 
 
-def s3_credentials(raw: Mapping[str, Any]) -> S3Credentials:
-    """From plain JSON of the environment file's shape, as variables of a playbook carry it. ``PreconditionError`` if it is not."""
-    try:
-        return _S3_CREDENTIALS.validate_python(dict(raw))
-    except ValidationError:
-        raise PreconditionError(
-            "credentials are neither {access_key, secret_key} by reference nor {secret: NAME}",
-            remedy="Write {access_key: {env: NAME}, secret_key: {env: NAME}}; never the values.",
-            code="secret-reference",
-        ) from None  # its text would quote what was written, perhaps a value
-
-
 def references(environment: Environment) -> Iterator[SecretReference]:
     """Every reference in the file that is a variable or a file, in the file's order."""
     yield environment.state.passphrase
     if environment.state.credentials is not None:
-        yield from _of_credentials(environment.state.credentials)
+        yield from key_references(environment.state.credentials).values()
     for model in environment.models:
-        yield from _of_credentials(model.source.s3.credentials)
+        yield from model.source.chosen.secrets.references.values()
 
 
 def _read(path: Path) -> bytes:
@@ -225,14 +199,6 @@ def _read(path: Path) -> bytes:
         return content
     finally:
         os.close(descriptor)
-
-
-def _of_credentials(credentials: S3Credentials) -> Iterator[SecretReference]:
-    if isinstance(credentials, S3KeyPair):
-        yield credentials.access_key
-        yield credentials.secret_key
-        if credentials.session_token is not None:
-            yield credentials.session_token
 
 
 def _overlay_path(environ: Mapping[str, str]) -> Path | None:

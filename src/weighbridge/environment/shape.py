@@ -7,6 +7,7 @@ was meant. The types stay the only description; pydantic builds the ``Environmen
 import difflib
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,12 +16,12 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from weighbridge.environment import secret_references
-from weighbridge.environment import types as env
 from weighbridge.environment.hints import foreign_key, wrong_shape
+from weighbridge.environment.node_rule import NodeRule
 from weighbridge.environment.secret_shapes import shown
 from weighbridge.environment.text_rule import TextRule
 from weighbridge.environment.tree import Finding, Node, at_key, at_value, dotted
+from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_scalars import NO, YES, flow
 
 _TEXT_LIMIT = 2048
@@ -29,13 +30,13 @@ _MIN_CLOSENESS = 0.6
 _SURE_CLOSENESS = 0.8
 
 
-def check_shape(root: Node) -> Iterator[Finding]:
+def check_shape(root: Node, environment: type[Environment] = Environment) -> Iterator[Finding]:
     """Yield what is wrong with keys, types and single values, in no particular order."""
-    yield from _model(root, env.Environment)
+    yield from _Shape(levels(environment)).model(root, environment)
 
 
 @cache
-def levels() -> dict[str, tuple[type[BaseModel], ...]]:
+def levels(environment: type[Environment] = Environment) -> dict[str, tuple[type[BaseModel], ...]]:
     """Return every level of the file (``models[].storage``; the top is ``""``) with the types that may stand there."""
     found: dict[str, tuple[type[BaseModel], ...]] = {}
 
@@ -54,82 +55,104 @@ def levels() -> dict[str, tuple[type[BaseModel], ...]]:
             for name, field in kind.model_fields.items():
                 visit(f"{level}.{name}" if level else name, field.annotation)
 
-    visit("", env.Environment)
+    visit("", environment)
     return found
 
 
-def _value(
-    node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None
-) -> Iterator[Finding]:
-    kind, inner = _unwrap(annotation)
-    metadata = (*metadata, *inner)
-    origin = get_origin(kind)
-    if node.value is None:
-        yield at_key(node, "no-value", f"{_name(node)} has no value", _remedy_for_nothing(field))
-    elif hint := wrong_shape(node):
-        yield hint
-    elif kind == env.SecretReference:
-        yield from secret_references.reference(node, str(node.path[-1]))
-    elif kind == env.S3Credentials or kind is env.S3KeyPair:
-        yield from secret_references.s3_credentials(node, secret_allowed=kind == env.S3Credentials)
-    elif _is_model(kind):
-        yield from _model(node, kind)
-    elif origin is tuple:
-        yield from _list(node, get_args(kind)[0], metadata, field)
-    elif origin is dict:
-        key_type, value_type = get_args(kind)
-        yield from _mapping(node, key_type, value_type, field)
-    else:
-        yield from _scalar(node, kind, metadata, field)
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """One walk. ``levels``: where keys belong that stand in a wrong place."""
 
+    levels: Mapping[str, tuple[type[BaseModel], ...]]
 
-def _model(node: Node, model: type[BaseModel]) -> Iterator[Finding]:
-    if not isinstance(node.value, Mapping):
-        yield _wrong_type(node, "a mapping (key: value)", f"known keys: {', '.join(model.model_fields)}")
-        return
-    meant: set[str] = set()
-    for key, item in node.entries.items():
-        field = model.model_fields.get(key)
-        if field is None:
-            finding, suggestion = _unknown_key(node, item, key, model)
-            meant.add(suggestion)
-            yield finding
+    def _value(
+        self, node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None
+    ) -> Iterator[Finding]:
+        kind, inner = _unwrap(annotation)
+        metadata = (*metadata, *inner)
+        origin = get_origin(kind)
+        if node.value is None:
+            yield at_key(node, "no-value", f"{_name(node)} has no value", _remedy_for_nothing(field))
+        elif hint := wrong_shape(node):
+            yield hint
+        elif own := _node_rule(metadata):
+            yield from own.check(node)
+        elif _is_model(kind):
+            yield from self.model(node, kind)
+        elif origin is tuple:
+            yield from self._list(node, get_args(kind)[0], metadata, field)
+        elif origin is dict:
+            key_type, value_type = get_args(kind)
+            yield from self._mapping(node, key_type, value_type, field)
         else:
-            yield from _value(item, field.annotation, tuple(field.metadata), field)
-    for key, field in model.model_fields.items():
-        if field.is_required() and key not in node.entries and key not in meant:
-            remedy = f"write {key}: {_example(field)}"
-            yield Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
+            yield from _scalar(node, kind, metadata, field)
 
+    def model(self, node: Node, model: type[BaseModel]) -> Iterator[Finding]:
+        if not isinstance(node.value, Mapping):
+            yield _wrong_type(node, "a mapping (key: value)", f"known keys: {', '.join(model.model_fields)}")
+            return
+        meant: set[str] = set()
+        for key, item in node.entries.items():
+            field = model.model_fields.get(key)
+            if field is None:
+                finding, suggestion = self._unknown_key(node, item, key, model)
+                meant.add(suggestion)
+                yield finding
+            else:
+                yield from self._value(item, field.annotation, tuple(field.metadata), field)
+        for key, field in model.model_fields.items():
+            if field.is_required() and key not in node.entries and key not in meant:
+                remedy = f"write {key}: {_example(field)}"
+                yield Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
 
-def _list(
-    node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None
-) -> Iterator[Finding]:
-    if not isinstance(node.value, tuple):
-        single = isinstance(node.value, str) and not node.doubt
-        remedy = f"write [{flow(node.string or '')}]" if single else f"write e.g. {_example(field)}"
-        yield _wrong_type(node, "a list", remedy)
-        return
-    least = next((rule.min_length for rule in metadata if isinstance(rule, MinLen)), 0)
-    if len(node.items) < least:
-        yield at_value(
-            node, "empty-list", f"{_name(node)} is empty", f"write at least one item: {_example(field)}"
-        )
-    for item in node.items:
-        yield from _value(item, item_type, (), None)
+    def _list(
+        self, node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None
+    ) -> Iterator[Finding]:
+        if not isinstance(node.value, tuple):
+            single = isinstance(node.value, str) and not node.doubt
+            remedy = f"write [{flow(node.string or '')}]" if single else f"write e.g. {_example(field)}"
+            yield _wrong_type(node, "a list", remedy)
+            return
+        least = next((rule.min_length for rule in metadata if isinstance(rule, MinLen)), 0)
+        if len(node.items) < least:
+            yield at_value(
+                node, "empty-list", f"{_name(node)} is empty", f"write at least one item: {_example(field)}"
+            )
+        for item in node.items:
+            yield from self._value(item, item_type, (), None)
 
+    def _mapping(
+        self, node: Node, key_type: Any, value_type: Any, field: FieldInfo | None
+    ) -> Iterator[Finding]:
+        if not isinstance(node.value, Mapping):
+            yield _wrong_type(node, "a mapping (key: value)", f"write e.g. {_example(field)}")
+            return
+        for key, item in node.entries.items():
+            _, rules = _unwrap(key_type)
+            key_node = Node(key, item.path, item.key_spot, item.key_spot, key)
+            yield from _text(
+                key_node, tuple(rule for rule in rules if isinstance(rule, TextRule)), _KEY_LIMIT * 4
+            )
+            yield from self._value(item, value_type, (), None)
 
-def _mapping(node: Node, key_type: Any, value_type: Any, field: FieldInfo | None) -> Iterator[Finding]:
-    if not isinstance(node.value, Mapping):
-        yield _wrong_type(node, "a mapping (key: value)", f"write e.g. {_example(field)}")
-        return
-    for key, item in node.entries.items():
-        _, rules = _unwrap(key_type)
-        key_node = Node(key, item.path, item.key_spot, item.key_spot, key)
-        yield from _text(
-            key_node, tuple(rule for rule in rules if isinstance(rule, TextRule)), _KEY_LIMIT * 4
-        )
-        yield from _value(item, value_type, (), None)
+    def _unknown_key(self, parent: Node, node: Node, key: str, model: type[BaseModel]) -> tuple[Finding, str]:
+        """Return the finding and the known key of this level that was probably meant, or ""."""
+        known = [name for name in model.model_fields if name not in parent.entries]
+        level = dotted(parent.path) or "the top level"
+        what = f"`{_quoted_key(key)}` is not a key of {level}"
+        if hint := foreign_key(key, model):
+            return at_key(node, "unknown-key", what, hint), ""
+        close = nearest(key, known)
+        sure = close is not None and _closeness(key, close) >= _SURE_CLOSENESS
+        elsewhere = [
+            name for name, models in self.levels.items() if any(key in kind.model_fields for kind in models)
+        ]
+        if elsewhere and not sure:
+            places = " or ".join(f"under {name}" if name else "at the top level" for name in elsewhere[:3])
+            return at_key(node, "unknown-key", what, f"{key} belongs {places}"), ""
+        if close is not None:
+            return at_key(node, "unknown-key", what, f"did you mean {close}?"), close
+        return at_key(node, "unknown-key", what, f"known keys here: {', '.join(model.model_fields)}"), ""
 
 
 def _scalar(node: Node, kind: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:
@@ -183,26 +206,6 @@ def _range(node: Node, metadata: tuple[Any, ...]) -> Iterator[Finding]:
         yield at_value(
             node, "out-of-range", f"{shown(number)} is out of range", f"write a number from {least} to {most}"
         )
-
-
-def _unknown_key(parent: Node, node: Node, key: str, model: type[BaseModel]) -> tuple[Finding, str]:
-    """Return the finding and the known key of this level that was probably meant, or ""."""
-    known = [name for name in model.model_fields if name not in parent.entries]
-    level = dotted(parent.path) or "the top level"
-    what = f"`{_quoted_key(key)}` is not a key of {level}"
-    if hint := foreign_key(key, model):
-        return at_key(node, "unknown-key", what, hint), ""
-    close = nearest(key, known)
-    sure = close is not None and _closeness(key, close) >= _SURE_CLOSENESS
-    elsewhere = [
-        name for name, models in levels().items() if any(key in kind.model_fields for kind in models)
-    ]
-    if elsewhere and not sure:
-        places = " or ".join(f"under {name}" if name else "at the top level" for name in elsewhere[:3])
-        return at_key(node, "unknown-key", what, f"{key} belongs {places}"), ""
-    if close is not None:
-        return at_key(node, "unknown-key", what, f"did you mean {close}?"), close
-    return at_key(node, "unknown-key", what, f"known keys here: {', '.join(model.model_fields)}"), ""
 
 
 def nearest(text: str, known: list[str]) -> str | None:
@@ -337,6 +340,10 @@ def _unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
         return annotation, metadata
 
 
+def _node_rule(metadata: tuple[Any, ...]) -> NodeRule | None:
+    return next((rule for rule in metadata if isinstance(rule, NodeRule)), None)
+
+
 def _is_union(origin: Any) -> bool:
     return origin is Union or origin is types.UnionType
 
@@ -345,17 +352,17 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def type_in_words(annotation: Any) -> str:
+def type_in_words(annotation: Any, rules: tuple[Any, ...] = ()) -> str:
     """Return a type as the reference names it: ``text``, ``list of text``, ``fetch or push`` …"""
-    kind, _ = _unwrap(annotation)
+    kind, metadata = _unwrap(annotation)
     origin = get_origin(kind)
+    if (own := _node_rule((*rules, *metadata))) is not None and own.words is not None:
+        return own.words
     if choices := _choices(kind):
         return " or ".join(f"`{choice}`" for choice in choices)
     if origin is tuple:
         return f"list of {type_in_words(get_args(kind)[0])}"
     if origin is dict:
         return f"mapping of name to {type_in_words(get_args(kind)[1])}"
-    if kind == env.SecretReference:
-        return "reference to a secret"
     allowed = _scalar_types(kind)
     return _described(allowed) if allowed else "mapping"

@@ -2,112 +2,74 @@
 
 Shapes follow ``environments/*.yaml``; unknown keys are errors. The annotations carry the rules on single values and the
 examples of the generated reference. Rules that cross fields live in ``environment/rules.py``; reading text, line
-numbers and the YAML library live in ``environment/file.py``.
+numbers and the YAML library live in ``environment/file.py``. What stands under ``source:`` is composed of the sources'
+own models; a step's own keys are added by ``environment/sections.py``.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model, model_validator
 
 from weighbridge.environment import kubernetes_syntax, text_rules, url_rules
+from weighbridge.environment.base import (
+    DnsLabel,
+    DnsSubdomain,
+    FilePath,
+    LabelKey,
+    LabelValue,
+    Scalar,
+    SecretReference,
+    Strict,
+    Text,
+)
+from weighbridge.environment.base import EnvReference as EnvReference  # noqa: PLC0414 - part of what is read
+from weighbridge.environment.base import FileReference as FileReference  # noqa: PLC0414 - likewise
+from weighbridge.environment.base import Proxy as Proxy  # noqa: PLC0414 - likewise
+from weighbridge.environment.base import Route as Route  # noqa: PLC0414 - likewise
 from weighbridge.environment.text_rule import TextRule
-
-Scalar: TypeAlias = str | int | float | bool
-
-Text: TypeAlias = Annotated[str, TextRule(text_rules.accept)]
-DnsLabel: TypeAlias = Annotated[str, TextRule(text_rules.label, kubernetes_syntax.LABEL_PATTERN)]
-DnsSubdomain: TypeAlias = Annotated[str, TextRule(text_rules.subdomain, kubernetes_syntax.SUBDOMAIN_PATTERN)]
-LabelKey: TypeAlias = Annotated[str, TextRule(text_rules.label_key)]
-LabelValue: TypeAlias = Annotated[
-    str, TextRule(text_rules.label_value, kubernetes_syntax.LABEL_VALUE_PATTERN, may_be_empty=True)
-]
-FilePath: TypeAlias = Annotated[str, TextRule(text_rules.path)]
-ProxyUrl: TypeAlias = Annotated[str, TextRule(url_rules.proxy, r"^https?://[^/@?#]+$")]
+from weighbridge.s3.settings import OwnKeys
+from weighbridge.sources import SOURCES
+from weighbridge.sources.interface import Chosen
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, hide_input_in_errors=True
-    )
-
-
-class EnvReference(_Strict):
-    """A secret in an environment variable of the process that runs weighbridge."""
-
-    env: Annotated[
-        str, TextRule(text_rules.accept, r"^[A-Za-z_][A-Za-z0-9_]*$"), Field(examples=["S3_SECRET_KEY"])
-    ]
-    """Name of the variable."""
-
-
-class FileReference(_Strict):
-    """A secret in a file; one trailing newline is dropped. Relative paths start at the environment file's folder."""
-
-    file: Annotated[FilePath, Field(examples=["/run/secrets/s3-secret-key"])]
-    """Path of the file."""
-
-
-SecretReference: TypeAlias = EnvReference | FileReference
-
-
-class KubernetesSecretReference(_Strict):
-    """An existing Secret of the operands namespace, with keys ``AWS_ACCESS_KEY_ID`` and ``AWS_SECRET_ACCESS_KEY``
-    (and ``AWS_SESSION_TOKEN`` where used).
-    """
-
-    secret: Annotated[DnsSubdomain, Field(examples=["models-s3"])]
-    """Name of the Secret."""
-
-
-class S3KeyPair(_Strict):
-    """Long-lived or session keys of an S3 user, each by reference."""
-
-    access_key: Annotated[SecretReference, Field(examples=[{"env": "S3_ACCESS_KEY"}])]
-    """Reference to the access key id."""
-    secret_key: Annotated[SecretReference, Field(examples=[{"env": "S3_SECRET_KEY"}])]
-    """Reference to the secret access key."""
-    session_token: Annotated[SecretReference | None, Field(examples=[{"env": "S3_SESSION_TOKEN"}])] = None
-    """Reference to the session token of temporary keys."""
-
-
-S3Credentials: TypeAlias = S3KeyPair | KubernetesSecretReference
-
-
-class S3Source(_Strict):
-    """Every object under ``prefix`` of ``bucket``; the object's key less the prefix is its path in the set."""
-
-    bucket: Annotated[
-        str, TextRule(text_rules.bucket, r"^[A-Za-z0-9._-]{3,255}$"), Field(examples=["models"])
-    ]
-    """The bucket's name, not a URL."""
-    prefix: Annotated[
-        str, TextRule(text_rules.prefix, r"^([^/].*/)?$", may_be_empty=True), Field(examples=["example-13b/"])
-    ] = ""
-    """A folder of the bucket, ending in a slash; empty for the whole bucket."""
-    endpoint: Annotated[
-        str, TextRule(url_rules.endpoint, r"^https?://[^/@?#]+$"), Field(examples=["https://s3.example.com"])
-    ]
-    """Absolute http(s) URL of the server, no path."""
-    region: Annotated[str, TextRule(text_rules.region), Field(examples=["eu-central-1"])] = "us-east-1"
-    """Region used in signatures; servers without regions usually take the default."""
-    credentials: Annotated[
-        S3Credentials,
-        Field(examples=[{"access_key": {"env": "S3_ACCESS_KEY"}, "secret_key": {"env": "S3_SECRET_KEY"}}]),
-    ]
-    """Keys by reference, or an existing Secret in the cluster."""
-
-
-class Source(_Strict):
+class SourceChoice(Strict):
     """Where the weights come from: exactly one kind."""
 
-    s3: Annotated[
-        S3Source,
-        Field(
-            examples=[{"bucket": "models", "prefix": "example-13b/", "endpoint": "https://s3.example.com"}]
-        ),
-    ]
-    """An S3 bucket, or a folder of one."""
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    @property
+    def chosen(self) -> Chosen[Any]:
+        """The kind that the file names, and what it says of it."""
+        [kind] = self._named()
+        return Chosen(SOURCES[kind], getattr(self, kind))
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self._named()) != 1:
+            raise ValueError("exactly one kind of source is due")
+        return self
+
+    def _named(self) -> list[str]:
+        return [kind for kind in SOURCES if getattr(self, kind, None) is not None]
+
+
+if TYPE_CHECKING:
+    Source: TypeAlias = SourceChoice
+else:
+    Source = create_model(
+        "Source",
+        __base__=SourceChoice,
+        __doc__=SourceChoice.__doc__,
+        __module__=__name__,
+        **{
+            kind: (
+                source.settings | None,
+                Field(default=None, description=source.description, examples=[dict(source.example)]),
+            )
+            for kind, source in SOURCES.items()
+        },
+    )
 
 
 class AccessMode(StrEnum):
@@ -117,7 +79,7 @@ class AccessMode(StrEnum):
     READ_WRITE_ONCE = "ReadWriteOnce"
 
 
-class Storage(_Strict):
+class Storage(Strict):
     """The volume of one model: a claim of ours, or ``existing_pvc`` that somebody else owns."""
 
     storage_class: Annotated[DnsSubdomain | None, Field(examples=["ocs-storagecluster-cephfs"])] = None
@@ -136,14 +98,7 @@ class Storage(_Strict):
     """Name of a claim that exists already and stays its owner's."""
 
 
-class Route(StrEnum):
-    """How bytes reach the volume: a Job in the cluster fetches them, or this machine pushes them."""
-
-    FETCH = "fetch"
-    PUSH = "push"
-
-
-class Parameter(_Strict):
+class Parameter(Strict):
     """One entry of a registration's ``parameters`` (IBM Software Hub 5.x, "Properties and parameters for custom
     foundation models").
     """
@@ -158,7 +113,7 @@ class Parameter(_Strict):
     """The only values that a deployment may set; all of one type, the default among them."""
 
 
-class Model(_Strict):
+class Model(Strict):
     """One custom foundation model: its weights and how it is registered."""
 
     id: Annotated[
@@ -179,7 +134,7 @@ class Model(_Strict):
         Route.FETCH,
         Route.PUSH,
     )
-    """Routes to try, in this order; each may decline with a reason."""
+    """Routes to try, in this order; each may decline with a reason. By default all that the source can take."""
     tags: Annotated[tuple[Text, ...], Field(examples=[["example", "13b"]])] = ()
     """Tags of the registration."""
     functions: Annotated[tuple[Text, ...], Field(examples=[["image_chat"]])] = ()
@@ -189,8 +144,16 @@ class Model(_Strict):
     )
     """Parameters of the registration, by name."""
 
+    @model_validator(mode="after")
+    def _routes_of_the_source(self) -> Self:
+        """Without ``routes`` those of the default that the source can take."""
+        if "routes" not in self.model_fields_set:
+            able = self.source.chosen.routes
+            self.__dict__["routes"] = tuple(route for route in self.routes if route in able)
+        return self
 
-class Cluster(_Strict):
+
+class Cluster(Strict):
     """Which cluster: a kubeconfig context, or the one this process runs in."""
 
     context: Annotated[
@@ -215,27 +178,14 @@ class Cluster(_Strict):
         return (self.context, self.in_cluster) if own is None else (own, False)
 
 
-class Trust(_Strict):
+class Trust(Strict):
     """Whom to trust beside the system's certificate authorities."""
 
     ca_bundle: Annotated[FilePath, Field(examples=["ca.pem"])]
     """PEM file; relative paths start at the environment file's folder."""
 
 
-class Proxy(_Strict):
-    """HTTP proxies on the way to the source and the platform, without credentials."""
-
-    http: Annotated[ProxyUrl | None, Field(examples=["http://proxy.example.com:3128"])] = None
-    """Proxy for http URLs."""
-    https: Annotated[ProxyUrl | None, Field(examples=["http://proxy.example.com:3128"])] = None
-    """Proxy for https URLs."""
-    no_proxy: Annotated[
-        tuple[Annotated[str, TextRule(url_rules.no_proxy)], ...], Field(examples=[[".svc", ".example.com"]])
-    ] = ()
-    """Hosts, domains and networks that are reached directly."""
-
-
-class Platform(_Strict):
+class Platform(Strict):
     """The watsonx.ai software that the models are registered with."""
 
     version: Annotated[
@@ -246,7 +196,7 @@ class Platform(_Strict):
     """Seconds that the operator may take to reconcile after a write before the run gives up on it."""
 
 
-class State(_Strict):
+class State(Strict):
     """Where Pulumi keeps its state, and how secrets in it are encrypted."""
 
     backend: Annotated[
@@ -256,7 +206,7 @@ class State(_Strict):
     ]
     """``file://`` or ``s3://`` URL as Pulumi's self-managed backends take it."""
     credentials: Annotated[
-        S3KeyPair | None,
+        OwnKeys | None,
         Field(
             examples=[{"access_key": {"env": "STATE_ACCESS_KEY"}, "secret_key": {"env": "STATE_SECRET_KEY"}}]
         ),
@@ -268,7 +218,7 @@ class State(_Strict):
     """Reference to the passphrase."""
 
 
-class Toleration(_Strict):
+class Toleration(Strict):
     """A Kubernetes toleration."""
 
     key: Annotated[LabelKey | None, Field(examples=["nvidia.com/gpu"])] = None
@@ -283,7 +233,7 @@ class Toleration(_Strict):
     """Effect of the taint; leave out for every effect."""
 
 
-class Resources(_Strict):
+class Resources(Strict):
     """Requests and limits of the mover's container."""
 
     cpu: Annotated[Annotated[str, TextRule(text_rules.cpu)] | None, Field(examples=["500m"])] = None
@@ -292,7 +242,7 @@ class Resources(_Strict):
     """Bytes, as a Kubernetes quantity."""
 
 
-class Pods(_Strict):
+class Pods(Strict):
     """How our short-lived pods (movers, rsync pods) look."""
 
     image: Annotated[
@@ -321,7 +271,7 @@ class Pods(_Strict):
     """Seconds a pod may take to start: its volume is provisioned and its image pulled within them."""
 
 
-class Environment(_Strict):
+class Environment(Strict):
     """One environment: everything that ``weighbridge VERB ENV`` needs to know."""
 
     name: Annotated[

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -21,8 +22,8 @@ def mover_archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "__main__.py", _ENTRY)
-        for source in sorted(_sources(), key=lambda item: item.name):
-            _add(archive, f"mover/{source.name}", source.read_bytes())
+        for name, content in sorted(_sources(files("weighbridge.mover"), "mover")):
+            _add(archive, name, content)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
 
 
@@ -31,8 +32,13 @@ def mover_digest() -> str:
     return f"sha256:{hashlib.sha256(mover_archive()).hexdigest()}"
 
 
-def _sources() -> list[Traversable]:
-    return [item for item in files("weighbridge.mover").iterdir() if item.name.endswith(".py")]
+def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    """Name in the archive and content of every module, packages below included."""
+    for item in folder.iterdir():
+        if item.is_dir() and item.name != "__pycache__":
+            yield from _sources(item, f"{name}/{item.name}")
+        elif item.name.endswith(".py"):
+            yield f"{name}/{item.name}", item.read_bytes()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

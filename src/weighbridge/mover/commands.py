@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 
-from .connect import connect
+from .document import OrderFile
 from .errors import RefusedError, VerificationError
 from .fetch import Fetch
 from .layout import Layout
 from .locks import SetLock
-from .order import Order, OrderFile
+from .order import Order
 from .publish import attested, publish
 from .pushed import sent_digests, verify_pushed
 from .receipts import ReceiptError, SetReceipt, contradiction, parse_receipt
@@ -21,6 +21,7 @@ from .volume import Volume
 from .weightset import set_digest
 
 _MAX_RECEIPT = 64 << 20
+_NO_SOURCE = "order: source is missing, there is nothing to fetch from"
 _NAMED = 5
 """Paths of each kind that the sentence itself names; the result lists more."""
 
@@ -28,7 +29,7 @@ _NAMED = 5
 def fetch(run: Run) -> None:
     """Bring the set from its source into place; sets the outcome ``published``, ``repaired`` or ``unchanged``."""
     if run.order.source is None:
-        raise RefusedError("order-refused", "order: source is missing, there is nothing to fetch from")
+        raise RefusedError("order-refused", _NO_SOURCE)
     _bring(run, None)
 
 
@@ -96,9 +97,12 @@ def _look_in_place(run: Run, known: Mapping[str, str]) -> Survey | None:
 
 
 def _fetch(run: Run, files: list[OrderFile], expected: Mapping[str, str]) -> dict[str, str]:
+    ordered = run.order.source
+    if ordered is None:
+        raise RefusedError("order-refused", _NO_SOURCE)
     staging = Staging(run.volume, run.layout, run.order.fingerprint, files)
     try:
-        source, lanes = connect(run)
+        source, lanes = ordered.connect(run)
         return Fetch(run, source, lanes, staging).run(expected)
     finally:
         staging.close()

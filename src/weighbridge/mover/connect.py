@@ -1,30 +1,25 @@
-"""From an order to connections: keys, trust and proxies put together."""
+"""From an order to connections: trust and proxies put together."""
 
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .credentials import MountedKeys
 from .errors import RefusedError
 from .proxies import proxy_for
-from .run import Run
-from .s3 import S3Source
 from .transport import Lane
 
+if TYPE_CHECKING:  # a run holds an order, which holds a source, which calls this
+    from .run import Run
 
-def connect(run: Run) -> tuple[S3Source, list[Lane]]:
-    """The order's source, and as many lanes to it as the order allows workers; nothing is sent yet."""
-    location, limits = run.order.source, run.order.limits
-    if location is None:
-        raise RefusedError("order-refused", "order: source is missing, there is nothing to fetch from")
-    keys = MountedKeys(run.credentials)
-    keys.read()  # absent credentials are found before any connection
-    source = S3Source(location, keys, run.control, run.reporter.note, limits.rotation_seconds)
-    parts = urlsplit(location.endpoint)
+
+def lanes_to(endpoint: str, run: Run) -> list[Lane]:
+    """As many lanes to a server as the order allows workers; nothing is sent yet."""
+    limits, parts = run.order.limits, urlsplit(endpoint)
     proxy = proxy_for(parts.scheme, parts.hostname or "", run.order.proxy, run.environment)
     tls = _tls(run.ca_file)
-    return source, [Lane(location.endpoint, tls, proxy, limits.stall_seconds) for _ in range(limits.workers)]
+    return [Lane(endpoint, tls, proxy, limits.stall_seconds) for _ in range(limits.workers)]
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

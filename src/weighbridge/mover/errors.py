@@ -61,3 +61,7 @@ class InterruptedByError(MoverError):
             transient=True,
         )
         self.signal_number = signal_number
+
+
+class TryAgain(Exception):  # noqa: N818 - a signal to the retry loop, not a failure
+    """The request failed in a way that often passes; the text says how."""

@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Callable
 
-from .checksums import Check, choose_check
 from .chunks import Extent
 from .crew import Crew
-from .errors import VerificationError
+from .errors import TryAgain, VerificationError
 from .patience import Persistence
-from .readback import ReadBack, read_back
+from .readback import Check, ReadBack, read_back
 from .run import Run
-from .s3 import S3Source, TryAgain
+from .sources.interface import Origin
 from .staging import StagedFile, Staging
 from .transport import Lane
 from .volume import volume_full
@@ -43,7 +42,7 @@ _REMEDIES = {
 class Fetch:
     """One fetch of some files of a set into a ``Staging``. Use once."""
 
-    def __init__(self, run: Run, source: S3Source, lanes: Sequence[Lane], staging: Staging) -> None:
+    def __init__(self, run: Run, source: Origin, lanes: Sequence[Lane], staging: Staging) -> None:
         self._source = source
         self._lanes = lanes
         self._staging = staging
@@ -113,18 +112,7 @@ class Fetch:
                     return
                 file = waiting[0]
                 self._checks[file.path] = None
-            facts = self._persistence.insist(partial(self._source.facts, lane, file))
-            check = self._persistence.insist(
-                partial(
-                    choose_check,
-                    file,
-                    facts,
-                    mode=self._limits.check_etag,
-                    wire_guarded=self._source.wire_guarded,
-                    part_size=partial(self._source.part_size, lane, file),
-                )
-            )
-            self._checks[file.path] = check
+            self._checks[file.path] = self._persistence.insist(partial(self._source.check, lane, file))
 
     def _enqueue(self, staged: StagedFile) -> None:
         ranges = staged.missing_ranges(self._limits.chunk_bytes)

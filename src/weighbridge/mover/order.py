@@ -4,76 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from .errors import RefusedError
+from .document import Document, OrderError, OrderFile
+from .limits import Limits
 from .paths import OURS, UnsafePathError, missing_required, refused_suffix, safe_relative, safe_set
+from .proxies import ProxySettings
+from .sources import SOURCES
+from .sources.interface import OrderedSource
 
-_MIB = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-
-
-class OrderError(RefusedError):
-    """The order is malformed, or asks for what the mover will not do (exit 3)."""
-
-    def __init__(self, where: str, problem: str, *, remedy: str | None = None) -> None:
-        super().__init__("order-refused", f"order: {where} {problem}", remedy=remedy)
-
-
-@dataclass(frozen=True)
-class OrderFile:
-    """One file as the plan saw it at the source. ``sha256`` is known only where a lock, the source or a sender attests it."""
-
-    path: str
-    size: int
-    etag: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class S3Location:
-    """Where the files lie: object ``prefix + path`` of ``bucket``, addressed path-style at ``endpoint``."""
-
-    endpoint: str
-    region: str
-    bucket: str
-    prefix: str
-
-
-@dataclass(frozen=True)
-class ProxySettings:
-    """Proxies that the environment file names; each unset one falls back to the process's environment variables."""
-
-    http: str | None = None
-    https: str | None = None
-    no_proxy: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard to try. Sizes in bytes, times in seconds."""
-
-    chunk_bytes: int = 64 * _MIB
-    """Largest range of one request, and the most one worker loses when the process is killed."""
-    workers: int = 8
-    """Connections at a time; each costs about 1 MiB of memory."""
-    stall_seconds: float = 30
-    """A connection that delivers less than 512 KiB in this time is dropped and its range asked for again."""
-    patience_seconds: float = 300
-    """How long a range may go without one new byte before the run fails (a tenth of it before the first answer)."""
-    deadline_seconds: float = 24 * 3600
-    """The whole run."""
-    lock_wait_seconds: float = 60
-    """How long to wait for another mover that works on the same set."""
-    rotation_seconds: float = 120
-    """How long to wait for fresh credentials in the mounted Secret once the source calls the present ones expired."""
-    check_etag: str = "auto"
-    """``auto`` | ``single`` | ``all`` | ``none``: see ``checksums.py``."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +24,7 @@ class Order:
     sub_path: str
     fingerprint: str
     route: str
-    source: S3Location | None
+    source: OrderedSource | None
     files: tuple[OrderFile, ...]
     """Sorted by path."""
     limits: Limits
@@ -108,7 +50,7 @@ def read_order(path: str) -> Order:
 
 def parse_order(document: object) -> Order:
     """Turn the JSON document into an ``Order``. Unknown keys are refused: a typing slip must not become a default."""
-    body = _Object(document, "the document")
+    body = Document(document, "the document")
     if body.take("schema") != 1:
         raise OrderError(
             "schema", "is not 1", remedy="use the mover that was rendered together with the order"
@@ -133,7 +75,7 @@ def parse_order(document: object) -> Order:
         sub_path=sub_path,
         fingerprint=fingerprint,
         route=route,
-        source=None if source is None else _source(source),
+        source=None if source is None else parse_source(source),
         files=_files(body.take("files"), digest_known=expected is not None),
         limits=_limits(body.take("limits", {})),
         proxy=_proxy(body.take("proxy", {})),
@@ -143,30 +85,16 @@ def parse_order(document: object) -> Order:
     return order
 
 
-def _source(document: object) -> S3Location:
-    body = _Object(document, "source")
-    if body.text("kind") != "s3":
-        raise OrderError("source.kind", "is not 's3'")
-    endpoint = body.text("endpoint").rstrip("/")
-    parts = urlsplit(endpoint)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.path
-        or parts.query
-        or parts.username
-    ):
-        raise OrderError("source.endpoint", "is not an http(s) URL without path, query and user")
-    try:
-        _ = parts.port
-    except ValueError as error:
-        raise OrderError("source.endpoint", "has a malformed port") from error
-    bucket = body.text("bucket")
-    if not bucket or "/" in bucket or bucket in {".", ".."}:
-        raise OrderError("source.bucket", "is not a bucket name")
-    location = S3Location(endpoint, body.text("region", "us-east-1"), bucket, body.text("prefix", ""))
+def parse_source(document: object) -> OrderedSource:
+    """``source`` of an order."""
+    body = Document(document, "source")
+    kind = body.text("kind")
+    parse = SOURCES.get(kind)
+    if parse is None:
+        raise OrderError("source.kind", f"is not {' or '.join(map(repr, SOURCES))}")
+    source = parse(body)
     body.finish()
-    return location
+    return source
 
 
 def _files(document: object, *, digest_known: bool) -> tuple[OrderFile, ...]:
@@ -176,7 +104,7 @@ def _files(document: object, *, digest_known: bool) -> tuple[OrderFile, ...]:
         raise OrderError("files", "is not a list of at least one file")
     files = []
     for index, item in enumerate(document):
-        row = _Object(item, f"files[{index}]")
+        row = Document(item, f"files[{index}]")
         sha256 = row.take("sha256", None)
         if sha256 is not None and not (isinstance(sha256, str) and _SHA256.match(sha256)):
             raise OrderError(f"files[{index}].sha256", "is not 64 hex digits")
@@ -198,7 +126,7 @@ def _files(document: object, *, digest_known: bool) -> tuple[OrderFile, ...]:
 
 
 def _limits(document: object) -> Limits:
-    body = _Object(document, "limits")
+    body = Document(document, "limits")
     default = Limits()
     limits = Limits(
         chunk_bytes=body.natural("chunk_bytes", default.chunk_bytes),
@@ -221,7 +149,7 @@ def _limits(document: object) -> Limits:
 
 
 def _proxy(document: object) -> ProxySettings:
-    body = _Object(document, "proxy")
+    body = Document(document, "proxy")
     hosts = body.take("no_proxy", None)
     if hosts is not None and not (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
         raise OrderError("proxy.no_proxy", "is not a list of text")
@@ -239,46 +167,3 @@ def _safe(path: str, where: str) -> str:
         return safe_relative(path)
     except UnsafePathError as error:
         raise OrderError(where, str(error)) from error
-
-
-_REQUIRED: Any = object()
-
-
-class _Object:
-    """A JSON object of which every key must be taken, and taken with its type."""
-
-    def __init__(self, document: object, where: str) -> None:
-        if not isinstance(document, Mapping):
-            raise OrderError(where, "is not an object")
-        self._rest = dict(document)
-        self._where = "" if where == "the document" else where + "."
-
-    def take(self, key: str, default: Any = _REQUIRED) -> Any:
-        value = self._rest.pop(key, default)
-        if value is _REQUIRED:
-            raise OrderError(self._where + key, "is missing")
-        return value
-
-    def text(self, key: str, default: Any = _REQUIRED) -> str:
-        value = self.take(key, default)
-        if value is None and default is not _REQUIRED:
-            return str(default)
-        if not isinstance(value, str) or any(ord(character) < ord(" ") for character in value):
-            raise OrderError(self._where + key, "is not plain text")
-        return value
-
-    def natural(self, key: str, default: Any = _REQUIRED) -> int:
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-            raise OrderError(self._where + key, "is not a natural number")
-        return value
-
-    def seconds(self, key: str, default: float) -> float:
-        value = self.take(key, default)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e9:  # noqa: PLR2004 - ~30 years
-            raise OrderError(self._where + key, "is not a positive number of seconds")
-        return float(value)
-
-    def finish(self) -> None:
-        if self._rest:
-            raise OrderError(self._where + min(map(str, self._rest)), "is not a known key")

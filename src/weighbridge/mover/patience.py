@@ -7,8 +7,8 @@ import time
 from typing import Callable, TypeVar
 
 from .control import Control
-from .errors import FailedError
-from .s3 import S3Source, TryAgain
+from .errors import FailedError, TryAgain
+from .sources.interface import Origin
 
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 20.0
@@ -20,9 +20,7 @@ T = TypeVar("T")
 class Persistence:
     """Retry policy of one run, shared by its workers."""
 
-    def __init__(
-        self, source: S3Source, seconds: float, control: Control, note: Callable[[str], None]
-    ) -> None:
+    def __init__(self, source: Origin, seconds: float, control: Control, note: Callable[[str], None]) -> None:
         self._source = source
         self._seconds = seconds
         self._control = control

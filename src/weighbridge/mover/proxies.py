@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from .errors import RefusedError
-from .order import ProxySettings
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """Proxies that the environment file names; each unset one falls back to the process's environment variables."""
+
+    http: str | None = None
+    https: str | None = None
+    no_proxy: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

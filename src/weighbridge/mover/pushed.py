@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .document import OrderFile
 from .errors import FailedError, RefusedError, VerificationError
-from .order import Order, OrderFile
+from .order import Order
 from .run import Run
 from .survey import survey
 

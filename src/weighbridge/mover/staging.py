@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterable, Sequence
 
 from .chunks import Extent, forget_line, journal_header, journal_line, plan_ranges, read_journal
+from .document import OrderFile
 from .layout import SIDECARS, STAGING, Layout, lock_of
 from .locks import SetLock
-from .order import Order, OrderFile
+from .order import Order
 from .volume import Volume
 
 _MAX_JOURNAL = 256 << 20

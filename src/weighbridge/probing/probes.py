@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from weighbridge.core.step import Port
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
-from weighbridge.environment.types import Environment, Model, S3Source
+from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import WeighbridgeError
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 
@@ -17,7 +17,7 @@ Object: TypeAlias = Mapping[str, Any]
 """One Kubernetes object as the API server answers it."""
 
 Stage: TypeAlias = Mapping[str, Any]
-"""One finding of ``mover/probe.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
+"""One finding of ``mover/way.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ class Probes(Protocol):
         """
         ...
 
-    def reach(self, source: S3Source) -> Sequence[Stage]:
-        """From this machine, without the keys."""
+    def reach(self, server: str) -> Sequence[Stage]:
+        """The URL of a source's server, from this machine, without a login."""
         ...
 
     def listing(self, model: Model) -> SourceListing: ...

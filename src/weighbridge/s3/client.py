@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # absent from typeshed
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import Proxy, S3Source
+from weighbridge.environment.base import Proxy
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
+from weighbridge.s3.settings import S3Source
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30

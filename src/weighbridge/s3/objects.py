@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import EnvReference, Proxy, S3KeyPair, S3Source
+from weighbridge.environment.base import EnvReference, Proxy
 from weighbridge.errors import PreconditionError
 from weighbridge.s3.client import S3Client, S3Target, foreign_errors, open_client, s3_errors
+from weighbridge.s3.settings import S3KeyPair, S3Source
 
 _ABSENT = frozenset({"NoSuchKey", "404"})
 

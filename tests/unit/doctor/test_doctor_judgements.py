@@ -13,6 +13,7 @@ from weighbridge.environment.types import AccessMode, Environment
 from weighbridge.errors import ForbiddenError, StepFailedError
 from weighbridge.probing.probes import Operator, RecordedState, Rehearsal, Server, Tool
 from weighbridge.probing.skew import judge_skew
+from weighbridge.sources.s3 import S3
 from weighbridge.steps.registration import judged as registration
 from weighbridge.steps.storage import judged as storage
 from weighbridge.steps.storage import quota
@@ -371,10 +372,10 @@ def test_rehearsals(rehearsal: Rehearsal, level: Level, word: str) -> None:
 
 
 @pytest.mark.parametrize("from_pod", [False, True])
-@pytest.mark.parametrize("code", [*reach._REMEDIES, "s3:SomethingNew"])
+@pytest.mark.parametrize("code", [*reach._REMEDIES, *S3().remedies, "s3:SomethingNew"])
 def test_every_way_to_fail_says_what_to_do(code: str, from_pod: bool) -> None:
     stage = {"stage": "login", "ok": False, "code": code, "said": "no"}
-    [found] = reach.judge_stages("source", "s3.example.com", [stage], from_pod=from_pod)
+    [found] = reach.judge_stages("source", "s3.example.com", [stage], S3().remedies, from_pod=from_pod)
     assert found.level is FAIL
     assert found.remedy
     assert "{" not in found.remedy.replace("{ca_bundle: ca.pem}", "")
@@ -386,7 +387,7 @@ def test_what_lies_behind_a_failed_stage_is_said_not_to_be_looked_at() -> None:
         {"stage": "tcp", "ok": True, "said": "x"},
         {"stage": "proxy", "ok": False, "code": "proxy-refused", "said": "403"},
     ]
-    found = reach.judge_stages("source", "s", stages, from_pod=False)
+    found = reach.judge_stages("source", "s", stages, {}, from_pod=False)
     assert [(item.name, item.level) for item in found[2:]] == [
         ("s: proxy", FAIL),
         ("s: TLS, answer, clock", WARN),

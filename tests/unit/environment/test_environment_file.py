@@ -8,8 +8,9 @@ import pytest
 
 from support.environment_texts import ENVIRONMENTS, SANDBOX, refusal
 from weighbridge.environment.file import MAX_BYTES, examine, excerpt, load
-from weighbridge.environment.types import AccessMode, EnvReference, Route, S3KeyPair
+from weighbridge.environment.types import AccessMode, EnvReference, Route
 from weighbridge.errors import InputError, InputErrors
+from weighbridge.s3.settings import S3KeyPair, S3Source
 
 
 def test_the_sandbox_loads_by_name_and_by_path() -> None:
@@ -24,8 +25,10 @@ def test_the_sandbox_loads_by_name_and_by_path() -> None:
         (Route.FETCH,),
         AccessMode.READ_WRITE_MANY,
     )
-    assert isinstance(model.source.s3.credentials, S3KeyPair)
-    assert model.source.s3.credentials.access_key == EnvReference(env="SANDBOX_S3_ACCESS_KEY")
+    settings = model.source.chosen.settings
+    assert isinstance(settings, S3Source)
+    assert isinstance(settings.credentials, S3KeyPair)
+    assert settings.credentials.access_key == EnvReference(env="SANDBOX_S3_ACCESS_KEY")
     assert model.parameters["max_batch_size"].default == 256
 
 

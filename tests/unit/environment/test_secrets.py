@@ -8,11 +8,21 @@ from pathlib import Path
 import pytest
 
 from support.world import environment
-from weighbridge.environment.secrets import Secrets, s3_credentials
-from weighbridge.environment.types import EnvReference, FileReference, KubernetesSecretReference, S3KeyPair
+from weighbridge.domain.credentials import S3Keys
+from weighbridge.environment.base import EnvReference, FileReference, KubernetesSecretReference
+from weighbridge.environment.secrets import Secrets
 from weighbridge.errors import PreconditionError
+from weighbridge.s3.keys import keys_from
+from weighbridge.s3.settings import S3Credentials, S3KeyPair, S3Source
+from weighbridge.sources import chosen
+from weighbridge.sources.s3 import S3
 
 PAIR = S3KeyPair(access_key=EnvReference(env="KEY"), secret_key=FileReference(file="secret"))
+
+
+def keys_of(secrets: Secrets, credentials: S3Credentials) -> S3Keys:
+    source = S3Source(bucket="b-b", endpoint="https://s3.example.com", credentials=credentials)
+    return keys_from(secrets.of_source(S3().secrets(source)))
 
 
 def secret_file(folder: Path, content: bytes, mode: int = 0o600, name: str = "secret") -> Path:
@@ -24,13 +34,13 @@ def secret_file(folder: Path, content: bytes, mode: int = 0o600, name: str = "se
 
 def test_variables_and_files_are_read_and_one_newline_is_dropped(tmp_path: Path) -> None:
     secret_file(tmp_path, b"s3cr3t\n")
-    keys = Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}).s3_keys(PAIR)
+    keys = keys_of(Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}), PAIR)
     assert (keys.access_key, keys.secret_key, keys.session_token) == ("AKIAPLANTED", "s3cr3t", None)
 
 
 def test_keys_never_show_themselves(tmp_path: Path) -> None:
     secret_file(tmp_path, b"s3cr3t")
-    keys = Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}).s3_keys(PAIR)
+    keys = keys_of(Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}), PAIR)
     assert "AKIAPLANTED" not in f"{keys!r} {keys}"
     assert "s3cr3t" not in f"{keys!r} {keys}"
 
@@ -89,14 +99,14 @@ def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_on
 ) -> None:
     found = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "B"}
     reference = KubernetesSecretReference(secret="s3")
-    assert (
-        Secrets(tmp_path, kube_reader={"s3": found}.__getitem__, environ={}).s3_keys(reference).secret_key
-        == "B"
-    )
+    read = Secrets(tmp_path, kube_reader={"s3": found}.__getitem__, environ={})
+    assert keys_of(read, reference).secret_key == "B"
     with pytest.raises(PreconditionError, match="AWS_SECRET_ACCESS_KEY"):
-        Secrets(tmp_path, kube_reader=lambda _name: {"AWS_ACCESS_KEY_ID": "A"}, environ={}).s3_keys(reference)
+        keys_of(
+            Secrets(tmp_path, kube_reader=lambda _name: {"AWS_ACCESS_KEY_ID": "A"}, environ={}), reference
+        )
     with pytest.raises(PreconditionError, match="cannot be read from here"):
-        Secrets(tmp_path, environ={}).s3_keys(reference)
+        keys_of(Secrets(tmp_path, environ={}), reference)
 
 
 def test_everything_an_environment_refers_to_is_collected_once(tmp_path: Path) -> None:
@@ -107,15 +117,16 @@ def test_everything_an_environment_refers_to_is_collected_once(tmp_path: Path) -
 
 
 def test_values_in_place_of_references_are_refused_without_quoting_them() -> None:
-    assert s3_credentials({"access_key": {"env": "A"}, "secret_key": {"file": "b"}}) == S3KeyPair(
+    place = {"kind": "s3", "bucket": "b-b", "endpoint": "https://s3.example.com"}
+    pair = {"access_key": {"env": "A"}, "secret_key": {"file": "b"}}
+    assert chosen({**place, "credentials": pair}).settings.credentials == S3KeyPair(
         access_key=EnvReference(env="A"), secret_key=FileReference(file="b")
     )
-    assert s3_credentials({"secret": "name"}) == KubernetesSecretReference(secret="name")
+    assert chosen({**place, "credentials": {"secret": "name"}}).secrets.existing == "name"
     with pytest.raises(PreconditionError) as refused:
-        s3_credentials({"access_key": "PLANTED", "secret_key": "PLANTED"})
+        chosen({**place, "credentials": {"access_key": "PLANTED", "secret_key": "PLANTED"}})
     assert "PLANTED" not in str(refused.value)
-    assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
+    assert refused.value.__context__ is None
     assert "KEY" not in os.environ
 
 

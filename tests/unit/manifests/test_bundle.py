@@ -183,11 +183,15 @@ def test_variables_hold_references_and_no_values(
     environment: Environment, listing: SourceListing, around: Surroundings
 ) -> None:
     variables = render_weights(environment, environment.models[0], listing, around).variables
-    assert variables["weights_credentials"] == {
-        "access_key": {"env": "S3_KEY"},
-        "secret_key": {"file": "keys/secret"},
+    assert variables["weights_source"] == {
+        "kind": "s3",
+        "bucket": "models",
+        "prefix": "example-13b/",
+        "endpoint": "https://s3.example.com",
+        "region": "us-east-1",
+        "credentials": {"access_key": {"env": "S3_KEY"}, "secret_key": {"file": "keys/secret"}},
     }
-    assert variables["weights_credentials_folder"] == "/home/user/environments"
+    assert variables["weights_source_folder"] == "/home/user/environments"
     assert variables["weights_ca_bundle"] == "/home/user/environments/ca.pem"
 
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.fake_s3 import Stored
-from weighbridge.mover.checksums import choose_check
-from weighbridge.mover.order import OrderFile
-from weighbridge.mover.s3 import ObjectFacts
+from weighbridge.mover.document import OrderFile
+from weighbridge.mover.sources.s3.checksums import ObjectFacts, choose_check
 
 
 def facts(

@@ -18,8 +18,12 @@ from support.fake_s3 import FakeS3, fake_s3
 from support.http_proxy import http_proxy
 from weighbridge.mover import probe
 from weighbridge.mover.__main__ import main
-from weighbridge.mover.order import ProxySettings, S3Location
-from weighbridge.mover.sigv4 import Keys
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.mover.sources.s3.location import Location
+from weighbridge.mover.sources.s3.login import log_in
+from weighbridge.mover.sources.s3.sigv4 import Keys
+from weighbridge.mover.way import Finding, Way, failed
+from weighbridge.mover.way import look as look_at_way
 
 KEYS = Keys("AK", "secret")
 
@@ -30,13 +34,13 @@ def look(
     proxy: str | None = None,
     ca: Path | None = None,
     bucket: str = "models",
-) -> list[probe.Finding]:
-    location = S3Location(endpoint, "us-east-1", bucket, "m/")
-    way = probe.Way(location, ProxySettings(http=proxy, https=proxy), {}, str(ca) if ca else None, seconds=2)
-    return probe.look(way, None if keys is None else lambda: keys)
+) -> list[Finding]:
+    location = Location(endpoint, "us-east-1", bucket, "m/")
+    way = Way(endpoint, ProxySettings(http=proxy, https=proxy), {}, str(ca) if ca else None, seconds=2)
+    return look_at_way(way, None if keys is None else lambda: log_in(location, way, lambda: keys))
 
 
-def ended(found: list[probe.Finding]) -> tuple[str, str | None]:
+def ended(found: list[Finding]) -> tuple[str, str | None]:
     """The last stage, and its code where it failed; everything before it has to be fine."""
     assert all(item["ok"] for item in found[:-1])
     return found[-1]["stage"], found[-1].get("code")
@@ -200,7 +204,8 @@ def in_a_pod(tmp_path: Path, **order: Any) -> dict[str, dict[str, Any]]:
 def test_in_a_pod_everything_goes_into_the_termination_message(
     tmp_path: Path, server: FakeS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = {"endpoint": server.endpoint, "region": "us-east-1", "bucket": "models", "prefix": "m/"}
+    place = {"endpoint": server.endpoint, "region": "us-east-1", "bucket": "models", "prefix": "m/"}
+    source = {"kind": "s3", **place}
     found = in_a_pod(tmp_path, volume=True, rsync=False, source=source)
     assert set(found) == {"python", "volume", "dns", "tcp", "http"}
     assert all(item["ok"] for item in found.values())
@@ -216,5 +221,5 @@ def test_a_volume_that_cannot_be_written_is_told_with_whose_it_is(tmp_path: Path
 
 
 def test_sentences_are_cut_to_what_a_termination_message_holds() -> None:
-    stages = [probe.failed("dns", "dns-failed", "x" * 5000) for _ in range(9)]
+    stages = [failed("dns", "dns-failed", "x" * 5000) for _ in range(9)]
     assert len(json.dumps(stages)) < 4000

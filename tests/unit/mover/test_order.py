@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.mover.order import Order, OrderError, parse_order
+from weighbridge.mover.document import OrderError
+from weighbridge.mover.order import Order, parse_order
 
 FINGERPRINT = "sha256:" + "0123456789ab" + "c" * 52
 ORDER: dict[str, Any] = {

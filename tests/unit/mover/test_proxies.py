@@ -1,8 +1,7 @@
 import pytest
 
 from weighbridge.mover.errors import RefusedError
-from weighbridge.mover.order import ProxySettings
-from weighbridge.mover.proxies import proxy_for
+from weighbridge.mover.proxies import ProxySettings, proxy_for
 
 NONE = ProxySettings()
 ENV = {

@@ -7,7 +7,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.mover.sigv4 import Keys, Request, canonical_query, object_target, signed_headers
+from weighbridge.mover.sources.s3.sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 NOW = datetime(2026, 11, 21, 10, 11, 12, tzinfo=UTC)

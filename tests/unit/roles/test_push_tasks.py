@@ -15,7 +15,7 @@ import yaml
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[3]
 RENDERED = ROOT / "tests/golden/rendered/weights/plain"
-OURS = ("await_pod", "follow_job", "rsync_password", "s3_credentials", "weights_push", "weights_state")
+OURS = ("await_pod", "follow_job", "rsync_password", "source_secret", "weights_push", "weights_state")
 SET = "sha256:" + "ab" * 32
 STATE = {
     "changed": False, "verified": False, "reason": "", "claim_uid": "u", "receipt": None,

@@ -12,9 +12,10 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from weighbridge.domain.credentials import S3Keys
-from weighbridge.environment.types import EnvReference, Proxy, S3KeyPair, S3Source
+from weighbridge.environment.types import EnvReference, Proxy
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 from weighbridge.s3.client import S3Target, is_transient, proxies_for, s3_errors, translate
+from weighbridge.s3.settings import S3KeyPair, S3Source
 
 PAIR = S3KeyPair(access_key=EnvReference(env="A"), secret_key=EnvReference(env="B"))
 SOURCE = S3Source(bucket="models", prefix="m/", endpoint="https://s3.example.com:9000", credentials=PAIR)
@@ -29,7 +30,7 @@ def client_error(status: int, code: str, **error: str) -> ClientError:
 
 
 def test_the_library_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, weighbridge.sources.s3_listing; sys.exit('botocore' in sys.modules)"
+    code = "import sys, weighbridge.sources.s3.reading; sys.exit('botocore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

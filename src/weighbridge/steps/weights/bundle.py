@@ -10,8 +10,8 @@ from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.domain.quantity import MIB, format_bytes
-from weighbridge.domain.weights import Receipt, SourceListing, sub_path_of
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
+from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import InputError
 from weighbridge.manifests.contexts import (
     MoverJobContext,
@@ -67,8 +67,8 @@ def render_weights(
         "model_id": model.id,
         "sub_path": sub_path_of(model.id, listing.fingerprint),
         "fingerprint": listing.fingerprint,
-        "source": _source(model),
-        "files": [{"path": file.path, "size": file.size, "etag": file.etag} for file in listing.files],
+        "source": model.source.chosen.order,
+        "files": [_row(file) for file in listing.files],
     }
     extent = (len(listing.files), listing.total_bytes)
     return _Bundling(environment, model, around or Surroundings(), extent).bundle(order, VERBS)
@@ -82,7 +82,7 @@ def render_verification(
         "model_id": model.id,
         "sub_path": receipt.sub_path,
         "fingerprint": receipt.fingerprint,
-        "source": _source(model),
+        "source": model.source.chosen.order,
         "files": [],
         "expect_set_digest": receipt.set_digest,
     }
@@ -108,15 +108,24 @@ def write_weights(folder: Path, bundle: WeightsBundle) -> Path:
     return folder
 
 
-def _source(model: Model) -> dict[str, Json]:
-    s3 = model.source.s3
-    return {
-        "kind": "s3",
-        "endpoint": s3.endpoint,
-        "region": s3.region,
-        "bucket": s3.bucket,
-        "prefix": s3.prefix,
-    }
+def _row(file: SourceFile) -> dict[str, Json]:
+    known: dict[str, Json] = {} if file.sha256 is None else {"sha256": file.sha256}
+    return {"path": file.path, "size": file.size, "etag": file.etag, **known}
+
+
+def _unattested(order: Mapping[str, Json]) -> dict[str, Json]:
+    """The order without digests: what is to be published is what its sender says (``publication.py``)."""
+    files = order["files"]
+    rows = [row for row in files if isinstance(row, dict)] if isinstance(files, list) else []
+    return {**order, "files": [{key: row[key] for key in row if key != "sha256"} for row in rows]}
+
+
+def credentials_secret(environment: Environment, model: Model) -> str | None:
+    """The Secret with what the source's login takes, an existing one or one to be made; ``None`` where it takes none."""
+    secrets = model.source.chosen.secrets
+    if not secrets.needed:
+        return None
+    return secrets.existing or naming.job_name(environment.name, model.id, "credentials")
 
 
 def deadline_seconds(total_bytes: int) -> int:
@@ -138,6 +147,8 @@ class _Bundling:
         archive = base64.b64encode(self.around.mover or mover_archive()).decode()
         files: dict[str, tuple[Object, ...]] = {}
         for verb in verbs:
+            if verb == "fetch" and order["source"] is None:
+                continue
             told = self._order(order, verb)
             order_map = self._order_map(told, verb, archive)
             files[f"{verb}.yaml"] = (order_map, self._job(told, verb))
@@ -174,15 +185,10 @@ class _Bundling:
     def _deadline(self) -> int:
         return deadline_seconds(self.extent[1])
 
-    @property
-    def _own_secret(self) -> str | None:
-        """The existing Secret that the environment names, if it does."""
-        credentials = self.model.source.s3.credentials
-        return credentials.secret if isinstance(credentials, KubernetesSecretReference) else None
-
     def _order(self, order: Mapping[str, Json], verb: Verb) -> Object:
         route = Route.PUSH if verb == "publish" else Route.FETCH
-        return {"schema": 1, **order, "route": route.value, "limits": {"deadline_seconds": self._deadline}}
+        told = _unattested(order) if verb == "publish" else order
+        return {"schema": 1, **told, "route": route.value, "limits": {"deadline_seconds": self._deadline}}
 
     def _order_map(self, told: Object, verb: Verb, archive: str) -> Object:
         texts = {"order.json": canonical_json(told).decode() + "\n"}
@@ -223,7 +229,7 @@ class _Bundling:
                 pod=self._pod,
                 claim=claim_of(self.environment, self.model),
                 order=self._name(verb),
-                credentials=(self._own_secret or self._name("credentials")) if verb == "fetch" else None,
+                credentials=credentials_secret(self.environment, self.model) if verb == "fetch" else None,
                 trust=self.around.ca_pem is not None,
                 deadline_seconds=self._deadline,
                 retries=RETRIES,
@@ -250,7 +256,7 @@ class _Bundling:
     ) -> Object:
         cluster = self.environment.cluster
         context, in_cluster = cluster.reach("storage")  # who may make the claims moves what lies on them
-        credentials = self.model.source.s3.credentials
+        source = self.model.source.chosen
         proxy, trust = self.environment.proxy, self.environment.trust
         files, total_bytes = self.extent
         return {
@@ -270,10 +276,9 @@ class _Bundling:
             "weights_fingerprint": order["fingerprint"],
             "weights_files": files,
             "weights_total_bytes": total_bytes,
-            "weights_source": order["source"],
-            "weights_credentials": credentials.model_dump(mode="json", exclude_none=True),
-            "weights_credentials_folder": str(self.around.folder),
-            "weights_credentials_secret": self._name("credentials"),
+            "weights_source": source.plain,
+            "weights_source_folder": str(self.around.folder),
+            "weights_credentials_secret": self._name("credentials") if source.secrets.references else None,
             "weights_ca_bundle": None if trust is None else str(self.around.folder / trust.ca_bundle),
             "weights_proxy": None if proxy is None else proxy.model_dump(mode="json", exclude_none=True),
             "weights_receipts": naming.receipts_name(self.environment.name),

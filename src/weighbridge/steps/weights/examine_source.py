@@ -50,17 +50,20 @@ class SourceLook:
     def look_at_it(self) -> None:
         self.look.say("source")
         unresolved = self._references()
-        endpoints = {model.source.s3.endpoint: model.source.s3 for model in self.environment.models}
-        for endpoint, source in endpoints.items():
-            label = f"{urlsplit(endpoint).netloc} from here"
-            stages = self._ask(SOURCE, label, partial(self.probes.reach, source))
+        sources = [model.source.chosen for model in self.environment.models]
+        servers = {source.server: source for source in sources if source.server is not None}
+        for server, source in servers.items():
+            label = f"{urlsplit(server).netloc} from here"
+            stages = self._ask(SOURCE, label, partial(self.probes.reach, server))
             if stages:
-                self.look.facts.put(WAYS, stages[0], endpoint)
-                self.found.extend(reach.judge_stages(SOURCE, label, stages[0], from_pod=False))
+                self.look.facts.put(WAYS, stages[0], server)
+                self.found.extend(
+                    reach.judge_stages(SOURCE, label, stages[0], source.remedies, from_pod=False)
+                )
         self._login(unresolved)
 
     def _references(self) -> bool:
-        """Whether a reference to an S3 key or passphrase leads nowhere."""
+        """Whether a reference to a source's keys or a passphrase leads nowhere."""
         answers = self._ask(SOURCE, "secrets", lambda: self.probes.references(self.environment))
         if answers is None:
             return True
@@ -88,12 +91,12 @@ class SourceLook:
                 self.found.append(self._listed(model, name, found[model.id], unresolved=unresolved))
 
     def _answers(self, model: Model) -> bool:
-        return reach.reached(self.look.facts.one(WAYS, model.source.s3.endpoint) or ())
+        server = model.source.chosen.server
+        return server is None or reach.reached(self.look.facts.one(WAYS, server) or ())
 
     def _listed(
         self, model: Model, name: str, listing: SourceListing | BaseException, *, unresolved: bool
     ) -> Finding:
-        source = model.source.s3
         if isinstance(listing, ForbiddenError):
             return not_looked_at(
                 SOURCE, name, f"its keys may not be read ({flat(listing.what)})", listing.remedy
@@ -106,4 +109,4 @@ class SourceLook:
             raise listing
         self.look.facts.put(LISTING, listing, model.id)
         count, size = human.count(len(listing.files), "file"), human.size(listing.total_bytes)
-        return ok(SOURCE, name, f"s3://{source.bucket}/{source.prefix} holds {count}, {size}")
+        return ok(SOURCE, name, f"{model.source.chosen.where} holds {count}, {size}")

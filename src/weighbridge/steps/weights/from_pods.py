@@ -9,8 +9,7 @@ from weighbridge.domain.claims import claim_of
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import ForbiddenError
 from weighbridge.mover.errors import RefusedError
-from weighbridge.mover.order import ProxySettings
-from weighbridge.mover.proxies import proxy_for
+from weighbridge.mover.proxies import ProxySettings, proxy_for
 from weighbridge.probing.probes import Object, PodReport, Probes, Stage
 from weighbridge.steps.weights import network, reach
 from weighbridge.steps.weights.areas import PODS
@@ -25,7 +24,7 @@ class FromPods:
     probes: Probes
     say: Callable[[str], None]
     ways: Mapping[str, Sequence[Stage]]
-    """By endpoint: what was found from here."""
+    """By the URL of a source's server: what was found from here."""
     bound: Mapping[str, bool]
     """By claim's name."""
     policies: Sequence[Object] | None
@@ -68,7 +67,8 @@ class FromPods:
             self.found.append(of_error(AREA, subject, report.error))
             return report
         self.found.append(ok(AREA, subject, "image pulled, scheduled, ran and ended"))
-        lines = reach.judge_stages(AREA, subject, report.stages, from_pod=True)
+        remedies = model.source.chosen.remedies
+        lines = reach.judge_stages(AREA, subject, report.stages, remedies, from_pod=True)
         self.found += [line if len(model.routes) == 1 else _softened(line) for line in lines]
         if not bound:
             self.found.append(
@@ -82,9 +82,11 @@ class FromPods:
         """Of a model that pods fetch; the same words for the same server once."""
         if Route.FETCH not in model.routes or self.policies is None:
             return
-        source = model.source.s3
-        stages = report.stages if report and report.stages else self.ways.get(source.endpoint, ())
-        target, port = self._near(source.endpoint)
+        server = model.source.chosen.server
+        if server is None:
+            return
+        stages = report.stages if report and report.stages else self.ways.get(server, ())
+        target, port = self._near(server)
         lines = network.judge_egress(
             self.policies,
             pod_labels(self.environment, model),
@@ -99,9 +101,9 @@ class FromPods:
             judged.add(key)
             self.found += lines
 
-    def _near(self, endpoint: str) -> tuple[str, int]:
+    def _near(self, server: str) -> tuple[str, int]:
         """What pods connect to: the server, or the proxy on the way to it."""
-        parts = urlsplit(endpoint)
+        parts = urlsplit(server)
         wanted = self.environment.proxy
         settings = ProxySettings(no_proxy=())
         if wanted is not None:

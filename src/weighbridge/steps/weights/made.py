@@ -1,11 +1,15 @@
 """The ports of the weights step, and how the real ones are made."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+from weighbridge.core.events import Note
 from weighbridge.core.step import Port
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model
+from weighbridge.sources.interface import Around
+from weighbridge.sources.looking import look
 from weighbridge.steps.weights.ports import Playbooks, Weights
 from weighbridge.workshop import Workshop
 
@@ -18,16 +22,17 @@ class _Sources:
 
     def list(self, model: Model) -> SourceListing:
         """What the model's source holds now."""
-        from weighbridge.sources.s3_listing import S3Weights  # noqa: PLC0415  boto3
-
-        source = model.source.s3
-        return S3Weights().list(
-            source,
-            keys=self.shop.secrets.s3_keys(source.credentials),
-            exclude=model.exclude,
-            ca_bundle=self.shop.ca_bundle,
-            proxy=self.shop.environment.proxy,
+        source, shop = model.source.chosen, self.shop
+        around = Around(
+            folder=shop.folder,
+            values=shop.secrets.of_source(source.secrets),
+            ca_bundle=shop.ca_bundle,
+            proxy=shop.environment.proxy,
+            cache=shop.var / "cache",
+            say=lambda text: shop.observer(Note(text)),
         )
+        with closing(source.open(around)) as place:
+            return look(place, model.exclude)
 
 
 def made_weights(shop: Workshop) -> Weights:

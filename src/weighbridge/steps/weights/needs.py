@@ -7,7 +7,7 @@ from weighbridge.domain import naming
 from weighbridge.domain.access import EVERYBODY, Role, Rule
 from weighbridge.domain.claims import claims
 from weighbridge.domain.needs import MADE, Mounted, Need, unnamed
-from weighbridge.environment.types import Environment, KubernetesSecretReference, Model, Route
+from weighbridge.environment.types import Environment, Model, Route
 
 # -- the names of an environment's objects ---------------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def made_secrets(environment: Environment) -> tuple[str, ...]:
     return tuple(
         naming.job_name(environment.name, model.id, "credentials")
         for model in environment.models
-        if Route.FETCH in model.routes and existing_secret(model) is None
+        if Route.FETCH in model.routes and model.source.chosen.secrets.references
     )
 
 
@@ -51,8 +51,7 @@ def existing_secrets(environment: Environment) -> tuple[str, ...]:
 
 def existing_secret(model: Model) -> str | None:
     """The existing Secret with the keys of the model's source, if the file names one."""
-    credentials = model.source.s3.credentials
-    return credentials.secret if isinstance(credentials, KubernetesSecretReference) else None
+    return model.source.chosen.secrets.existing
 
 
 def mounted(environment: Environment) -> Mounted:

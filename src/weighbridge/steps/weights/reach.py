@@ -1,4 +1,4 @@
-"""Stages of the way to a source (``mover/probe.py``) as lines, from here or from a pod."""
+"""Stages of the way to a source (``mover/way.py``) as lines, from here or from a pod."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -31,20 +31,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "tls-clock": "the certificate is not valid yet: is this clock far behind?",
     "tls-name": "use the name that stands in the certificate as `endpoint`",
     "tls-failed": "does the server speak TLS on this port? http:// if it does not",
-    "not-http": "`endpoint` is the S3 API's address: https:// where it speaks TLS",
     "http-silent": "the server takes connections and does not answer: is it overloaded, or is something in between?",
-    "credentials-missing": "the Secret needs the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "source-empty": "upload the model there, or correct `prefix`",
-    "s3:InvalidAccessKeyId": "correct credentials.access_key: keys of another server look like this",
-    "s3:XAdminUserNotFound": "correct credentials.access_key: keys of another server look like this",
-    "s3:SignatureDoesNotMatch": "correct credentials.secret_key",
-    "s3:AccessDenied": "allow s3:ListBucket on the bucket and s3:GetObject on its objects for this user",
-    "s3:NoSuchBucket": "correct `bucket`, or create it",
-    "s3:RequestTimeTooSkewed": "set the clock (NTP)",
-    "s3:ExpiredToken": "get fresh session keys",
-    "s3:InvalidToken": "correct or remove credentials.session_token",
-    "s3:PermanentRedirect": "write the bucket's `region`, and the endpoint of that region",
-    "s3:AuthorizationHeaderMalformed": "write the bucket's `region`",
     "rsync-missing": "the route push needs an image with Python and rsync",
     "volume-unwritable": "its driver ignores fsGroup: set fsGroupPolicy: File on the CSIDriver or uid/gid in the StorageClass, or"
     " choose another storage_class",
@@ -55,8 +42,12 @@ _THEIRS: Final = frozenset({"dns", "tcp", "proxy", "volume"})
 """Stages of a pod that the cluster's administrators can mend."""
 
 
-def judge_stages(area: str, subject: str, stages: Sequence[Stage], *, from_pod: bool) -> list[Finding]:
-    """A line a stage, and for those behind a failed one that they were not looked at. ``subject``: what is reached, in words."""
+def judge_stages(
+    area: str, subject: str, stages: Sequence[Stage], remedies: Mapping[str, str], *, from_pod: bool
+) -> list[Finding]:
+    """A line a stage, and for those behind a failed one that they were not looked at. ``subject``: what is reached, in words.
+    ``remedies``: what to do about the source's own codes (``sources.interface.Source.remedies``).
+    """
     lines: list[Finding] = []
     around = {**(_POD if from_pod else _HERE), "where": subject}
     for stage in stages:
@@ -69,7 +60,9 @@ def judge_stages(area: str, subject: str, stages: Sequence[Stage], *, from_pod: 
                 lines.append(judge_skew(area, f"{subject}: clock", float(skew), ours, "the server"))
             continue
         code = str(stage.get("code"))
-        remedy = _REMEDIES.get(code, "see the server's documentation of this code").format_map(around)
+        remedy = remedies.get(code)
+        if remedy is None:
+            remedy = _REMEDIES.get(code, "see the server's documentation of this code").format_map(around)
         lines.append(fail(area, name, str(stage["said"]), remedy, theirs=from_pod and kind in _THEIRS))
     return lines + _after(area, subject, stages)
 

@@ -49,7 +49,7 @@ class Advance(Protocol):
 
 
 class Reader(Protocol):
-    """Where files come from (``sources.s3_listing.S3Reader``)."""
+    """Where files come from (``sources.interface.OpenSource``)."""
 
     def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
         """Makes ``into`` the whole file, continuing what lies there, and returns its sha256."""

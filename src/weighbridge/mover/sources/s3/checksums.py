@@ -22,24 +22,29 @@ import binascii
 import hashlib
 import re
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Protocol
+from typing import Any, Callable
 
-from .order import OrderFile
-from .s3 import ObjectFacts
+from ...document import OrderFile
+from ...readback import Check
 
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _MULTIPART = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})\Z")
 
 
-class Check(Protocol):
-    """Fed with the whole content in order, then asked."""
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What the source attests of an object's content (``checksums.py`` makes checks of it)."""
 
-    name: str
-
-    def update(self, data: memoryview) -> None: ...
-
-    def holds(self) -> bool: ...
+    checksums: Mapping[str, str]
+    """Algorithm (``crc32``, ``sha256`` …) to base64, as ``x-amz-checksum-*`` gives it."""
+    composite: bool
+    """The checksums are of the concatenated part checksums."""
+    encryption: str
+    """``x-amz-server-side-encryption``, or ``customer`` for SSE-C, or empty."""
+    server: str
 
 
 class _Crc32:

@@ -10,17 +10,21 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Callable, NoReturn
 
-from .control import Control
+from ...control import Control
+from ...document import OrderFile
+from ...errors import FailedError, MoverError, RefusedError, TryAgain
+from ...limits import Limits
+from ...readback import Check
+from ...transport import NETWORK_ERRORS, Lane, Stalled
+from .checksums import ObjectFacts, choose_check
 from .credentials import MountedKeys
-from .errors import FailedError, MoverError, RefusedError
-from .order import OrderFile, S3Location
+from .location import Location
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
-from .transport import NETWORK_ERRORS, Lane, Stalled
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
@@ -30,39 +34,22 @@ _CHANGED = "the source is being written to: wait until it is complete, then plan
 _ERROR_BYTES = 1 << 16
 
 
-class TryAgain(Exception):  # noqa: N818 - a signal to the retry loop, not a failure
-    """The request failed in a way that often passes; the text says how."""
-
-
-@dataclass(frozen=True)
-class ObjectFacts:
-    """What the source attests of an object's content (``checksums.py`` makes checks of it)."""
-
-    checksums: Mapping[str, str]
-    """Algorithm (``crc32``, ``sha256`` …) to base64, as ``x-amz-checksum-*`` gives it."""
-    composite: bool
-    """The checksums are of the concatenated part checksums."""
-    encryption: str
-    """``x-amz-server-side-encryption``, or ``customer`` for SSE-C, or empty."""
-    server: str
-
-
-class S3Source:
+class S3Origin:
     """Reads one location. Thread-safe; each thread brings its own ``Lane``."""
 
     def __init__(
         self,
-        location: S3Location,
+        location: Location,
         keys: MountedKeys,
         control: Control,
         note: Callable[[str], None],
-        rotation_seconds: float,
+        limits: Limits,
     ) -> None:
         self._location = location
         self._mounted = keys
         self._control = control
         self._note = note
-        self._rotation_seconds = rotation_seconds
+        self._limits = limits
         self._lock = threading.Lock()
         self._skew = timedelta()
         self._said: set[str] = set()
@@ -70,6 +57,16 @@ class S3Source:
         """Whether TLS protects the bytes on their way."""
         self.answered = False
         """Whether the source has given one good answer in this run."""
+
+    def check(self, lane: Lane, file: OrderFile) -> Callable[[], Check] | None:
+        """See ``Origin.check``."""
+        return choose_check(
+            file,
+            self.facts(lane, file),
+            mode=self._limits.check_etag,
+            wire_guarded=self.wire_guarded,
+            part_size=partial(self.part_size, lane, file),
+        )
 
     def facts(self, lane: Lane, file: OrderFile) -> ObjectFacts:
         """HEAD the object: it is still the one the plan saw, and this is what it attests."""
@@ -177,7 +174,7 @@ class S3Source:
             if keys is not None and self._mounted.read() != keys:
                 continue
             if code in _EXPIRED:
-                rotation_ends = rotation_ends or time.monotonic() + self._rotation_seconds
+                rotation_ends = rotation_ends or time.monotonic() + self._limits.rotation_seconds
                 if time.monotonic() < rotation_ends:
                     self._note_once(
                         "the source calls the credentials expired: waiting for the mounted Secret to be renewed"

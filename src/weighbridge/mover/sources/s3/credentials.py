@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .errors import RefusedError
+from ...errors import RefusedError
 from .sigv4 import Keys
 
 ACCESS_KEY = "AWS_ACCESS_KEY_ID"

@@ -1,0 +1,33 @@
+"""``source_secret``: puts what a source's login takes into a short-lived Secret, from references that are resolved here."""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
+    SECRET_SPEC,
+    WeighbridgeAction,
+    kube_of,
+    put_secret,
+)
+
+from weighbridge.environment.secrets import Secrets
+from weighbridge.sources import chosen
+
+
+class ActionModule(WeighbridgeAction):
+    """See plugins/modules/source_secret.py."""
+
+    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
+        **SECRET_SPEC,
+        "source": {"type": "dict", "required": True},
+        "folder": {"type": "str", "default": "."},
+    }
+
+    def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.check_mode:
+            return {"changed": True}
+        secrets = chosen(arguments["source"]).secrets
+        values = Secrets(Path(arguments["folder"])).values(secrets.references)
+        every = {key: values.get(key) for key in (*secrets.required, *secrets.optional)}
+        put_secret(kube_of(arguments["cluster"]), arguments, every)
+        return {"changed": True}

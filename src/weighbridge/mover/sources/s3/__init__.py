@@ -1,0 +1,43 @@
+"""S3, spoken with the standard library alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...connect import lanes_to
+from ...document import Document
+from ...transport import Lane
+from ...way import Finding, Way
+from .credentials import MountedKeys
+from .location import Location, parse_location
+from .login import log_in
+from .origin import S3Origin
+
+if TYPE_CHECKING:  # see interface.py
+    from ...run import Run
+
+
+@dataclass(frozen=True)
+class S3Place:
+    """Implements ``interface.OrderedSource``."""
+
+    location: Location
+
+    @property
+    def endpoint(self) -> str:
+        return self.location.endpoint
+
+    def connect(self, run: Run) -> tuple[S3Origin, list[Lane]]:
+        keys = MountedKeys(run.credentials)
+        keys.read()  # absent credentials are found before any connection
+        origin = S3Origin(self.location, keys, run.control, run.reporter.note, run.order.limits)
+        return origin, lanes_to(self.endpoint, run)
+
+    def login(self, way: Way, credentials: str | None) -> Finding:
+        return log_in(self.location, way, MountedKeys(credentials).read)
+
+
+def parse(body: Document) -> S3Place:
+    """From the order's ``source``, less its kind."""
+    return S3Place(parse_location(body))

@@ -1,0 +1,44 @@
+"""One request with the keys, for a probe: do they list the place, and is something there?"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from datetime import datetime, timezone
+from typing import Callable
+from urllib.parse import urlsplit
+
+from ...errors import MoverError
+from ...way import ERROR_BYTES, Finding, Way, connected, exchange, failed, passed
+from .location import Location
+from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
+
+_OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
+
+
+def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -> Finding:
+    """Stage ``login``: whether the keys list the prefix, and something lies there. ``StageError`` where the way fails."""
+    try:
+        keys = read_keys()
+    except MoverError as error:
+        return failed("login", error.code, error.message)
+    target = object_target(location.bucket, "").rstrip("/")
+    query = {"list-type": "2", "max-keys": "1", "prefix": location.prefix}
+    request = Request("GET", urlsplit(location.endpoint).netloc, target, query, {})
+    headers = (
+        {} if keys is None else signed_headers(request, keys, location.region, datetime.now(timezone.utc))
+    )
+    connection = connected(way, [])
+    with contextlib.closing(connection):
+        response = exchange(way, connection, f"{target}?{canonical_query(query)}", headers, "login")
+        text = response.read(ERROR_BYTES).decode("utf-8", "replace")
+    if response.status == _OK:
+        count = len(re.findall("<Key>", text))
+        if count:
+            return passed("login", f"lists s3://{location.bucket}/{location.prefix}")
+        return failed("login", "source-empty", f"nothing lies under s3://{location.bucket}/{location.prefix}")
+    code = re.search(r"<Code>([^<]{1,80})</Code>", text)
+    word = code.group(1) if code else ("PermanentRedirect" if response.status in _FOUND_ELSEWHERE else "")
+    said = re.search(r"<Message>([^<]{1,160})</Message>", text)
+    words = f"HTTP {response.status} {word} {said.group(1) if said else ''}".strip()
+    return failed("login", f"s3:{word or response.status}", words)
