@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model
 from weighbridge.steps.weights.ports import Playbooks, Weights
