@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from typing import Final, Protocol
 
-from weighbridge.core.step import Port, World
+from weighbridge.core.port import Port
+from weighbridge.core.step import World
 from weighbridge.domain.claims import CLAIM, ClaimFacts, claim_of
 from weighbridge.domain.facts import Facts, Key
 from weighbridge.domain.weights import RECEIPT, Receipt

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 
 import weighbridge.permissions  # noqa: F401 - a command that is refused names the rule that it lacked
+from weighbridge.core.port import Port
 from weighbridge.core.session import Session
-from weighbridge.core.step import Port
 from weighbridge.environment.file import LoadedEnvironment, load
 from weighbridge.environment.secrets import Secrets, references
 from weighbridge.environment.types import Environment, EnvReference

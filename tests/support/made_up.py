@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from weighbridge.core.declared import IDENTITY, PREVIEW, SPEC, make_so, planned_stack
 from weighbridge.core.outcome import Done, Failed, Unchanged
+from weighbridge.core.port import Port
 from weighbridge.core.ports import STACKS
 from weighbridge.core.step import (
     Destroyed,
     Finished,
     ItemStatus,
     PlannedStep,
-    Port,
     Rendered,
     Request,
     Step,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from support.world import listing
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model

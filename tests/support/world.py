@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast
 
 from weighbridge.core.events import Event, Observer, Warned
 from weighbridge.core.outcome import Declined, Done, Failed
+from weighbridge.core.port import Port
 from weighbridge.core.ports import Cluster, Lock, Stacks, Tenure
 from weighbridge.core.session import Session
-from weighbridge.core.step import Port, Step
+from weighbridge.core.step import Step
 from weighbridge.domain.claims import ClaimFacts, claim_of
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.lease import Turn

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from weighbridge.core.finding import Finding, Level
+from weighbridge.core.port import Port
 from weighbridge.domain.facts import Facts
 from weighbridge.environment.types import Environment
 from weighbridge.errors import ForbiddenError
-
-if TYPE_CHECKING:  # it imports this
-    from weighbridge.core.step import Port
 
 T = TypeVar("T")
 
@@ -66,7 +64,7 @@ class Look(Protocol):
         """By the API server's clock."""
         ...
 
-    def port(self, port: "Port[T]") -> T:
+    def port(self, port: Port[T]) -> T:
         """The part of the world of that name: ``probing.probes.PROBES``, or the step's own."""
         ...
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 from weighbridge.core.events import Observer
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.domain.digest import Json
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec

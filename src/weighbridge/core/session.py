@@ -10,10 +10,11 @@ from typing import Protocol, TypeVar
 from weighbridge.core import review
 from weighbridge.core.events import Observer, Warned
 from weighbridge.core.plan import Plan, identify, make_plan
+from weighbridge.core.port import Port
 from weighbridge.core.ports import CLUSTER, LOCK, STACKS, Journal, Tenure
 from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.run import execute, journal_facts
-from weighbridge.core.step import Port, Rendered, Request, Step, StepStatus, Verification
+from weighbridge.core.step import Rendered, Request, Step, StepStatus, Verification
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.lease import Turn
 from weighbridge.environment.types import Environment

@@ -4,15 +4,16 @@ The orchestrator knows this class alone. A method that a step does not need keep
 The order of looking is ``survey``, ``observe``, ``declare``, previews, ``plan``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from weighbridge.core.events import Observer
 from weighbridge.core.examination import Area, Look, Phase
 from weighbridge.core.finding import Finding
 from weighbridge.core.outcome import Outcome
+from weighbridge.core.port import Port
 from weighbridge.domain.access import Rule
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Facts, Key
@@ -22,18 +23,6 @@ from weighbridge.environment.types import Environment
 
 T = TypeVar("T")
 _SHORT = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Port(Generic[T]):
-    """Names one thing of the world that steps work with; ``T`` is its protocol.
-
-    ``make`` builds the real one from the parts that ``wiring.py`` has (a ``Workshop``), when it is first asked for. It
-    imports what is heavy, so that naming a port costs nothing.
-    """
-
-    name: str
-    make: Callable[[Any], T] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

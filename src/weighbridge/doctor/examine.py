@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 from weighbridge.core.examination import Phase
 from weighbridge.core.finding import Diagnosis, Finding, Level, flat, not_looked_at, of_error, ok, warn
+from weighbridge.core.port import Port
 from weighbridge.core.session import Ports
-from weighbridge.core.step import Port, Step
+from weighbridge.core.step import Step
 from weighbridge.doctor import access, cluster
 from weighbridge.domain.access import Rule
 from weighbridge.domain.facts import Facts

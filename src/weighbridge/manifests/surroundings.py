@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model

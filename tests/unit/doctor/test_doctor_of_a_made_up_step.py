@@ -8,7 +8,8 @@ from support.probes import FakeProbes, ProbePorts
 from support.world import environment
 from weighbridge.core.examination import Area, Look, Phase
 from weighbridge.core.finding import Finding, Level, ok, warn
-from weighbridge.core.step import Port, Step
+from weighbridge.core.port import Port
+from weighbridge.core.step import Step
 from weighbridge.doctor.examine import examine
 from weighbridge.domain.access import Access, Role, Rule
 from weighbridge.domain.needs import Mounted, Need, unnamed

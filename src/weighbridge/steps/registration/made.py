@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.steps.registration.ports import Registry
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.workshop import Workshop

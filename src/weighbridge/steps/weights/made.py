@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.core.events import Note
-from weighbridge.core.step import Port
+from weighbridge.core.port import Port
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model
 from weighbridge.sources.interface import Around
