@@ -106,35 +106,15 @@ def test_a_checkout_without_var_sees_that_nothing_is_to_do(
 
 
 def _assert_apply_is_idle(estate: Estate, cwd: Path | None = None) -> None:
-    version, pods = estate.cr()["metadata"]["resourceVersion"], estate.pods_ever()
-    claims = {
-        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
-        for item in estate.kube.list(CLAIM, estate.name)
-    }
-    files = _stamps(estate)
+    before = estate.marks()
 
     ran = estate.run("apply", "--json", cwd=cwd)
 
     assert ran.code == 0, ran.said
     assert {step["outcome"] for step in ran.json["steps"]} == {"unchanged"}
-    assert estate.cr()["metadata"]["resourceVersion"] == version
-    assert {
-        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
-        for item in estate.kube.list(CLAIM, estate.name)
-    } == claims
-    assert estate.pods_ever() == pods
-    assert _stamps(estate) == files
+    assert estate.marks() == before
     plan = estate.run("plan", "--json", cwd=cwd).json
     assert [stack["changes"] for stack in plan["stacks"].values()] == [[], []]
-
-
-def _stamps(estate: Estate) -> dict[str, tuple[int, int]]:
-    """inode and change time of everything on both volumes: any write shows."""
-    return {
-        str(path): (path.lstat().st_ino, path.lstat().st_ctime_ns)
-        for model_id in ("llama-fetch", "llama-push")
-        for path in estate.volume(model_id).rglob("*")
-    }
 
 
 def test_expect_no_changes_is_0_after_apply(estate: Estate, first: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from botocore.config import Config
 from pydantic import ValidationError
 
-from weighbridge.domain.naming import intents_name, receipts_name
+from weighbridge.domain.naming import claim_name, intents_name, receipts_name
 from weighbridge.environment.types import Environment
 from weighbridge.grants import render_grants
 from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
@@ -174,12 +174,13 @@ class Estate:
         *arguments: str,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
+        programs: Path = BIN,
         **changes: Any,
     ) -> Ran:
         """``weighbridge VERB FILE …`` with the environment file as it stands, ``changes`` applied to its top level."""
         where, file = cwd or self.folder, self.written(**changes)
         done = subprocess.run(
-            [BIN / "weighbridge", verb, str(file), *arguments],
+            [programs / "weighbridge", verb, str(file), *arguments],
             cwd=where,
             env={**os.environ, **(env or {})},
             capture_output=True,
@@ -223,6 +224,29 @@ class Estate:
             if event["involvedObject"]["kind"] == "Pod"
         }
 
+    def marks(self) -> dict[str, Any]:
+        """What any write would change: versions of lasting objects, pods ever seen, every file on the volumes of ours."""
+        volumes = [self.volume(model["id"]) for model in self.environment["models"]]
+        return {
+            "custom resource": self.cr()["metadata"]["resourceVersion"],
+            "claims": self._versions(CLAIM),
+            "records": {
+                name: version
+                for name, version in self._versions(CONFIG_MAP).items()
+                if name in {receipts_name(self.name), intents_name(self.name)}
+            },
+            "pods": self.pods_ever(),
+            "files": {
+                str(path): (path.lstat().st_ino, path.lstat().st_ctime_ns)
+                for volume in volumes
+                for path in volume.rglob("*")
+            },
+        }
+
+    def _versions(self, kind: Kind) -> dict[str, str]:
+        found = (item["metadata"] for item in self.kube.list(kind, self.name))
+        return {metadata["name"]: metadata["resourceVersion"] for metadata in found}
+
     def leftovers(self) -> list[str]:
         """Objects of ours that a finished run must not leave behind."""
         label = {"weighbridge.dev/environment": self.name}
@@ -248,7 +272,7 @@ class Estate:
 
     def volume(self, model_id: str) -> Path:
         """Where the sandbox's node mounts a model's volume."""
-        claim = self.kube.get(CLAIM, f"{self.name}-{model_id}-weights", self.name)
+        claim = self.kube.get(CLAIM, claim_name(self.name, model_id), self.name)
         assert claim is not None
         volume = self.kube.get(VOLUME, claim["spec"]["volumeName"])
         assert volume is not None
