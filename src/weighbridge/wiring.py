@@ -47,7 +47,8 @@ from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights import bundle
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks
-from weighbridge.watsonx.registry import Limits, WatsonxRegistry
+from weighbridge.watsonx.reconciling import ReconcilingRegistry
+from weighbridge.watsonx.registry import Limits
 
 __all__ = ["Opened", "Subject", "checked", "excerpt", "granted", "opened"]
 
@@ -159,10 +160,10 @@ class Opened:
         return Sources(self)
 
     @cached_property
-    def registry(self) -> WatsonxRegistry:
+    def registry(self) -> ReconcilingRegistry:
         cluster = self.environment.cluster
         limits = Limits(reconcile=self.environment.platform.reconcile_seconds)
-        return WatsonxRegistry(
+        return ReconcilingRegistry(
             self.kube, cluster.namespace, cluster.custom_resource, self.environment.name, limits
         )
 

@@ -33,9 +33,10 @@ from support.registry_places import (
 from weighbridge.core.events import Event, Note, Warned
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.client import WATSONX_IFM, Kind, Object, connect
-from weighbridge.watsonx.merge import EntriesRefusedError, Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Pace
 from weighbridge.watsonx.record import UnrecordedWriteError
+from weighbridge.watsonx.refusals import EntriesRefusedError
 from weighbridge.watsonx.registry import WatsonxRegistry
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands

@@ -7,7 +7,7 @@ import pytest
 from support.registry_places import LIMITS, THEIRS, InMemory, Meddled, QuickClock, entry, memory, models
 from weighbridge.core.events import Event, Warned
 from weighbridge.errors import StepFailedError
-from weighbridge.watsonx.registry import WatsonxRegistry
+from weighbridge.watsonx.reconciling import ReconcilingRegistry
 
 
 def asked(said: list[Event]) -> list[str]:
@@ -39,7 +39,7 @@ class Failing(QuickClock):
             )
 
 
-def failing(*answers: str) -> tuple[InMemory, WatsonxRegistry]:
+def failing(*answers: str) -> tuple[InMemory, ReconcilingRegistry]:
     """As :func:`memory`, with an operator that gives these answers."""
     place, ours = memory()
     return place, replace(ours, clock=Failing(place, *answers), limits=replace(LIMITS, reconcile=90))

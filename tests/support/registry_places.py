@@ -12,9 +12,10 @@ from lightkube.types import PatchType
 from support.api_server import FakeApiServer
 from support.login import granted
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, Kind, Kube, Object
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Pace
-from weighbridge.watsonx.registry import KubeApi, Limits, WatsonxRegistry
+from weighbridge.watsonx.reconciling import ReconcilingRegistry
+from weighbridge.watsonx.registry import KubeApi, Limits
 from weighbridge_sandbox.kube import Watsonxaiifm
 
 THEIRS: list[Any] = [
@@ -148,8 +149,8 @@ class QuickClock:
             self.cancelled.wait(seconds)
 
 
-def registry(place: Place, api: KubeApi | None = None, pace: Pace | None = None) -> WatsonxRegistry:
-    return WatsonxRegistry(
+def registry(place: Place, api: KubeApi | None = None, pace: Pace | None = None) -> ReconcilingRegistry:
+    return ReconcilingRegistry(
         api or place.api,
         place.namespace,
         place.name,
@@ -217,7 +218,7 @@ def operator_answers(place: Place) -> None:
         place.touch_status()
 
 
-def memory() -> tuple[InMemory, WatsonxRegistry]:
+def memory() -> tuple[InMemory, ReconcilingRegistry]:
     """The custom resource in memory, its operator at rest, and our registry, which does not wait for long."""
     server = FakeApiServer()
     server.put_cr({**SPEC, "custom_foundation_models": THEIRS})

@@ -9,79 +9,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeAlias
 
-from weighbridge.domain.digest import Json, digest
-from weighbridge.errors import PreconditionError
+from weighbridge.domain.digest import Json
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.refusals import Reason, Refusal, Refused, not_ours, replaced_since
 
 LIST_PATH: Final = "/spec/custom_foundation_models"
 """JSON pointer of the list in the custom resource."""
 
-_LARGEST_EXACT: Final = 2**53
-
 PatchOperation: TypeAlias = dict[str, Json]
 """One operation of a JSON patch (RFC 6902)."""
-
-
-def _plain(value: Json) -> Json:
-    """``value`` with whole floats as integers and keys in reading order.
-
-    Kubernetes stores ``1.0`` as ``1``; Pulumi knows doubles only, and keeps no order of keys.
-    """
-    match value:
-        case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
-            return int(value)
-        case list():
-            return [_plain(item) for item in value]
-        case dict():
-            return {key: _plain(value[key]) for key in sorted(value, key=_reading_order)}
-        case _:
-            return value
-
-
-_FIRST: Final = ("model_id", "location", "pvc_name", "name", "default", "min", "max")
-
-
-def _reading_order(key: str) -> tuple[int, str]:
-    return (_FIRST.index(key) if key in _FIRST else len(_FIRST), key)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """One element of the list, immutable. Two entries are equal if they are equal as JSON (``1`` is ``1.0``, not true)."""
-
-    model_id: str
-    digest: str
-    """``sha256:…`` of the canonical JSON."""
-    text: str
-    """JSON, keys in reading order."""
-
-    @classmethod
-    def of(cls, value: Json) -> Self:
-        """The entry that ``value`` is.
-
-        Raises ``ValueError`` if it is no object or its ``model_id`` is no text, or an empty one.
-        """
-        if not isinstance(value, dict):
-            msg = f"an entry is an object with a model_id, not {json.dumps(value)[:80]}"
-            raise ValueError(msg)  # noqa: TRY004  callers handle one kind of malformed entry
-        model_id = value.get("model_id")
-        if not isinstance(model_id, str) or not model_id:
-            msg = f"model_id is a text that is not empty, not {json.dumps(model_id)[:80]}"
-            raise ValueError(msg)
-        plain = _plain(value)
-        return cls(model_id, digest(plain), json.dumps(plain, ensure_ascii=False))
-
-    def value(self) -> dict[str, Json]:
-        """A fresh copy as parsed JSON."""
-        parsed: dict[str, Json] = json.loads(self.text)
-        return parsed
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Entry) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
 
 
 class ChangeKind(StrEnum):
@@ -100,121 +38,6 @@ class Change:
     after: Entry | None
     adopted: bool = False
     """Somebody else's entry, taken over because that was asked for."""
-
-
-class Reason(StrEnum):
-    """Why an entry was left alone."""
-
-    FOREIGN = "foreign"
-    """Somebody else made an entry of this model_id."""
-    FOREIGN_EQUAL = "foreign-equal"
-    """The same, and it happens to be equal to ours: still not ours to remove one day."""
-    CHANGED = "changed"
-    """Ours, but changed by somebody to something we did not write."""
-    REPLACED = "replaced"
-    """Not what the plan saw."""
-    NOT_A_LIST = "not-a-list"
-    """The whole value is no list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """One model that cannot be merged, with everything needed to decide."""
-
-    reason: Reason
-    model_id: str | None
-    """``None`` if it is about the whole list."""
-    written: tuple[Entry, ...]
-    """What we know to have written."""
-    live: tuple[Entry, ...]
-    wanted: Entry | None
-    """``None`` if it was to be removed."""
-    detail: str = ""
-    seen: str = ""
-    """Digest of what the plan saw; empty where it saw nothing."""
-
-    def describe(self) -> str:
-        """What is wrong, in a sentence."""
-        match self.reason:
-            case Reason.FOREIGN:
-                return f"{self.model_id} is registered already, by somebody else and differently"
-            case Reason.FOREIGN_EQUAL:
-                return f"{self.model_id} is registered already, exactly as wanted, but nothing shows that we did it"
-            case Reason.CHANGED:
-                return f"the entry of {self.model_id} was changed by somebody to something we did not write"
-            case Reason.REPLACED if self.seen:
-                return f"the entry of {self.model_id} was replaced by somebody since the plan saw it"
-            case Reason.REPLACED:
-                return f"{self.model_id} was registered by somebody since the plan, which saw no entry of it"
-            case Reason.NOT_A_LIST:
-                return f"spec.custom_foundation_models is no list: {self.detail}"
-
-    def remedy(self) -> str:
-        """What to do about it, in a sentence."""
-        match self.reason:
-            case Reason.FOREIGN | Reason.FOREIGN_EQUAL:
-                return f"choose another id, or, if it is yours to take, adopt it: --adopt {self.model_id}"
-            case Reason.CHANGED if self.wanted is None:
-                return (
-                    "bring the entry back to what was written (an apply with the model in the environment does), "
-                    f"or take it over: --adopt {self.model_id}"
-                )
-            case Reason.CHANGED:
-                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {self.model_id}"
-            case Reason.REPLACED:
-                return "nothing was written: plan again, look at what stands there now, and apply that plan"
-            case Reason.NOT_A_LIST:
-                return "the owner of the custom resource has to make it a list, or remove it"
-
-    def versions(self) -> tuple[tuple[str, str], ...]:
-        """(label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
-        rows = (
-            [("seen", self._seen())]
-            if self.reason is Reason.REPLACED
-            else [("written", entry.text) for entry in self.written]
-        )
-        rows += [("live", entry.text) for entry in self.live]
-        if self.wanted is not None:
-            rows.append(("wanted", self.wanted.text))
-        return tuple(rows)
-
-    def _seen(self) -> str:
-        """Only its digest is known, unless it is something of ours."""
-        if not self.seen:
-            return "nothing"
-        return next(
-            (entry.text for entry in self.written if entry.digest == self.seen), f"an entry with {self.seen}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing may be written."""
-
-    refusals: tuple[Refusal, ...]
-
-    def error(self, where: str, *, show_values: bool = True) -> "EntriesRefusedError":
-        """As the failure a user meets: every refusal with the versions in question, or their names alone."""
-        lines = []
-        for refusal in self.refusals:
-            lines.append(refusal.describe())
-            if show_values:
-                lines += [f"  {label:8}{text}" for label, text in refusal.versions()]
-        remedies = dict.fromkeys(refusal.remedy() for refusal in self.refusals)
-        return EntriesRefusedError(f"{where}: " + "\n".join(lines), "; ".join(remedies), self, where)
-
-
-class EntriesRefusedError(PreconditionError):
-    """The live list holds something of our model_ids that is not ours to change (exit 3)."""
-
-    def __init__(self, what: str, remedy: str, refused: Refused, where: str) -> None:
-        super().__init__(what, remedy=remedy, code=f"entry-{refused.refusals[0].reason}")
-        self.refused = refused
-        self.where = where
-
-    def without_values(self) -> "EntriesRefusedError":
-        """The same, naming models only."""
-        return self.refused.error(self.where, show_values=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,18 +86,6 @@ class Merge:
         return [guard, *(json.loads(operation) for operation in self.operations)]
 
 
-def entries_by_id(live: Json) -> dict[str, tuple[tuple[int, Entry], ...]]:
-    """model_id → (index, entry) of every element of ``live`` that has one, duplicates included."""
-    found: dict[str, tuple[tuple[int, Entry], ...]] = {}
-    for index, element in enumerate(live if isinstance(live, list) else ()):
-        try:
-            entry = Entry.of(element)
-        except ValueError:
-            continue  # somebody's element that cannot be ours: kept as it is
-        found[entry.model_id] = (*found.get(entry.model_id, ()), (index, entry))
-    return found
-
-
 def _unique(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     wanted: dict[str, Entry] = {}
     for entry in entries:
@@ -283,32 +94,6 @@ def _unique(entries: Iterable[Entry]) -> Mapping[str, Entry]:
             raise ValueError(msg)
         wanted[entry.model_id] = entry
     return wanted
-
-
-def _refusal(
-    model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
-) -> Refusal | None:
-    """Why the live ``copies`` of one model must not be touched; None if they may."""
-    if all(copy in known or (known and copy == wanted) for copy in copies):
-        return None
-    if known:
-        reason = Reason.CHANGED
-    elif all(copy == wanted for copy in copies):
-        reason = Reason.FOREIGN_EQUAL
-    else:
-        reason = Reason.FOREIGN
-    return Refusal(reason, model_id, tuple(dict.fromkeys(known)), tuple(dict.fromkeys(copies)), wanted)
-
-
-def _replacement(
-    seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
-) -> Refusal | None:
-    """Why the live ``copies`` of one model are not what the plan saw; None if they are, or are what is wanted already."""
-    other = [copy for copy in copies if copy.digest != seen and copy != wanted]
-    if not other:
-        return None
-    live = tuple(dict.fromkeys(copies))
-    return Refusal(Reason.REPLACED, other[0].model_id, tuple(dict.fromkeys(known)), live, wanted, seen=seen)
 
 
 def three_way(
@@ -347,8 +132,8 @@ def three_way(
     for model_id in dict.fromkeys((*sorted(wanted), *known)):  # by id: Pulumi's wire keeps no order of keys
         places, target = found.get(model_id, ()), wanted.get(model_id)
         ours, copies = known.get(model_id, []), [entry for _, entry in places]
-        refusal = _refusal(model_id, ours, copies, target)
-        later = _replacement(seen[model_id], ours, copies, target) if seen and model_id in seen else None
+        refusal = not_ours(model_id, ours, copies, target)
+        later = replaced_since(seen[model_id], ours, copies, target) if seen and model_id in seen else None
         if refusal is not None and model_id not in adopt:
             changed = refusal.reason is Reason.CHANGED and later is not None
             draft.refusals.append(later if changed and later is not None else refusal)

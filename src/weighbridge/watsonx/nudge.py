@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.domain.digest import Json
-from weighbridge.watsonx.merge import LIST_PATH, Entry, PatchOperation, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import LIST_PATH, PatchOperation
 
 _WORD: Final = r"[A-Za-z0-9_/-]|\.(?=[A-Za-z0-9])"
 """What may stand within a model id (IBM's own pattern); a full stop at the end of a sentence is none of it."""

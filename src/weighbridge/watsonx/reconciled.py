@@ -17,7 +17,7 @@ from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import MANAGER
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 from weighbridge.watsonx.custom_resource import LiveCustomResource, Status, parse_time
-from weighbridge.watsonx.merge import entries_by_id
+from weighbridge.watsonx.entry import entries_by_id
 
 OPERATOR_FAILED: Final = "operator-failed"
 """Code of the failure that a run of the operator ended in."""

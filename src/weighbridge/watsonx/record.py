@@ -13,7 +13,8 @@ from typing import Final
 from weighbridge.domain.naming import receipt_key
 from weighbridge.errors import StepFailedError
 from weighbridge.watsonx.custom_resource import LiveCustomResource
-from weighbridge.watsonx.merge import Change, Entry
+from weighbridge.watsonx.entry import Entry
+from weighbridge.watsonx.merge import Change
 from weighbridge.watsonx.reconciled import Mark
 
 LAST_WRITE_KEY: Final = "_last-write"

@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from weighbridge.core.events import Event, Note, Observer, Warned
 from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.naming import MANAGER, intents_name, object_labels
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError, is_passing
+from weighbridge.errors import PreconditionError, StepFailedError, is_passing
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
-from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id, three_way
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.reconciled import (
-    OPERATOR_FAILED,
     Baseline,
     Clock,
     Mark,
     Pace,
-    Reconciled,
-    await_reconciled,
-    completed,
     overwritten,
     standing,
 )
@@ -35,12 +32,11 @@ from weighbridge.watsonx.record import (
     Intents,
     UnrecordedWriteError,
     Written,
-    confirmed,
     intend,
     parse_intents,
     settled,
 )
-from weighbridge.watsonx.registry_nudge import explained, nudge
+from weighbridge.watsonx.refusals import Refused
 from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_entries
 
 if TYPE_CHECKING:
@@ -189,60 +185,6 @@ class WatsonxRegistry:
         wanted = tuple(new)
         attempt = _Attempt(self, tuple(old), wanted, adopt, observer, seen or {})
         return attempt.until_written()
-
-    def confirm(self, mark: Mark) -> None:
-        """Remember that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
-        intents = self.intents()
-        if (
-            intents.mark is not None
-            and intents.pending
-            and intents.mark.written_at in {None, mark.written_at}
-        ):
-            self.record(intents, confirmed(intents, mark))
-
-    def unconfirmed(self) -> bool:
-        """Whether the operator is not known to have taken in our last write, a removal included."""
-        return self.intents().pending
-
-    def await_reconciled(self, observer: Observer) -> str:
-        """Wait until the operator has reconciled after our last write; returns what was seen.
-
-        An operator that has failed is asked once to look again, which is announced, and waited for once more.
-        Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
-        undid our write, or the deadline.
-        """
-        intents, found = self._first_look()
-        if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
-            self.forget()
-            return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
-        live = found if found is not None and found.has_spec else self.read()
-        mark = completed(intents.mark, live) if intents.mark else Mark.unrecorded(live)
-        try:
-            seen = self._await(mark, observer)
-        except StepFailedError as failure:
-            if failure.code != OPERATOR_FAILED:
-                raise
-            mark = nudge(self, failure, mark, observer)
-            try:
-                seen = self._await(mark, observer)
-            except StepFailedError as again:
-                raise explained(self, again) from failure
-        self.confirm(mark)
-        return seen.evidence
-
-    def _await(self, mark: Mark, observer: Observer) -> Reconciled:
-        return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
-
-    def _first_look(self) -> tuple[Intents, LiveCustomResource | None]:
-        """Our record and the custom resource, asked for again while the API server comes and goes."""
-        deadline = self.clock.monotonic() + self.limits.write
-        while True:
-            try:
-                return self.intents(), self.find()
-            except WeighbridgeError as error:
-                if not is_passing(error) or self.clock.monotonic() >= deadline:
-                    raise
-            self.clock.sleep(1.0)
 
     def forget(self) -> None:
         """Remove the record of this environment."""

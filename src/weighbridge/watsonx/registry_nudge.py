@@ -1,7 +1,7 @@
 """After ``Failed``: making the operator look once more, and saying what its failure means for us."""
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from weighbridge.core.events import Event, Note, Observer, Warned
 from weighbridge.domain.naming import MANAGER
@@ -11,14 +11,12 @@ from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom
 from weighbridge.watsonx.merge import PatchOperation
 from weighbridge.watsonx.nudge import Nudge, find_nudge, named_models
 from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Baseline, Mark
-
-if TYPE_CHECKING:
-    from weighbridge.watsonx.registry import WatsonxRegistry
+from weighbridge.watsonx.registry import WatsonxRegistry
 
 _CONFLICTS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
-def nudge(registry: "WatsonxRegistry", failure: StepFailedError, mark: Mark, observer: Observer) -> Mark:
+def nudge(registry: WatsonxRegistry, failure: StepFailedError, mark: Mark, observer: Observer) -> Mark:
     """Make the operator look once more, and return the write that is to be waited for.
 
     A cause outside the resource may need a moment to pass, so it is given one. Where somebody else has made the
@@ -45,7 +43,7 @@ def nudge(registry: "WatsonxRegistry", failure: StepFailedError, mark: Mark, obs
         clock.sleep(0.2)
 
 
-def explained(registry: "WatsonxRegistry", failure: StepFailedError) -> StepFailedError:
+def explained(registry: WatsonxRegistry, failure: StepFailedError) -> StepFailedError:
     """``failure`` with the models of ours that the operator's message names; any other failure as it is."""
     if failure.code != OPERATOR_FAILED:
         return failure
@@ -60,13 +58,13 @@ def explained(registry: "WatsonxRegistry", failure: StepFailedError) -> StepFail
     return StepFailedError(f"{failure.what} ({about})", remedy=failure.remedy, code=failure.code)
 
 
-def _chosen(registry: "WatsonxRegistry", live: LiveCustomResource) -> Nudge | None:
+def _chosen(registry: WatsonxRegistry, live: LiveCustomResource) -> Nudge | None:
     ours = {model_id: intent.entry for model_id, intent in registry.intents().models.items()}
     return find_nudge(live.models, ours, live.status.failure or "")
 
 
 def _written(
-    registry: "WatsonxRegistry", live: LiveCustomResource, chosen: Nudge, observer: Observer, mark: Mark
+    registry: WatsonxRegistry, live: LiveCustomResource, chosen: Nudge, observer: Observer, mark: Mark
 ) -> Mark | None:
     """The mark of the edit; None if somebody else wrote first."""
     after = live
@@ -91,14 +89,14 @@ def _written(
     return _recorded(registry, after, mark)
 
 
-def _put_back(registry: "WatsonxRegistry", chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
+def _put_back(registry: WatsonxRegistry, chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
     """The entry went out, and somebody wrote before it came back: it comes back as any missing entry of ours does."""
     entries = [intent.entry for intent in registry.intents().models.values()]
     observer(Note(f"{chosen.model_id} is put back beside what somebody else has written meanwhile"))
     return registry.write((), entries, observer=observer).mark or mark
 
 
-def _recorded(registry: "WatsonxRegistry", after: LiveCustomResource, mark: Mark) -> Mark:
+def _recorded(registry: WatsonxRegistry, after: LiveCustomResource, mark: Mark) -> Mark:
     writer = after.spec_written(MANAGER)
     at = writer.time.isoformat() if writer is not None and writer.time else mark.written_at
     asked = Mark(after.uid, at, Baseline.of(after, exact=True), mark.entries)

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import EntryFate, PlannedEntry, StandingEntry
-from weighbridge.watsonx.merge import ChangeKind, Entry, Merge, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import ChangeKind, Merge
 from weighbridge.watsonx.record import Intent
 
 

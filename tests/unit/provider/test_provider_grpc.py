@@ -24,7 +24,7 @@ from weighbridge.provider.main import serve
 from weighbridge.provider.resource import Operation
 from weighbridge.provider.resources.registrations import Registrations, Registry
 from weighbridge.steps.registration.stack import REGISTRATION
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
 
 SECRET = "4dabf18193072939515e22adb298388d"

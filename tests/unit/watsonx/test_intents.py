@@ -1,4 +1,4 @@
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import Baseline, Mark
 from weighbridge.watsonx.record import (
     LAST_WRITE_KEY,

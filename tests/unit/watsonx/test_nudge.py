@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.api_server import apply_json_patch
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.nudge import find_nudge, named_models
 
 

@@ -8,7 +8,7 @@ from support.api_server import FakeApiServer
 from weighbridge.core.events import Event, Note
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
-from weighbridge.watsonx.merge import Entry
+from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.reconciled import (
     Baseline,
     Mark,

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from support.api_server import apply_json_patch
 from weighbridge.domain.digest import Json
 from weighbridge.errors import PreconditionError
-from weighbridge.watsonx.merge import ChangeKind, Entry, Merge, Reason, Refused, three_way
+from weighbridge.watsonx.entry import Entry
+from weighbridge.watsonx.merge import ChangeKind, Merge, three_way
+from weighbridge.watsonx.refusals import Reason, Refused
 
 
 def entry(model_id: str, **more: Json) -> Entry:

@@ -1,5 +1,6 @@
 from weighbridge.domain.digest import Json
-from weighbridge.watsonx.merge import Entry, Merge, three_way
+from weighbridge.watsonx.entry import Entry
+from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.record import Intent
 from weighbridge.watsonx.view import (
     differences,

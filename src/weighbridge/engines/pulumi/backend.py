@@ -113,12 +113,13 @@ class RecordedStack:
 
     @property
     def declared(self) -> tuple[Recorded, ...]:
-        """Without Pulumi's own bookkeeping."""
+        """Without Pulumi's own bookkeeping; in the order in which it was made, which varies from run to run."""
         return tuple(row for row in self.resources if not row.type.startswith("pulumi:"))
 
     def lasting(self, retained: Collection[str]) -> list[Recorded]:
         """What a plain destroy leaves in place: what is protected, or of a ``retained`` type."""
-        return [row for row in self.declared if row.protected or row.type in retained]
+        found = [row for row in self.declared if row.protected or row.type in retained]
+        return sorted(found, key=lambda row: row.name)
 
     def require(self, cluster: ClusterIdentity, stack: str, environment: str) -> None:
         """``PreconditionError`` where the state is of another cluster."""

@@ -263,7 +263,7 @@ class PulumiStacks:
         declared = {manifest_name(manifest) for manifest in spec.manifests}
         return [
             row
-            for row in (recorded.resources if recorded else ())
+            for row in (recorded.lasting(spec.stack.retained) if recorded else ())
             if row.type in spec.stack.retained and row.name not in declared
         ]
 

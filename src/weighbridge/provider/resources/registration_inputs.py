@@ -10,7 +10,7 @@ from weighbridge.domain.digest import Json
 from weighbridge.errors import InputError
 from weighbridge.provider.clusters import Connection
 from weighbridge.provider.resource import Problem, Values
-from weighbridge.watsonx.merge import Entry, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
 
 _TEXTS: Final = ("namespace", "customResource", "environment", "clusterUid")
 _DESCRIBED: Final = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.provider.resource import PropertyDifference, Stored, Values
 from weighbridge.provider.resources.registration_inputs import Inputs, entries_of, keyed, path_of
-from weighbridge.watsonx.merge import Entry, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
 from weighbridge.watsonx.record import Written
 
 

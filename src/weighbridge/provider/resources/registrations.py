@@ -29,8 +29,10 @@ from weighbridge.provider.resources.registration_schema import registrations_sch
 from weighbridge.provider.resources.registration_state import State, after_write, entry_differences, known
 from weighbridge.provider.seen import seen_by_plan
 from weighbridge.watsonx.custom_resource import LiveCustomResource
-from weighbridge.watsonx.merge import Entry, Merge, Refused, entries_by_id
+from weighbridge.watsonx.entry import Entry, entries_by_id
+from weighbridge.watsonx.merge import Merge
 from weighbridge.watsonx.record import Intents, UnrecordedWriteError, Written
+from weighbridge.watsonx.refusals import Refused
 
 if TYPE_CHECKING:
     from weighbridge.kubernetes.client import Kube

@@ -1,0 +1,70 @@
+"""Our entries and the operator that takes them in: a write is done when it was seen to be, not before."""
+
+from dataclasses import dataclass
+
+from weighbridge.core.events import Observer
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
+from weighbridge.watsonx.custom_resource import LiveCustomResource
+from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Mark, Reconciled, await_reconciled, completed
+from weighbridge.watsonx.record import Intents, confirmed
+from weighbridge.watsonx.registry import WatsonxRegistry
+from weighbridge.watsonx.registry_nudge import explained, nudge
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilingRegistry(WatsonxRegistry):
+    """Implements ``ports.Registry``: reads and writes are ``WatsonxRegistry``'s, waiting is added."""
+
+    def confirm(self, mark: Mark) -> None:
+        """Remember that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
+        intents = self.intents()
+        if (
+            intents.mark is not None
+            and intents.pending
+            and intents.mark.written_at in {None, mark.written_at}
+        ):
+            self.record(intents, confirmed(intents, mark))
+
+    def unconfirmed(self) -> bool:
+        """Whether the operator is not known to have taken in our last write, a removal included."""
+        return self.intents().pending
+
+    def await_reconciled(self, observer: Observer) -> str:
+        """Wait until the operator has reconciled after our last write; returns what was seen.
+
+        An operator that has failed is asked once to look again, which is announced, and waited for once more.
+        Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
+        undid our write, or the deadline.
+        """
+        intents, found = self._first_look()
+        if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
+            self.forget()
+            return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
+        live = found if found is not None and found.has_spec else self.read()
+        mark = completed(intents.mark, live) if intents.mark else Mark.unrecorded(live)
+        try:
+            seen = self._await(mark, observer)
+        except StepFailedError as failure:
+            if failure.code != OPERATOR_FAILED:
+                raise
+            mark = nudge(self, failure, mark, observer)
+            try:
+                seen = self._await(mark, observer)
+            except StepFailedError as again:
+                raise explained(self, again) from failure
+        self.confirm(mark)
+        return seen.evidence
+
+    def _await(self, mark: Mark, observer: Observer) -> Reconciled:
+        return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
+
+    def _first_look(self) -> tuple[Intents, LiveCustomResource | None]:
+        """Our record and the custom resource, asked for again while the API server comes and goes."""
+        deadline = self.clock.monotonic() + self.limits.write
+        while True:
+            try:
+                return self.intents(), self.find()
+            except WeighbridgeError as error:
+                if not is_passing(error) or self.clock.monotonic() >= deadline:
+                    raise
+            self.clock.sleep(1.0)

@@ -1,0 +1,149 @@
+"""Why an entry must be left alone, with everything that a person needs to decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from weighbridge.errors import PreconditionError
+from weighbridge.watsonx.entry import Entry
+
+
+class Reason(StrEnum):
+    """Why an entry was left alone."""
+
+    FOREIGN = "foreign"
+    """Somebody else made an entry of this model_id."""
+    FOREIGN_EQUAL = "foreign-equal"
+    """The same, and it happens to be equal to ours: still not ours to remove one day."""
+    CHANGED = "changed"
+    """Ours, but changed by somebody to something we did not write."""
+    REPLACED = "replaced"
+    """Not what the plan saw."""
+    NOT_A_LIST = "not-a-list"
+    """The whole value is no list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One model that cannot be merged, with everything needed to decide."""
+
+    reason: Reason
+    model_id: str | None
+    """``None`` if it is about the whole list."""
+    written: tuple[Entry, ...]
+    """What we know to have written."""
+    live: tuple[Entry, ...]
+    wanted: Entry | None
+    """``None`` if it was to be removed."""
+    detail: str = ""
+    seen: str = ""
+    """Digest of what the plan saw; empty where it saw nothing."""
+
+    def describe(self) -> str:
+        """What is wrong, in a sentence."""
+        match self.reason:
+            case Reason.FOREIGN:
+                return f"{self.model_id} is registered already, by somebody else and differently"
+            case Reason.FOREIGN_EQUAL:
+                return f"{self.model_id} is registered already, exactly as wanted, but nothing shows that we did it"
+            case Reason.CHANGED:
+                return f"the entry of {self.model_id} was changed by somebody to something we did not write"
+            case Reason.REPLACED if self.seen:
+                return f"the entry of {self.model_id} was replaced by somebody since the plan saw it"
+            case Reason.REPLACED:
+                return f"{self.model_id} was registered by somebody since the plan, which saw no entry of it"
+            case Reason.NOT_A_LIST:
+                return f"spec.custom_foundation_models is no list: {self.detail}"
+
+    def remedy(self) -> str:
+        """What to do about it, in a sentence."""
+        match self.reason:
+            case Reason.FOREIGN | Reason.FOREIGN_EQUAL:
+                return f"choose another id, or, if it is yours to take, adopt it: --adopt {self.model_id}"
+            case Reason.CHANGED if self.wanted is None:
+                return (
+                    "bring the entry back to what was written (an apply with the model in the environment does), "
+                    f"or take it over: --adopt {self.model_id}"
+                )
+            case Reason.CHANGED:
+                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {self.model_id}"
+            case Reason.REPLACED:
+                return "nothing was written: plan again, look at what stands there now, and apply that plan"
+            case Reason.NOT_A_LIST:
+                return "the owner of the custom resource has to make it a list, or remove it"
+
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """(label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
+        rows = (
+            [("seen", self._seen())]
+            if self.reason is Reason.REPLACED
+            else [("written", entry.text) for entry in self.written]
+        )
+        rows += [("live", entry.text) for entry in self.live]
+        if self.wanted is not None:
+            rows.append(("wanted", self.wanted.text))
+        return tuple(rows)
+
+    def _seen(self) -> str:
+        """Only its digest is known, unless it is something of ours."""
+        if not self.seen:
+            return "nothing"
+        return next(
+            (entry.text for entry in self.written if entry.digest == self.seen), f"an entry with {self.seen}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing may be written."""
+
+    refusals: tuple[Refusal, ...]
+
+    def error(self, where: str, *, show_values: bool = True) -> "EntriesRefusedError":
+        """As the failure a user meets: every refusal with the versions in question, or their names alone."""
+        lines = []
+        for refusal in self.refusals:
+            lines.append(refusal.describe())
+            if show_values:
+                lines += [f"  {label:8}{text}" for label, text in refusal.versions()]
+        remedies = dict.fromkeys(refusal.remedy() for refusal in self.refusals)
+        return EntriesRefusedError(f"{where}: " + "\n".join(lines), "; ".join(remedies), self, where)
+
+
+class EntriesRefusedError(PreconditionError):
+    """The live list holds something of our model_ids that is not ours to change (exit 3)."""
+
+    def __init__(self, what: str, remedy: str, refused: Refused, where: str) -> None:
+        super().__init__(what, remedy=remedy, code=f"entry-{refused.refusals[0].reason}")
+        self.refused = refused
+        self.where = where
+
+    def without_values(self) -> "EntriesRefusedError":
+        """The same, naming models only."""
+        return self.refused.error(self.where, show_values=False)
+
+
+def not_ours(
+    model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
+) -> Refusal | None:
+    """Why the live ``copies`` of one model must not be touched; None if they may."""
+    if all(copy in known or (known and copy == wanted) for copy in copies):
+        return None
+    if known:
+        reason = Reason.CHANGED
+    elif all(copy == wanted for copy in copies):
+        reason = Reason.FOREIGN_EQUAL
+    else:
+        reason = Reason.FOREIGN
+    return Refusal(reason, model_id, tuple(dict.fromkeys(known)), tuple(dict.fromkeys(copies)), wanted)
+
+
+def replaced_since(
+    seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
+) -> Refusal | None:
+    """Why the live ``copies`` of one model are not what the plan saw; None if they are, or are what is wanted already."""
+    other = [copy for copy in copies if copy.digest != seen and copy != wanted]
+    if not other:
+        return None
+    live = tuple(dict.fromkeys(copies))
+    return Refusal(Reason.REPLACED, other[0].model_id, tuple(dict.fromkeys(known)), live, wanted, seen=seen)
