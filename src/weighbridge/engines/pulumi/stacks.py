@@ -11,25 +11,17 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import pulumi
 import pulumi.runtime.resource
-from pulumi import automation
-from pulumi.automation import (
-    CommandError,
-    LocalWorkspace,
-    OutputMap,
-    ProjectSettings,
-    StackSettings,
-    UpdateSummary,
-)
+from pulumi.automation import CommandError, ProjectSettings, StackSettings
 from pulumi.runtime.proto import source_pb2
 
 from weighbridge.domain.stacks import (
@@ -52,6 +44,7 @@ from weighbridge.engines.pulumi.environment import (
 )
 from weighbridge.engines.pulumi.errors import translate
 from weighbridge.engines.pulumi.events import Recorder
+from weighbridge.engines.pulumi.lean import LeanStack, LeanWorkspace
 from weighbridge.engines.pulumi.lock import StackLocks
 from weighbridge.errors import DefectError, PreconditionError
 from weighbridge.kubernetes.client import connect
@@ -298,7 +291,7 @@ class PulumiStacks:
         *,
         temporary: bool = False,
         writing: bool = False,
-    ) -> Iterator["_LeanStack"]:
+    ) -> Iterator[LeanStack]:
         with private_folder("pulumi") as scratch:
             url = self._settings.backend.url
             if temporary:
@@ -312,7 +305,7 @@ class PulumiStacks:
             command = self._command(scratch, spec, url, reach)
             self._commands.add(command)
             try:
-                workspace = _LeanWorkspace(
+                workspace = LeanWorkspace(
                     work_dir=str(scratch),
                     program=lambda: _run_program(spec),
                     project_settings=ProjectSettings(name=project_name(spec.stack), runtime="python"),
@@ -321,7 +314,7 @@ class PulumiStacks:
                 if recorded and recorded.salt:
                     settings = StackSettings(encryption_salt=recorded.salt)
                     workspace.save_stack_settings(spec.environment, settings)
-                yield _LeanStack(spec.environment, workspace)
+                yield LeanStack(spec.environment, workspace)
             finally:
                 self._commands.discard(command)
 
@@ -402,42 +395,3 @@ def _run_program(spec: StackSpec) -> None:
     """Declare, and record in the state whose cluster it is of: it is read before any refresh."""
     program_of(spec.stack)(spec)
     pulumi.export(backends.CLUSTER_OUTPUT, spec.cluster.uid)
-
-
-class _LeanWorkspace(LocalWorkspace):
-    """Selecting a stack would cost a process and write PULUMI_HOME; every command gets ``--stack`` anyway."""
-
-    def select_stack(self, stack_name: str) -> None:
-        del stack_name
-
-
-class _LeanStack(automation.Stack):
-    """Without the three processes that the Automation API starts after an update, only to read what events told."""
-
-    def __init__(self, name: str, workspace: _LeanWorkspace) -> None:
-        from pulumi.automation._stack import StackInitMode  # noqa: PLC0415
-
-        super().__init__(name, workspace, StackInitMode.SELECT)
-
-    def outputs(self) -> OutputMap:
-        return {}
-
-    def info(self, show_secrets: bool = True) -> UpdateSummary | None:
-        del show_secrets
-        return UpdateSummary(
-            kind="update", start_time=datetime.now(UTC), message="", environment={}, config={}, result=""
-        )
-
-    def forget_unfinished(self) -> None:
-        """Drop what a killed run was creating from the state: an update creates it anew or, where it exists, takes it back."""
-        self._run_pulumi_cmd_sync(
-            ["refresh", "--clear-pending-creates", "--skip-preview", "--yes", "--suppress-outputs"]
-        )
-
-    def protect(self, urns: Sequence[str]) -> None:
-        """``pulumi state protect``: the state only."""
-        self._run_pulumi_cmd_sync(["state", "protect", *urns, "--yes"])
-
-    def unprotect_all(self) -> None:
-        """``pulumi state unprotect --all``: the state only."""
-        self._run_pulumi_cmd_sync(["state", "unprotect", "--all", "--yes"])
