@@ -39,14 +39,14 @@ check render plan apply verify status doctor destroy: $(READY) ## ENV=… : see 
 
 ##@ For developers of weighbridge
 test: sandbox-for-tests ## every test but the nightly ones, on the sandbox, which is started where it is down; WORKERS=4 at a time
-	@$(PYTEST) -n $(WORKERS) --dist loadfile -m "not alone and not nightly" $(ARGS) $(OR_NONE)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not nightly" $(ARGS) $(OR_NONE)
 	@$(PYTEST) -m "alone and not nightly" $(ARGS) $(OR_NONE)
 test-nightly: sandbox-for-tests ## what `make test` leaves out: the tests that take long
 	@$(PYTEST) -m nightly $(ARGS)
 sandbox-for-tests: $(READY)
 	@WEIGHBRIDGE_SANDBOX_OPERATOR_PICKUP_SECONDS=0.5 WEIGHBRIDGE_SANDBOX_OPERATOR_STEP_SECONDS=0.1 $(BIN)/weighbridge-sandbox up
 test-unit: $(READY) ## the tests that need nothing but Python
-	@$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 test-writers: sandbox-for-tests ## another team writes to the list all the while: at least 20 runs of ours, 1,000 edits, each accounted for
 	@$(PYTEST) -m nightly tests/e2e/test_second_writer.py $(ARGS)
 test-faults: $(READY) ## 200 seeded trials that hurt real runs, and what was lost (docs/faults.md); ARGS="--seed 4 --only 17"

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,7 @@ def one(estate: Estate) -> Estate:
     return estate
 
 
-def soon(holds: Callable[[], bool], seconds: float = 90, every: float = 0.1) -> bool:
+def soon(holds: Callable[[], bool], seconds: float = 240, every: float = 0.1) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if holds():  # asked once: it may not hold for long
@@ -110,7 +112,7 @@ def busy(estate: Estate, verb: str = "apply") -> Iterator[Running]:
     nowhere = {**estate.environment["pods"], "node_selector": {"example.com/no-such": "node"}}
     with started(estate, verb, pods=nowhere) as running:
         pending = {"weighbridge.dev/environment": estate.name}
-        assert soon(lambda: bool(estate.kube.list(POD, estate.name, labels=pending))), running.said
+        assert soon(lambda: bool(estate.kube.list(POD, estate.name, labels=pending)), 300), running.said
         yield running
 
 
@@ -119,12 +121,24 @@ def operator_at_work(estate: Estate) -> Iterator[None]:
     """As if a run of it did not end, so that our provider waits for its turn and there is time to kill. Afterwards another
     team edits its entry: the stand-in looks at the next change of the spec, and says how it is.
     """
-    with Client(
-        KubeConfig.from_file(estate.layout.kubeconfig), field_manager="ifm-operator", trust_env=False
-    ) as operator:
-        said = {"status": {"watsonxaiifmStatus": "InProgress"}}
-        operator.patch(Watsonxaiifm.Status, CR, said, patch_type=PatchType.MERGE, namespace=estate.name)
-    yield
+    ended = threading.Event()
+    said = {"status": {"watsonxaiifmStatus": "InProgress"}}
+    config = KubeConfig.from_file(estate.layout.kubeconfig)
+
+    def work() -> None:  # said again, should the stand-in come along with what it was asked before
+        with Client(config, field_manager="ifm-operator", trust_env=False) as operator:
+            while not ended.wait(0.2):
+                operator.patch(
+                    Watsonxaiifm.Status, CR, said, patch_type=PatchType.MERGE, namespace=estate.name
+                )
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        try:
+            yield
+        finally:
+            ended.set()
+        working.result(30)
     tags = {
         "op": "replace",
         "path": "/spec/custom_foundation_models/0/tags",

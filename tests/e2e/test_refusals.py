@@ -157,7 +157,7 @@ def _refused_underway(ran: Ran, *named: str) -> None:
     assert "Traceback" not in ran.said
 
 
-@pytest.mark.parametrize("route", ["fetch", "push"])
+@pytest.mark.parametrize("route", [pytest.param("fetch", marks=pytest.mark.nightly), "push"])
 def test_an_image_that_cannot_be_pulled_is_named(one: Estate, route: str) -> None:
     one.environment["name"] = f"img-{route}"
     one.environment["models"][0]["routes"] = [route]
