@@ -7,6 +7,7 @@ these functions follow the code when it moves, the files stay as they are (``too
 import argparse
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -426,8 +427,8 @@ def _orders(environment: Environment, model: Model) -> Data:
     told = _texts(bundle)
     place = layout_of(parse_order(json.loads(told["fetch.yaml"]["order.json"])))
     return {
-        "sync": {"variables": bundle.variables, "objects": told},
-        "verify": {"variables": verification.variables, "objects": _texts(verification)},
+        "sync": {"variables": _variables(bundle), "objects": told},
+        "verify": {"variables": _variables(verification), "objects": _texts(verification)},
         "on_the_volume": {
             "published": place.published,
             "staging": place.staging,
@@ -438,6 +439,12 @@ def _orders(environment: Environment, model: Model) -> Data:
             "lock": place.lock,
         },
     }
+
+
+def _variables(bundle: WeightsBundle) -> Data:
+    """Less those by which a playbook opens the source: they are between it and its plugins, and lie nowhere."""
+    inside = re.compile(r"weights_(source|credentials)(_|$)")
+    return {name: value for name, value in bundle.variables.items() if not inside.match(name)}
 
 
 def _texts(bundle: WeightsBundle) -> Data:

@@ -102,7 +102,7 @@ def _fetch(run: Run, files: list[OrderFile], expected: Mapping[str, str]) -> dic
         raise RefusedError("order-refused", _NO_SOURCE)
     staging = Staging(run.volume, run.layout, run.order.fingerprint, files)
     try:
-        source, lanes = ordered.connect(run)
+        source, lanes = ordered.connect(run.reach)
         return Fetch(run, source, lanes, staging).run(expected)
     finally:
         staging.close()

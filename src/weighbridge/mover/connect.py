@@ -1,25 +1,42 @@
-"""From an order to connections: trust and proxies put together."""
+"""What reaching a source takes, and connections from it: trust and proxies put together."""
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Callable
 from urllib.parse import urlsplit
 
+from .control import Control
 from .errors import RefusedError
-from .proxies import proxy_for
+from .limits import Limits
+from .proxies import ProxySettings, proxy_for
 from .transport import Lane
 
-if TYPE_CHECKING:  # a run holds an order, which holds a source, which calls this
-    from .run import Run
+
+@dataclass(frozen=True)
+class Reach:
+    """What a run gives to its source."""
+
+    limits: Limits
+    proxy: ProxySettings
+    control: Control
+    note: Callable[[str], None]
+    """Told in words what takes long."""
+    credentials: str | None
+    """Directory of the mounted credentials Secret; without it the source is read anonymously."""
+    ca_file: str | None
+    """PEM file of further authorities; those of the image count too."""
+    environment: Mapping[str, str]
 
 
-def lanes_to(endpoint: str, run: Run) -> list[Lane]:
+def lanes_to(endpoint: str, reach: Reach) -> list[Lane]:
     """As many lanes to a server as the order allows workers; nothing is sent yet."""
-    limits, parts = run.order.limits, urlsplit(endpoint)
-    proxy = proxy_for(parts.scheme, parts.hostname or "", run.order.proxy, run.environment)
-    tls = _tls(run.ca_file)
-    return [Lane(endpoint, tls, proxy, limits.stall_seconds) for _ in range(limits.workers)]
+    parts = urlsplit(endpoint)
+    proxy = proxy_for(parts.scheme, parts.hostname or "", reach.proxy, reach.environment)
+    tls = _tls(reach.ca_file)
+    return [Lane(endpoint, tls, proxy, reach.limits.stall_seconds) for _ in range(reach.limits.workers)]
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

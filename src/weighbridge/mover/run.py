@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .connect import Reach
 from .control import Control
 from .layout import Layout, layout_of
 from .order import Order
@@ -28,6 +29,19 @@ class Run:
     ca_file: str | None = None
     """PEM file of further authorities; those of the image count too."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def reach(self) -> Reach:
+        """What the source is given."""
+        return Reach(
+            limits=self.order.limits,
+            proxy=self.order.proxy,
+            control=self.control,
+            note=self.reporter.note,
+            credentials=self.credentials,
+            ca_file=self.ca_file,
+            environment=self.environment,
+        )
 
     @property
     def layout(self) -> Layout:

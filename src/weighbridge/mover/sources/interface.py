@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import http.client
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Callable, Protocol
+from typing import Callable, Protocol
 
+from ..connect import Reach
 from ..document import Document, OrderFile
 from ..readback import Check
 from ..transport import Lane
 from ..way import Finding, Way
-
-if TYPE_CHECKING:  # a run holds an order, and an order holds one of these
-    from ..run import Run
 
 
 class Origin(Protocol):
@@ -52,7 +50,7 @@ class OrderedSource(Protocol):
         """URL of its server, without a path."""
         ...
 
-    def connect(self, run: Run) -> tuple[Origin, list[Lane]]:
+    def connect(self, reach: Reach) -> tuple[Origin, list[Lane]]:
         """The source, and as many lanes to it as the order allows workers; nothing is sent yet."""
         ...
 

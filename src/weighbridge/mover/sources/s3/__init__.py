@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ...connect import lanes_to
+from ...connect import Reach, lanes_to
 from ...document import Document
 from ...transport import Lane
 from ...way import Finding, Way
@@ -13,9 +12,6 @@ from .credentials import MountedKeys
 from .location import Location, parse_location
 from .login import log_in
 from .origin import S3Origin
-
-if TYPE_CHECKING:  # see interface.py
-    from ...run import Run
 
 
 @dataclass(frozen=True)
@@ -28,11 +24,11 @@ class S3Place:
     def endpoint(self) -> str:
         return self.location.endpoint
 
-    def connect(self, run: Run) -> tuple[S3Origin, list[Lane]]:
-        keys = MountedKeys(run.credentials)
+    def connect(self, reach: Reach) -> tuple[S3Origin, list[Lane]]:
+        keys = MountedKeys(reach.credentials)
         keys.read()  # absent credentials are found before any connection
-        origin = S3Origin(self.location, keys, run.control, run.reporter.note, run.order.limits)
-        return origin, lanes_to(self.endpoint, run)
+        origin = S3Origin(self.location, keys, reach.control, reach.note, reach.limits)
+        return origin, lanes_to(self.endpoint, reach)
 
     def login(self, way: Way, credentials: str | None) -> Finding:
         return log_in(self.location, way, MountedKeys(credentials).read)
