@@ -413,6 +413,20 @@ def computed_orders() -> Data:
     }
 
 
+def _as_recorded(bundle: WeightsBundle) -> dict[str, Any]:
+    """The playbooks' variables by the names of then: a source's references stood beside it, and the short-lived Secret was
+    named also where none is made.
+    """
+    found = dict(bundle.variables)
+    place = dict(cast("dict[str, Any]", found["weights_source"]))
+    own = naming.job_name(str(found["weights_environment"]), bundle.model_id, "credentials")
+    assert found["weights_credentials_secret"] in {None, own}
+    found["weights_credentials"] = place.pop("credentials")
+    found["weights_credentials_folder"] = found.pop("weights_source_folder")
+    found["weights_credentials_secret"] = own
+    return {**found, "weights_source": place}
+
+
 def _orders(environment: Environment, model: Model) -> Data:
     around = Surroundings(
         folder=Path("/home/user/environments"),
@@ -426,8 +440,8 @@ def _orders(environment: Environment, model: Model) -> Data:
     told = _texts(bundle)
     place = layout_of(parse_order(json.loads(told["fetch.yaml"]["order.json"])))
     return {
-        "sync": {"variables": bundle.variables, "objects": told},
-        "verify": {"variables": verification.variables, "objects": _texts(verification)},
+        "sync": {"variables": _as_recorded(bundle), "objects": told},
+        "verify": {"variables": _as_recorded(verification), "objects": _texts(verification)},
         "on_the_volume": {
             "published": place.published,
             "staging": place.staging,
