@@ -11,6 +11,7 @@ from pathlib import Path
 from weighbridge import messages
 from weighbridge.cli import EPILOG, parser
 from weighbridge.environment.reference import SCHEMA_ID, configuration_page, json_schema
+from weighbridge.steps import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def generated() -> dict[Path, str]:
     """Return each generated file and its content."""
     return {
-        ROOT / "environments" / SCHEMA_ID: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
-        ROOT / "docs" / "configuration.md": configuration_page(),
+        ROOT / "environments" / SCHEMA_ID: json.dumps(json_schema(SECTIONS), indent=2, ensure_ascii=False)
+        + "\n",
+        ROOT / "docs" / "configuration.md": configuration_page(SECTIONS),
         ROOT / "docs" / "cli.md": cli_page(),
     }
 

@@ -19,6 +19,7 @@ from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Facts, Key
 from weighbridge.domain.needs import Mounted, Need
 from weighbridge.domain.stacks import ResourceChange, Stack, StackPreview, StackSpec
+from weighbridge.environment.sections import Sections
 from weighbridge.environment.types import Environment
 
 T = TypeVar("T")
@@ -199,6 +200,8 @@ class Step:
     """The Pulumi stack that it declares."""
     verifies: ClassVar[bool] = False
     """Whether ``verify`` has something to read."""
+    sections: ClassVar[Sections] = ()
+    """Keys of the environment file that it brings: of the top level, or of each model."""
     permissions: ClassVar[tuple[Need, ...]] = ()
     """What it needs of the cluster's API, beside what every run needs (``core/permissions.py``)."""
     areas: ClassVar[tuple[Area, ...]] = ()

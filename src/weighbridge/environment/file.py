@@ -16,7 +16,7 @@ from weighbridge.environment.check import check, in_order
 from weighbridge.environment.excerpt import excerpt_of
 from weighbridge.environment.ibm_entry import explain_broken_block, looks_like_block
 from weighbridge.environment.secret_shapes import shown
-from weighbridge.environment.sections import Sections, environment_type, sections
+from weighbridge.environment.sections import Sections, environment_type
 from weighbridge.environment.tree import Finding, Node, dotted
 from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_tree import SyntaxFault, parse_yaml
@@ -39,13 +39,12 @@ class LoadedEnvironment:
     """Doubts that forbid nothing, in the file's order."""
 
 
-def load(name_or_path: str, environments_dir: Path, brought: Sections | None = None) -> LoadedEnvironment:
+def load(name_or_path: str, environments_dir: Path, brought: Sections = ()) -> LoadedEnvironment:
     """Read and check the environment ``NAME`` (``environments_dir/NAME.yaml``) or the file at a path.
 
-    Raises ``InputErrors`` with every mistake, in the file's order. Touches no network. ``brought``: the sections that it
-    may have; by default those of the steps.
+    Raises ``InputErrors`` with every mistake, in the file's order. Touches no network. ``brought``: the steps'
+    sections, which the file may have.
     """
-    brought = sections() if brought is None else brought
     path = _find(name_or_path, environments_dir)
     file = _display(path)
     findings, root = _examine(_read(path, file), brought)
@@ -58,9 +57,9 @@ def load(name_or_path: str, environments_dir: Path, brought: Sections | None = N
     return LoadedEnvironment(environment, path, path.parent, tuple(warnings))
 
 
-def examine(text: str, brought: Sections | None = None) -> tuple[Finding, ...]:
+def examine(text: str, brought: Sections = ()) -> tuple[Finding, ...]:
     """Return everything there is to say about an environment file's text, errors and warnings, in its order."""
-    return _examine(text, sections() if brought is None else brought)[0]
+    return _examine(text, brought)[0]
 
 
 def excerpt(error: InputError) -> str | None:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from weighbridge.environment.base import EnvReference, FileReference
 from weighbridge.environment.parameter_rules import KNOWN, KNOWN_VERSIONS
-from weighbridge.environment.sections import Sections, environment_type, sections
+from weighbridge.environment.sections import Sections, environment_type
 from weighbridge.environment.shape import levels, type_in_words
 from weighbridge.environment.tree import Plain
 from weighbridge.environment.types import Environment
@@ -34,11 +34,11 @@ without the network and names every mistake at once, with line, column and what 
 """
 
 
-def json_schema(brought: Sections | None = None) -> dict[str, Any]:
+def json_schema(brought: Sections = ()) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of an environment file, with the sections of the steps. It says less than
     ``weighbridge check``.
     """
-    schema = _tidy(_environment(brought).model_json_schema())
+    schema = _tidy(environment_type(brought).model_json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
@@ -47,13 +47,9 @@ def json_schema(brought: Sections | None = None) -> dict[str, Any]:
     }
 
 
-def configuration_page(brought: Sections | None = None) -> str:
+def configuration_page(brought: Sections = ()) -> str:
     """Return the reference of every key as Markdown."""
-    return "\n".join([_INTRODUCTION, *_levels(_environment(brought)), *_references(), *_parameters()])
-
-
-def _environment(brought: Sections | None) -> type[Environment]:
-    return environment_type(sections() if brought is None else brought)
+    return "\n".join([_INTRODUCTION, *_levels(environment_type(brought)), *_references(), *_parameters()])
 
 
 def _tidy(value: Any) -> Any:

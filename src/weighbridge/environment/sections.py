@@ -50,11 +50,6 @@ class Section(Generic[T]):
 Sections: TypeAlias = tuple[Section[Any], ...]
 
 
-def sections() -> Sections:
-    """Every section that a step brings."""
-    return ()
-
-
 @cache
 def environment_type(brought: Sections) -> type[Environment]:
     """The type that a file is read with."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from weighbridge.core.step import Step
+from weighbridge.environment.sections import Sections
 from weighbridge.steps.registration.step import RegistrationStep
 from weighbridge.steps.storage.step import StorageStep
 from weighbridge.steps.weights.step import WeightsStep
@@ -12,3 +13,6 @@ STEPS: Final[tuple[Step, ...]] = (
     WeightsStep(),
     RegistrationStep(),
 )
+
+SECTIONS: Final[Sections] = tuple(section for step in STEPS for section in step.sections)
+"""The keys of the environment file that the steps bring."""

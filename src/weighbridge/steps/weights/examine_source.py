@@ -84,7 +84,8 @@ class SourceLook:
         )
         found = {model.id: answer for model, answer in zip(models, answers, strict=True)}
         for model in self.environment.models:
-            name = f"login for {model.id}"
+            source = model.source.chosen
+            name = f"login for {model.id}" if source.server is not None else f"{source.kind} of {model.id}"
             if model.id not in found:
                 self.found.append(not_looked_at(SOURCE, name, "its server was not reached"))
             else:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +31,7 @@ from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
+from weighbridge.processes.at_once import at_once
 from weighbridge.steps.weights import areas
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
@@ -66,10 +66,9 @@ class WeightsStep(Step):
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models
-        with ThreadPoolExecutor(max_workers=min(_LISTINGS_AT_ONCE, len(models))) as pool:
-            listings = pool.map(world.port(WEIGHTS).list, models)
-            for model, listing in zip(models, listings, strict=True):
-                facts.put(LISTING, listing, model.id)
+        listings = at_once(world.port(WEIGHTS).list, models, _LISTINGS_AT_ONCE)  # one may read for minutes
+        for model, listing in zip(models, listings, strict=True):
+            facts.put(LISTING, listing, model.id)
 
     def observe(self, world: World, facts: Facts) -> None:
         look_at_holdings(world, facts)
