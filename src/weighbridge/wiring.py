@@ -18,7 +18,7 @@ from weighbridge.environment.file import LoadedEnvironment, load
 from weighbridge.environment.secrets import Secrets, references
 from weighbridge.environment.types import Environment, EnvReference
 from weighbridge.errors import Place, PreconditionError
-from weighbridge.steps import SECTIONS, STEPS
+from weighbridge.steps import SECTIONS, STACK_NAMES, STEPS
 
 if TYPE_CHECKING:
     from weighbridge.core.finding import Diagnosis
@@ -48,7 +48,7 @@ ENVIRONMENTS = Path("environments")
 
 def checked(name_or_path: str) -> LoadedEnvironment:
     """The environment file, read and checked. ``InputErrors`` (exit 2) with every mistake in it; no network."""
-    return load(name_or_path, ENVIRONMENTS, SECTIONS)
+    return load(name_or_path, ENVIRONMENTS, SECTIONS, STACK_NAMES)
 
 
 def granted(

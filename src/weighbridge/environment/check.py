@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from weighbridge.environment.ibm_entry import foreign_document
-from weighbridge.environment.rules import check_rules
+from weighbridge.environment.rules import Stacks, check_contexts, check_rules
 from weighbridge.environment.secret_shapes import looks_like_secret
 from weighbridge.environment.sections import Sections, check_sections, environment_type
 from weighbridge.environment.shape import check_shape
@@ -14,13 +14,13 @@ MAX_FINDINGS = 200
 """More are not collected: the file is something else altogether."""
 
 
-def check(root: Node, brought: Sections) -> tuple[Finding, ...]:
+def check(root: Node, brought: Sections, stacks: Stacks = None) -> tuple[Finding, ...]:
     """Return errors and warnings in the file's order; no error means that ``Environment`` can be built. ``brought``: the
-    sections of the steps.
+    sections of the steps; ``stacks``: names of their stacks, ``None`` where any may be meant.
     """
     foreign = foreign_document(root)
     shape = check_shape(root, environment_type(brought))
-    rules = chain(check_rules(root), check_sections(root, brought))
+    rules = chain(check_rules(root), check_contexts(root, stacks), check_sections(root, brought))
     found = foreign or (*islice(shape, MAX_FINDINGS), *islice(rules, MAX_FINDINGS))
     return in_order(_with_secrets(root, found))
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from weighbridge.environment.check import check, in_order
 from weighbridge.environment.excerpt import excerpt_of
 from weighbridge.environment.ibm_entry import explain_broken_block, looks_like_block
+from weighbridge.environment.rules import Stacks
 from weighbridge.environment.secret_shapes import shown
 from weighbridge.environment.sections import Sections, environment_type
 from weighbridge.environment.tree import Finding, Node, dotted
@@ -39,15 +40,17 @@ class LoadedEnvironment:
     """Doubts that forbid nothing, in the file's order."""
 
 
-def load(name_or_path: str, environments_dir: Path, brought: Sections = ()) -> LoadedEnvironment:
+def load(
+    name_or_path: str, environments_dir: Path, brought: Sections = (), stacks: Stacks = None
+) -> LoadedEnvironment:
     """Read and check the environment ``NAME`` (``environments_dir/NAME.yaml``) or the file at a path.
 
     Raises ``InputErrors`` with every mistake, in the file's order. Touches no network. ``brought``: the steps'
-    sections, which the file may have.
+    sections, which the file may have; ``stacks``: names of their stacks.
     """
     path = _find(name_or_path, environments_dir)
     file = _display(path)
-    findings, root = _examine(_read(path, file), brought)
+    findings, root = _examine(_read(path, file), brought, stacks)
     errors = tuple(finding.error(file) for finding in findings if not finding.warning)
     if errors or root is None:
         raise InputErrors(errors)
@@ -57,9 +60,9 @@ def load(name_or_path: str, environments_dir: Path, brought: Sections = ()) -> L
     return LoadedEnvironment(environment, path, path.parent, tuple(warnings))
 
 
-def examine(text: str, brought: Sections = ()) -> tuple[Finding, ...]:
+def examine(text: str, brought: Sections = (), stacks: Stacks = None) -> tuple[Finding, ...]:
     """Return everything there is to say about an environment file's text, errors and warnings, in its order."""
-    return _examine(text, brought)[0]
+    return _examine(text, brought, stacks)[0]
 
 
 def excerpt(error: InputError) -> str | None:
@@ -167,13 +170,13 @@ def _read(path: Path, file: str) -> str:
     )
 
 
-def _examine(text: str, brought: Sections) -> tuple[tuple[Finding, ...], Node | None]:
+def _examine(text: str, brought: Sections, stacks: Stacks) -> tuple[tuple[Finding, ...], Node | None]:
     try:
         root = parse_yaml(text)
     except SyntaxFault as fault:
         finding = fault.finding
     else:
-        return check(root, brought), root
+        return check(root, brought, stacks), root
     block = explain_broken_block(text, parse_yaml) if looks_like_block(text) else ()
     explained = any(part.code == finding.code for part in block)
     return in_order(block if explained else (finding, *block)), None

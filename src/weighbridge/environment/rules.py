@@ -5,6 +5,7 @@ Each rule is tolerant: it judges what is there and of the right type, and leaves
 
 import re
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
@@ -20,6 +21,9 @@ from weighbridge.sources import SOURCES
 
 FUNCTIONS = ("image_chat", "audio_chat", "embedding", "rerank")
 """Functions named by IBM Software Hub 5.4, "Properties and parameters …"; the complete list was not to be had."""
+
+Stacks: TypeAlias = tuple[str, ...] | None
+"""Names of the stacks there are; ``None``: not known here."""
 
 _FIRST_PATCH_OF_4_8 = 4
 
@@ -45,6 +49,22 @@ def platform_version(root: Node) -> Version | None:
         else None
     )
     return (int(match[1]), int(match[2])) if match else None
+
+
+def check_contexts(root: Node, stacks: Stacks) -> Iterator[Finding]:
+    """Yield the keys of ``cluster.contexts`` that are no stack of ``stacks``."""
+    contexts = root.get("cluster", "contexts")
+    if contexts is None or stacks is None:
+        return
+    for name, node in contexts.entries.items():
+        if name not in stacks:
+            close = nearest(name, list(stacks))
+            yield at_key(
+                node,
+                "unknown-stack",
+                f"there is no stack {shown(name)}",
+                f"did you mean {close}?" if close else f"stacks: {', '.join(stacks)}",
+            )
 
 
 def _cluster(cluster: Node | None) -> Iterator[Finding]:

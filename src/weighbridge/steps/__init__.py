@@ -16,3 +16,4 @@ STEPS: Final[tuple[Step, ...]] = (
 
 SECTIONS: Final[Sections] = tuple(section for step in STEPS for section in step.sections)
 """The keys of the environment file that the steps bring."""
+STACK_NAMES: Final = tuple(step.stack.name for step in STEPS if step.stack is not None)

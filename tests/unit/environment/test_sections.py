@@ -130,3 +130,15 @@ def test_schema_and_reference_name_it() -> None:
 def test_two_sections_of_one_key_are_our_defect() -> None:
     with pytest.raises(AssertionError, match="share a key"):
         environment_type((BUDGET, BUDGET))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("registraton", "did you mean registration?"), ("other", "stacks: storage, registration")],
+)
+def test_a_context_for_a_stack_that_there_is_not_is_found_with_its_line(name: str, remedy: str) -> None:
+    text = SANDBOX.replace("cluster: {", f"cluster: {{contexts: {{{name}: switch-admin}}, ")
+    assert text != SANDBOX
+    [found] = examine(text, stacks=("storage", "registration"))
+    assert (found.code, found.remedy, found.path[-1]) == ("unknown-stack", remedy, name)
+    assert examine(text.replace(name, "registration"), stacks=("storage", "registration")) == ()
