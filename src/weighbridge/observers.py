@@ -33,7 +33,7 @@ from weighbridge.core.events import (
 from weighbridge.domain import human
 
 _LINE_EVERY_SECONDS = 5.0
-_MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "failed": "✗"}
+_MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "skipped": "-", "failed": "✗"}
 
 
 class ClosingObserver(Protocol):

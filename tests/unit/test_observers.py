@@ -1,10 +1,12 @@
 """Events as people see them."""
 
 import io
+from typing import get_args
 
 from rich.console import Console
 
-from weighbridge.core.events import FileVerified, Note, TransferProgress
+from weighbridge.core.events import FileVerified, Note, StepEnded, TransferProgress
+from weighbridge.core.outcome import Outcome
 from weighbridge.observers import Bars, JsonLines, PlainLines
 
 
@@ -42,3 +44,13 @@ def test_a_pipeline_s_log_gets_a_line_now_and_then_and_one_at_the_end() -> None:
     assert len(lines) == 2
     assert "left" in lines[0]
     assert "100 %" in lines[1]
+
+
+def test_every_way_in_which_a_step_may_end_is_shown() -> None:
+    stream = io.StringIO()
+    observer = PlainLines(stream)
+    for kind in get_args(Outcome):
+        observer(StepEnded("key", "a step", kind.word, "why", 1.0))
+    assert [line.split()[1] for line in stream.getvalue().splitlines()] == [
+        f"{kind.word}:" for kind in get_args(Outcome)
+    ]

@@ -50,7 +50,7 @@ class StepEnded:
     key: str
     title: str
     outcome: str
-    """``done``, ``unchanged``, ``declined`` or ``failed``."""
+    """``done``, ``unchanged``, ``declined``, ``skipped`` or ``failed``."""
     detail: str
     seconds: float
 
