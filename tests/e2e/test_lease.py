@@ -121,7 +121,7 @@ def operator_at_work(estate: Estate) -> Iterator[None]:
     """As if a run of it did not end, so that our provider waits for its turn and there is time to kill. Afterwards another
     team edits its entry: the stand-in looks at the next change of the spec, and says how it is.
     """
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
     said = {"status": {"watsonxaiifmStatus": "InProgress"}}
     config = KubeConfig.from_file(estate.layout.kubeconfig)
 
@@ -131,10 +131,12 @@ def operator_at_work(estate: Estate) -> Iterator[None]:
                 operator.patch(
                     Watsonxaiifm.Status, CR, said, patch_type=PatchType.MERGE, namespace=estate.name
                 )
+                begun.set()
 
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         try:
+            assert begun.wait(60) or working.done()  # what ended it is raised below
             yield
         finally:
             ended.set()
@@ -214,17 +216,16 @@ def test_a_run_killed_in_the_middle_of_an_update_is_recognised_and_the_next_one_
         assert one.run("destroy", "--yes").code == 0  # so that something is being created when it dies
     else:
         one.environment["models"][0]["parameters"]["max_new_tokens"]["default"] = 300
-    with started(one, "apply") as running:
+    with operator_at_work(one), started(one, "apply") as running:
         assert soon(lambda: bool(locks(one)), 150, every=0.02), running.said
-        with operator_at_work(one):
-            assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
-            below = processes_below(running.process.pid)
-            for pid in (*(int(child.name) for child in below if whole), running.process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            assert running.process.wait(20) == -signal.SIGKILL
-            assert soon(lambda: not any(map(command_line, below)))
-        before = one.theirs()
+        assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
+        below = processes_below(running.process.pid)
+        for pid in (*(int(child.name) for child in below if whole), running.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert running.process.wait(20) == -signal.SIGKILL
+        assert soon(lambda: not any(map(command_line, below)))
+    before = one.theirs()
     assert lease(one) is not None, "it had no time to give it back"
     if whole:
         assert soon(lambda: not any(map(command_line, below)))
@@ -251,18 +252,17 @@ def test_a_run_killed_in_the_middle_of_an_update_is_recognised_and_the_next_one_
 
 def test_a_run_whose_pulumi_is_killed_removes_the_lock_itself_and_the_next_one_finishes(one: Estate) -> None:
     one.environment["models"][0]["parameters"]["max_new_tokens"]["default"] = 350
-    with started(one, "apply") as running:
+    with operator_at_work(one), started(one, "apply") as running:
         assert soon(lambda: bool(locks(one)), 150, every=0.02), running.said
-        with operator_at_work(one):
-            assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
-            [pulumi] = [
-                int(child.name)
-                for child in processes_below(running.process.pid)
-                if "pulumi --non-interactive up" in command_line(child)
-                and "process_guard" not in command_line(child)
-            ]
-            os.kill(pulumi, signal.SIGKILL)
-            failed = running.end()
+        assert soon(lambda: bool(unfinished(one)), every=0.02), running.said
+        [pulumi] = [
+            int(child.name)
+            for child in processes_below(running.process.pid)
+            if "pulumi --non-interactive up" in command_line(child)
+            and "process_guard" not in command_line(child)
+        ]
+        os.kill(pulumi, signal.SIGKILL)
+        failed = running.end()
 
     assert failed.code == 4, failed.said
     assert "was killed (signal 9)" in failed.said
