@@ -70,7 +70,8 @@ def wrong_shape(node: Node) -> Finding | None:
             return at_value(node, "foreign-format", what, f"write instead:\n{parameters_text(node, '    ')}")
         case ("models", int(), "source") | ("models", int(), "source", str()) if node.string:
             meant = [found for kind in SOURCES.values() if (found := kind.meant_by(node.string))]
-            what = "a URL stands where a mapping is due"
-            return at_value(node, "wrong-type", what, meant[0]) if meant else None
+            what = "a URL" if "://" in node.string else "text"
+            due = f"{what} stands where a mapping is due"
+            return at_value(node, "wrong-type", due, meant[0]) if meant else None
         case _:
             return None

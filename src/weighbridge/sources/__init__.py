@@ -7,11 +7,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from weighbridge.errors import PreconditionError
+from weighbridge.sources.folder import Folder
 from weighbridge.sources.interface import Chosen, Source
 from weighbridge.sources.s3 import S3
 
 _ALL: Final[tuple[Source[Any], ...]] = (
     S3(),
+    Folder(),
 )  # fmt: skip
 
 SOURCES: Final[Mapping[str, Source[Any]]] = {source.kind: source for source in _ALL}
