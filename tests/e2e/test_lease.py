@@ -208,7 +208,15 @@ def test_who_waits_runs_when_the_other_has_ended(one: Estate) -> None:
     assert lease(one) is None
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["the run and its Pulumi", "the run alone"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param(
+            True, id="the run and its Pulumi", marks=pytest.mark.nightly
+        ),  # it needs a machine to itself
+        pytest.param(False, id="the run alone"),
+    ],
+)
 def test_a_run_killed_in_the_middle_of_an_update_is_recognised_and_the_next_one_finishes(
     one: Estate, *, whole: bool
 ) -> None:
