@@ -99,6 +99,8 @@ class Follower:
         self._tail = _Tail(reader.log)
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._spoken = float("-inf")
+        self._unspoken: dict[str, Any] | None = None
+        """The latest progress, while it is too soon to say it."""
         self._events_denied = False
 
     def follow_job(self) -> Ended:
@@ -200,20 +202,20 @@ class Follower:
         self._relay(everything=True)
 
     def _relay(self, *, everything: bool = False) -> None:
-        """Pass on what the log brought; of progress only the latest, twice a second."""
-        progress: dict[str, Any] | None = None
+        """Pass on what the log brought; of progress only the latest, twice a second, and the last in any case."""
         for line in self._tail.lines():
             event = _event(line)
             if event is None:
                 self._last_lines.append(line)
             elif event["event"] == "progress":
-                progress = event
+                self._unspoken = event
             elif event["event"] != "result":
                 self._say(event)
         now = self._clock.now()
-        if progress is not None and (everything or now - self._spoken >= _PROGRESS_SECONDS):
+        if self._unspoken is not None and (everything or now - self._spoken >= _PROGRESS_SECONDS):
             self._spoken = now
-            self._say(progress)
+            self._say(self._unspoken)
+            self._unspoken = None
 
 
 class _Tail:

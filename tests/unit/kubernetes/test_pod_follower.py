@@ -124,6 +124,32 @@ def test_progress_files_and_the_result() -> None:
     assert any(event["event"] == "progress" for event in said)
 
 
+def test_the_last_progress_is_said_also_where_it_came_too_soon_after_another() -> None:
+    told = threading.Event()
+
+    class Sudden(Script):
+        def log(self, pod: str) -> Iterator[str]:
+            del pod
+            yield line(event="progress", phase="fetch", bytes=1, total=2, rate=1)
+            told.wait(5)
+            yield line(event="progress", phase="fetch", bytes=2, total=2, rate=1)
+            yield RESULT
+
+    said: list[int] = []
+
+    def say(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            said.append(event["bytes"])
+            told.set()
+
+    pictures = [(job(), [running("p")]) for _ in range(9)]
+    script = Sudden([*pictures, (job("Complete"), [finished("p", DONE)])])
+    time = FakeTime()
+    pause = lambda seconds: time.sleep(seconds / 30)  # noqa: E731 - many looks within the half second
+    Follower(script, "j", Patience(deadline_seconds=100), say, Clock(time.now, pause)).follow_job()
+    assert said == [1, 2]
+
+
 def test_events_that_may_not_be_read_are_told_once_and_hinder_nothing() -> None:
     class Discreet(Script):
         def events(self, pods: Sequence[Object]) -> Sequence[Object]:
