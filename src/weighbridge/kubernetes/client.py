@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any, TypeAlias, cast
 
 import httpx2 as httpx
 from lightkube import Client
+from lightkube.core.decoders import decode_list, decode_status
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
@@ -25,6 +27,11 @@ Object: TypeAlias = dict[str, Any]
 """One Kubernetes object as the API server answers it."""
 
 FIELD_MANAGER = "weighbridge"
+
+# msgspec, which lightkube decodes with, learns a type when it first meets it; two threads that do so at once crash the
+# process (tests/unit/kubernetes/test_first_meetings.py). So each type is met by one thread, before the others can.
+_ONE_AT_A_TIME = Lock()
+decode_status(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +290,10 @@ def connect(
 @cache
 def _resource(kind: Kind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
-    return make(kind.group, kind.version, kind.kind, kind.plural)
+    with _ONE_AT_A_TIME:
+        resource = make(kind.group, kind.version, kind.kind, kind.plural)
+        decode_list(b'{"items": [], "metadata": {}}', resource)
+    return resource
 
 
 def _in(kind: Kind, namespace: str | None) -> dict[str, Any]:

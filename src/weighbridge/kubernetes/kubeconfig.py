@@ -16,6 +16,15 @@ from weighbridge.errors import PreconditionError
 
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+# Its types are met while there is one thread: see weighbridge.kubernetes.client.
+KubeConfig.from_dict(
+    {
+        "current-context": "none",
+        "clusters": [{"name": "none", "cluster": {"server": "https://none"}}],
+        "contexts": [{"name": "none", "context": {"cluster": "none"}}],
+        "users": [{"name": "none", "user": {}}],
+    }
+).get()
 
 
 def service_account() -> SingleConfig:
