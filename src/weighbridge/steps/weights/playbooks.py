@@ -184,7 +184,6 @@ class AnsiblePlaybooks:
             write_weights(folder / "weights", bundle)
             _write_private(folder / "secrets.json", json.dumps(dict(secrets)))
             _write_private(folder / "extra.json", json.dumps(extra))
-            _write_private(folder / "ansible.cfg", "")  # the variables of the environment say all
             (folder / "tmp").mkdir()
             yield folder
 

@@ -381,7 +381,7 @@ def test_a_removal_that_failed_is_known_from_the_events_of_the_real_role(
     bundle = render_weights(playbooks.environment, playbooks.environment.models[0], LISTING, playbooks.around)
     write_weights(folder / "weights", bundle)
     (folder / "tmp").mkdir()
-    for name, content in (("secrets.json", "{}"), ("extra.json", "{}"), ("ansible.cfg", "")):
+    for name, content in (("secrets.json", "{}"), ("extra.json", "{}")):
         (folder / name).write_text(content)
     said = Collected(receipts="", receipt_key="")
     assert said.tidy
