@@ -5,9 +5,9 @@ from typing import Final, Protocol
 
 from weighbridge.core.port import Port
 from weighbridge.core.step import World
-from weighbridge.domain.claims import CLAIM, ClaimFacts, claim_of
+from weighbridge.domain.claims import CLAIM, ClaimFacts, claim_of, holds_no_weights
 from weighbridge.domain.facts import Facts, Key
-from weighbridge.domain.weights import RECEIPT, Receipt
+from weighbridge.domain.weights import LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import Place, PreconditionError
 
@@ -44,7 +44,7 @@ def look_at_holdings(world: World, facts: Facts) -> None:
     facts.put_all(RECEIPT, holdings.receipts(environment.name))
     for index, model in enumerate(environment.models):
         claim = holdings.claim(claim_of(environment, model))
-        _require_usable(environment, model, index, claim)
+        _require_usable(environment, model, index, claim, _to_come(facts, model))
         facts.put(CLAIM, claim, model.id)
     facts.put(_LOOKED, environment)
 
@@ -57,7 +57,17 @@ def holds(facts: Facts, model_id: str) -> Receipt | None:
     return receipt
 
 
-def _require_usable(environment: Environment, model: Model, index: int, claim: ClaimFacts | None) -> None:
+def _to_come(facts: Facts, model: Model) -> int | None:
+    """Bytes of the set that is to be brought in; ``None`` where it is there already, or was not looked at."""
+    listing, receipt = facts.one(LISTING, model.id), facts.one(RECEIPT, model.id)
+    if listing is None or (receipt is not None and receipt.fingerprint == listing.fingerprint):
+        return None
+    return listing.total_bytes
+
+
+def _require_usable(
+    environment: Environment, model: Model, index: int, claim: ClaimFacts | None, set_bytes: int | None
+) -> None:
     key = f"models[{index}].storage.existing_pvc"
     if claim is None:
         if model.storage.existing_pvc is None:
@@ -75,3 +85,7 @@ def _require_usable(environment: Environment, model: Model, index: int, claim: C
             remedy="wait until it is gone, or restore the volume; weighbridge neither deletes nor recreates it",
             code="claim-unusable",
         )
+    # A claim of ours grows with its sets, and what it is was our own choice.
+    if model.storage.existing_pvc is not None and (why := holds_no_weights(claim, set_bytes)) is not None:
+        what, remedy, code = why
+        raise PreconditionError(what, remedy=remedy, place=Place(key=key), code=code)

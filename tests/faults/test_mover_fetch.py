@@ -345,18 +345,24 @@ def test_what_an_older_version_left_in_flight_goes(bench: Bench, s3: FakeS3) -> 
     assert_published(bench)
 
 
+def _with_small_volume(bench: Bench, option: str) -> list[str]:
+    """A command's prefix: its volume is a file system of its own, so limited."""
+    assert os.geteuid() == 0, "a small file system can only be mounted by root"
+    mount = f'mount -t tmpfs -o {option} none "{bench.volume}" && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, "sh"]
+
+
+@pytest.mark.sandbox
+def test_a_volume_without_inodes_is_refused_as_such(bench: Bench, s3: FakeS3) -> None:
+    ended = bench.run("fetch", s3, prefix=_with_small_volume(bench, "nr_inodes=7"))
+    assert (ended.code, ended.error) == (3, "volume-full")
+    assert "all 7 inodes are in use" in ended.termination["error"]["message"]
+    assert "inodes" in ended.termination["error"]["remedy"]
+
+
 @pytest.mark.sandbox
 def test_a_full_volume_is_refused_with_the_bytes_that_are_missing(bench: Bench, s3: FakeS3) -> None:
-    assert os.geteuid() == 0, "a small file system can only be mounted by root"
-    small = [
-        "unshare",
-        "--mount",
-        "sh",
-        "-c",
-        f'mount -t tmpfs -o size=1200k none "{bench.volume}" && exec "$@"',
-        "sh",
-    ]
-    ended = bench.run("fetch", s3, prefix=small)
+    ended = bench.run("fetch", s3, prefix=_with_small_volume(bench, "size=1200k"))
     assert (ended.code, ended.error) == (3, "volume-full")
     assert "missing" in ended.termination["error"]["message"]
     assert s3.served == 0, "room is looked for before the first byte"

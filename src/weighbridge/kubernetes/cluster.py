@@ -4,9 +4,8 @@ import base64
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from weighbridge.domain.claims import ClaimFacts
-from weighbridge.domain.naming import ENVIRONMENT_LABEL, receipts_name
-from weighbridge.domain.quantity import parse_bytes
+from weighbridge.domain.claims import ClaimFacts, claim_seen
+from weighbridge.domain.naming import receipts_name
 from weighbridge.domain.receipts import from_json
 from weighbridge.domain.weights import Receipt
 from weighbridge.errors import Place, PreconditionError
@@ -85,18 +84,7 @@ class ClusterFacts:
     def claim(self, name: str) -> ClaimFacts | None:
         """The PersistentVolumeClaim, or ``None``."""
         found = self.kube.get(CLAIM, name, self.namespace)
-        if found is None:
-            return None
-        requested = found["spec"].get("resources", {}).get("requests", {}).get("storage", "0")
-        return ClaimFacts(
-            name=name,
-            uid=found["metadata"]["uid"],
-            phase=found.get("status", {}).get("phase", "Pending"),
-            requested_bytes=parse_bytes(requested),
-            storage_class=found["spec"].get("storageClassName"),
-            owner=(found["metadata"].get("labels") or {}).get(ENVIRONMENT_LABEL),
-            terminating=bool(found["metadata"].get("deletionTimestamp")),
-        )
+        return None if found is None else claim_seen(found)
 
     def receipts(self, environment: str) -> dict[str, Receipt]:
         """The environment's receipts by model id. A value that is not a receipt counts as none: it is brought anew."""

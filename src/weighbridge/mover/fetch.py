@@ -145,9 +145,7 @@ class Fetch:
                 self._fetch_range(lane, staged, start, end, buffer)
             except OSError as error:
                 if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                    raise volume_full(
-                        "the volume is full", needed=self._needed(), free=self._volume.free_bytes()
-                    ) from error
+                    raise self._volume.full("the volume is full", error, needed=self._needed()) from error
                 raise
             with self._lock:
                 staged.unfinished -= 1

@@ -212,7 +212,7 @@ class Volume:
         """The one seam where an operating system's error on the volume becomes a failure for people."""
         detail = f"{error.strerror or error}{f' ({error.filename!r})' if error.filename else ''}"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return volume_full(f"the volume is full: {detail}", needed=None, free=self._free_or_none())
+            return self.full(f"the volume is full: {detail}", error)
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return RefusedError("volume-not-writable", f"{detail}; {self._identity()}", remedy=_WRITABLE)
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
@@ -236,11 +236,27 @@ class Volume:
             transient=transient,
         )
 
-    def _free_or_none(self) -> int | None:
+    def full(self, message: str, error: OSError, *, needed: int | None = None) -> MoverError:
+        """What ran out: bytes, of which ``needed`` are still to be written, inodes, or a quota of either."""
         try:
-            return self.free_bytes()
+            status = os.statvfs(self.root)
         except OSError:
-            return None
+            return volume_full(message, needed=needed, free=None)
+        free = status.f_bavail * status.f_frsize
+        if error.errno == errno.EDQUOT:
+            return RefusedError(
+                "volume-full",
+                f"{message}: a quota is used up, though the file system has {free} bytes and {status.f_favail} inodes free",
+                remedy="have the quota of this user, group or project raised, then run again (it resumes)",
+            )
+        if status.f_files and not status.f_favail:
+            return RefusedError(
+                "volume-full",
+                f"{message}: all {status.f_files} inodes are in use, so that no further file fits ({free} bytes are free)",
+                remedy="use a volume with more inodes (a larger one, for most file systems), or remove old weight sets, then "
+                "run again (it resumes)",
+            )
+        return volume_full(message, needed=needed, free=free)
 
     def _identity(self) -> str:
         try:

@@ -229,18 +229,23 @@ def claim(
     owner: str | None = "test",
     size: str = "100Mi",
     mode: str = "ReadWriteMany",
+    volume_mode: str = "Filesystem",
     **meta: str,
 ) -> dict[str, Any]:
     labels = {"weighbridge.dev/environment": owner} if owner else {}
     return {
-        "metadata": {"name": "x", "labels": labels, **meta},
-        "spec": {"accessModes": [mode], "resources": {"requests": {"storage": size}}},
-        "status": {"phase": phase},
+        "metadata": {"name": "x", "uid": "u", "labels": labels, **meta},
+        "spec": {
+            "accessModes": [mode],
+            "volumeMode": volume_mode,
+            "resources": {"requests": {"storage": "1Mi"}},
+        },
+        "status": {"phase": phase, "capacity": {"storage": size}},
     }
 
 
 @pytest.mark.parametrize(
-    ("existing", "found", "needed", "level"),
+    ("existing", "found", "set_bytes", "level"),
     [
         (None, None, None, OK),
         (None, claim(), None, OK),
@@ -249,15 +254,20 @@ def claim(
         (None, claim(phase="Lost"), None, FAIL),
         (None, claim(deletionTimestamp="now"), None, FAIL),
         ("theirs", None, None, FAIL),
-        ("theirs", claim(owner=None), 100 * MIB, OK),
+        ("theirs", claim(owner=None), 47 * MIB, OK),
+        ("theirs", claim(owner=None), 100 * MIB, WARN),  # there is no room beside it
         ("theirs", claim(owner=None), 101 * MIB, FAIL),
+        ("theirs", claim(owner=None, volume_mode="Block"), None, FAIL),
+        ("theirs", claim(owner=None, mode="ReadOnlyMany"), None, FAIL),
         ("theirs", claim(owner=None, mode="ReadWriteOnce"), None, WARN),
         ("theirs", claim(owner=None, phase="Pending"), None, WARN),
     ],
 )  # fmt: skip
-def test_claims(existing: str | None, found: dict[str, Any] | None, needed: int | None, level: Level) -> None:
+def test_claims(
+    existing: str | None, found: dict[str, Any] | None, set_bytes: int | None, level: Level
+) -> None:
     model = model_with(existing).models[0]
-    assert storage.judge_claim("test", model, "x", found, needed).level is level
+    assert storage.judge_claim("test", model, "x", found, set_bytes).level is level
 
 
 # -- quota and limits ------------------------------------------------------------------------------------------------

@@ -41,8 +41,9 @@ def _claims(look: Look) -> tuple[list[Finding], dict[str, Object | None]]:
         if claim:
             claims[name] = claim[0]
             look.facts.put(BOUND, judged.is_bound(claim[0]), name)
-            needed = _needed(look, model)
-            look.found.append(judged.judge_claim(look.environment.name, model, name, claim[0], needed))
+            listing = look.facts.one(LISTING, model.id)
+            total = None if listing is None else listing.total_bytes
+            look.found.append(judged.judge_claim(look.environment.name, model, name, claim[0], total))
     lines = look.found[before:]
     del look.found[before:]
     return lines, claims

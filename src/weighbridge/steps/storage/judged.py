@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from weighbridge.core.finding import Finding, fail, ok, warn
+from weighbridge.domain.claims import claim_seen, holds_no_weights
 from weighbridge.domain.human import size
-from weighbridge.domain.naming import ENVIRONMENT_LABEL
-from weighbridge.domain.quantity import parse_bytes
+from weighbridge.domain.sizing import needed_bytes
 from weighbridge.environment.types import AccessMode, Model
 from weighbridge.probing.probes import Object
 from weighbridge.steps.storage.areas import STORAGE
@@ -146,9 +146,9 @@ def judge_driver(label: str, provisioner: str, driver: Object | None, *, shared:
 
 
 def judge_claim(  # noqa: PLR0911 - a decision table, read from above
-    environment: str, model: Model, name: str, found: Object | None, needed_bytes: int | None
+    environment: str, model: Model, name: str, found: Object | None, set_bytes: int | None
 ) -> Finding:
-    """``needed_bytes``: what the sets will take, where the source could be listed."""
+    """``set_bytes``: of the set at the source, where it could be listed."""
     label, theirs = f"claim {name}", model.storage.existing_pvc is not None
     if found is None:
         if not theirs:
@@ -157,38 +157,35 @@ def judge_claim(  # noqa: PLR0911 - a decision table, read from above
             AREA, label, "absent, though storage.existing_pvc names it",
             "make it, or leave existing_pvc out and give a storage_class",
         )  # fmt: skip
-    metadata: dict[str, Any] = found["metadata"]
-    spec, status = found.get("spec") or {}, found.get("status") or {}
-    phase = str(status.get("phase", "Pending"))
-    if metadata.get("deletionTimestamp") or phase == "Lost":
-        word = "is being deleted" if metadata.get("deletionTimestamp") else "has lost its volume"
+    claim = claim_seen(found)
+    if claim.terminating or claim.phase == "Lost":
+        word = "is being deleted" if claim.terminating else "has lost its volume"
         return fail(AREA, label, word, "wait until it is gone, or restore the volume")
-    owner = (metadata.get("labels") or {}).get(ENVIRONMENT_LABEL)
-    if not theirs and owner != environment:
-        said = f"there already, {f'of environment {owner}' if owner else 'made by somebody else'}"
+    if not theirs and claim.owner != environment:
+        said = f"there already, {f'of environment {claim.owner}' if claim.owner else 'made by somebody else'}"
         return fail(
             AREA, label, said, "rename the environment or the model, or name it in storage.existing_pvc"
         )
-    modes = spec.get("accessModes") or []
-    requested = str(
-        (status.get("capacity") or spec.get("resources", {}).get("requests", {})).get("storage", "0")
-    )
-    said = f"{phase}, {requested}, {', '.join(modes)}"
-    if needed_bytes is not None and theirs and parse_bytes(requested) < needed_bytes:
-        return fail(
+    if theirs and (why := holds_no_weights(claim, set_bytes)) is not None:
+        what, remedy, _ = why
+        return fail(AREA, label, what, remedy)
+    said = f"{claim.phase}, {size(claim.room_bytes)}, {', '.join(claim.access_modes)}"
+    needed = 0 if set_bytes is None else needed_bytes(set_bytes, model.storage.keep)
+    if theirs and claim.room_bytes < needed:
+        return warn(
             AREA,
             label,
-            f"{said}: the sets need {size(needed_bytes)}",
+            f"{said}: it holds this set, but {1 + model.storage.keep} of them need {size(needed)}",
             "enlarge it, or keep fewer sets (storage.keep)",
         )
-    if AccessMode.READ_WRITE_MANY.value not in modes and theirs:
+    if AccessMode.READ_WRITE_MANY.value not in claim.access_modes and theirs:
         return warn(
             AREA,
             label,
             f"{said}: only one node at a time can mount it",
             "models are served from other nodes too: a ReadWriteMany claim",
         )
-    if phase != "Bound" and theirs:
+    if claim.phase != "Bound" and theirs:
         return warn(
             AREA, label, f"{said}: it binds when a pod first mounts it, or its provisioner does not serve it"
         )

@@ -1,6 +1,6 @@
 """Step ``storage``: the volumes that weights lie on, as protected claims of a Pulumi stack."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,9 @@ from weighbridge.core.step import (
 from weighbridge.domain.claims import CLAIM, ClaimFacts, claim_of, own_claims
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
+from weighbridge.domain.human import size
 from weighbridge.domain.naming import slug
+from weighbridge.domain.sizing import needed_bytes
 from weighbridge.domain.stacks import Manifest, Op, ResourceChange, StackPreview, StackSpec
 from weighbridge.domain.weights import LISTING
 from weighbridge.environment.types import Environment
@@ -60,8 +62,9 @@ class StorageStep(Step):
             for index, model in enumerate(world.environment.models)
             if (name := model.storage.storage_class) is not None
         ]
-        facts.put(WARNINGS, tuple(text for text in unseen if text is not None), self.name)
         look_at_holdings(world, facts)
+        warnings = [*(text for text in unseen if text is not None), *_tight(world.environment, facts)]
+        facts.put(WARNINGS, tuple(warnings), self.name)
 
     def declare(self, environment: Environment, request: Request, facts: Facts) -> StackSpec | None:
         del request
@@ -188,6 +191,20 @@ def _claims(environment: Environment, facts: Facts) -> dict[str, Manifest]:
         if wanted is not None:
             found[model.id] = wanted
     return found
+
+
+def _tight(environment: Environment, facts: Facts) -> Iterator[str]:
+    """Claims of others that hold the set that is to come, and not all that is kept beside it."""
+    for model in environment.models:
+        claim, listing = facts.one(CLAIM, model.id), facts.one(LISTING, model.id)
+        if model.storage.existing_pvc is None or claim is None or listing is None:
+            continue
+        needed = needed_bytes(listing.total_bytes, model.storage.keep)
+        if claim.room_bytes < needed:
+            yield (
+                f"claim {claim.name} has {size(claim.room_bytes)}; {1 + model.storage.keep} sets of {model.id} "
+                f"(storage.keep: {model.storage.keep}) need {size(needed)}: a later version may not fit"
+            )
 
 
 def _asked(claim: Mapping[str, Any]) -> str:

@@ -104,7 +104,8 @@ class RsyncFailedError(Exception):
         if self.full:
             return StepFailedError(
                 f"the volume is full: {last}",
-                remedy="Make the claim larger (`storage.size`), or keep fewer older sets (`storage.keep`), then run the same command again.",
+                remedy="Make the claim larger (`storage.size`), or keep fewer older sets (`storage.keep`), then run the same command again. "
+                "Bytes, inodes and quotas are all called so: `df -h` and `df -i` in a pod with the claim tell which.",
                 code="volume-full",
             )
         if self.locked_out:
