@@ -88,6 +88,7 @@ def _conduct(trial: Trial, ground: Ground) -> Result:
     return Conduct(trial, ground, {one.name: one for one in CATALOGUE}, lambda: None).run()
 
 
+@pytest.mark.nightly  # that the other is registered: tests/e2e/test_refusals.py, with every change
 def test_a_failing_model_of_two_stays_as_it_was_and_the_other_is_registered(
     fetching: Ground, tmp_path: Path
 ) -> None:

@@ -156,7 +156,9 @@ def test_an_edit_of_a_label_we_set_is_seen_and_mended(estate: Estate, first: dic
     assert estate.run("plan", "--expect-no-changes").code == 0
 
 
-@pytest.mark.parametrize("model_id", ["llama-fetch", "llama-push"])
+@pytest.mark.parametrize(  # by push with every change too: tests/e2e/test_folder_source.py
+    "model_id", ["llama-fetch", pytest.param("llama-push", marks=pytest.mark.nightly)]
+)
 def test_a_flipped_byte_is_found_named_and_repaired_alone(
     estate: Estate, first: dict[str, Any], model_id: str
 ) -> None:

@@ -277,6 +277,7 @@ def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> N
     assert estate.leftovers() == []
 
 
+@pytest.mark.nightly  # by the whole command with every change: tests/e2e/test_refusals.py
 def test_an_image_that_cannot_be_pulled_is_named_early(synced: Bench, tmp_path: Path) -> None:
     estate = synced.estate
     image = "weighbridge.local/absent:1"

@@ -134,7 +134,7 @@ class Runs:
 @pytest.mark.timeout(1800)  # the long one on a busy machine
 @pytest.mark.parametrize(
     ("at_least", "edits"),
-    [(5, 300), pytest.param(20, 1000, marks=pytest.mark.nightly)],
+    [(5, 100), pytest.param(20, 1000, marks=pytest.mark.nightly)],
     ids=["short", "long"],
 )
 def test_no_edit_is_lost_and_ours_stand_there_once(  # noqa: PLR0913  what pytest hands in
