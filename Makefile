@@ -26,15 +26,28 @@ OR_NONE = $(if $(ARGS),|| [ $$? = 5 ])
 
 ##@ Start here
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 setup: $(READY) ## make .venv from the locked requirements (done by every target that needs it)
 demo: $(READY) ## the main job on a sandbox on this machine; SIZE=8GiB for synthetic weights of that size
 	@$(BIN)/python -m weighbridge_sandbox.demo $(if $(SIZE),--size $(SIZE))
-sandbox-up sandbox-down sandbox-status sandbox-reset: sandbox-%: $(READY) ## start, stop, look at, or empty the sandbox
+sandbox-up: ## start the sandbox, and what of it is down
+sandbox-down: ## stop it; what is in it stays
+sandbox-status: ## what runs, and where
+sandbox-reset: ## empty it; the tools stay
+sandbox-up sandbox-down sandbox-status sandbox-reset: sandbox-%: $(READY)
 	@$(BIN)/weighbridge-sandbox $*
 
 ##@ One environment (ENV=name or path; ARGS="--json" and so on)
-check render plan apply verify status doctor destroy: $(READY) ## ENV=… : see weighbridge VERB --help
+check: ## everything that is wrong with the environment file; no network
+render: ## the manifests and the playbooks' variables as files
+plan: ## bytes to move and objects to change; writes nothing
+apply: ## make it so, and prove it
+verify: ## read every byte of the published weights again
+status: ## what is in place
+doctor: ## what an apply needs, and what is missing
+rbac: ## the Roles that the environment needs; no network
+destroy: ## take our registrations out; volumes and weights stay
+check render plan apply verify status doctor rbac destroy: $(READY)
 	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
 
 ##@ For developers of weighbridge
@@ -43,7 +56,7 @@ test: sandbox-for-tests ## every test but the nightly ones, on the sandbox, whic
 	@$(PYTEST) -m "alone and not nightly" $(ARGS) $(OR_NONE)
 test-nightly: sandbox-for-tests ## what `make test` leaves out: the tests that take long
 	@$(PYTEST) -m nightly $(ARGS)
-sandbox-for-tests: $(READY)
+sandbox-for-tests: $(READY) ## the sandbox, with an operator that is quick
 	@WEIGHBRIDGE_SANDBOX_OPERATOR_PICKUP_SECONDS=0.5 WEIGHBRIDGE_SANDBOX_OPERATOR_STEP_SECONDS=0.1 $(BIN)/weighbridge-sandbox up
 test-unit: $(READY) ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -56,18 +69,18 @@ soak: $(READY) ## the same for a night, seed after seed; ARGS="--hours 8 --seed 
 	@$(BIN)/weighbridge-sandbox up
 	@PYTHONPATH=tests $(BIN)/python -m faults.campaign --hours 8 $(ARGS)
 lint: lint-python lint-types lint-layers lint-ansible lint-generated ## every static check
-lint-python: $(READY)
+lint-python: $(READY) ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-lint-types: $(READY)
+lint-types: $(READY) ## mypy
 	@$(BIN)/mypy
 	@MYPYPATH=collections:src $(BIN)/mypy --namespace-packages --explicit-package-bases plugins
-lint-layers: $(READY)
+lint-layers: $(READY) ## import-linter: who may import whom
 	@$(BIN)/lint-imports
-lint-ansible: $(READY)
+lint-ansible: $(READY) ## ansible-lint and yamllint
 	@PATH="$$PWD/$(BIN):$$PATH" $(BIN)/ansible-lint --offline -q
 	@$(BIN)/yamllint --strict .
-lint-generated: $(READY)
+lint-generated: $(READY) ## what is made from the code is up to date
 	@$(BIN)/python docs/generate.py --check
 generate: $(READY) ## write the documents and schemas that are made from the code
 	@$(BIN)/python docs/generate.py
@@ -81,5 +94,5 @@ clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbo
 $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
-.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor destroy \
+.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor rbac destroy \
   test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench clean
