@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self, TypeAlias
 from weighbridge.core.events import Event, Note, Warned
 from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import MANAGER
+from weighbridge.domain.visible import quoted
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 from weighbridge.watsonx.custom_resource import LiveCustomResource, Status, parse_time
 from weighbridge.watsonx.entry import entries_by_id
@@ -186,7 +187,7 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
         if copies == ({digest} if digest else set()):
             continue
         writer = live.models_writer or live.newest_writer_but(MANAGER)  # nobody owns a list that is gone
-        who = f"{writer.manager} at {_iso(writer.time)}" if writer else "somebody"
+        who = f"{quoted(writer.manager)} at {_iso(writer.time)}" if writer else "somebody"
         owners = f"; the resource is kept by {', '.join(map(str, live.gitops))}" if live.gitops else ""
         return Refuted(
             "registration-overwritten",

@@ -1,9 +1,11 @@
 """Why an entry must be left alone, with everything that a person needs to decide."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from weighbridge.domain.visible import quoted, visible
 from weighbridge.errors import PreconditionError
 from weighbridge.watsonx.entry import Entry
 
@@ -41,32 +43,34 @@ class Refusal:
 
     def describe(self) -> str:
         """What is wrong, in a sentence."""
+        model = quoted(self.model_id or "")
         match self.reason:
             case Reason.FOREIGN:
-                return f"{self.model_id} is registered already, by somebody else and differently"
+                return f"{model} is registered already, by somebody else and differently"
             case Reason.FOREIGN_EQUAL:
-                return f"{self.model_id} is registered already, exactly as wanted, but nothing shows that we did it"
+                return f"{model} is registered already, exactly as wanted, but nothing shows that we did it"
             case Reason.CHANGED:
-                return f"the entry of {self.model_id} was changed by somebody to something we did not write"
+                return f"the entry of {model} was changed by somebody to something we did not write"
             case Reason.REPLACED if self.seen:
-                return f"the entry of {self.model_id} was replaced by somebody since the plan saw it"
+                return f"the entry of {model} was replaced by somebody since the plan saw it"
             case Reason.REPLACED:
-                return f"{self.model_id} was registered by somebody since the plan, which saw no entry of it"
+                return f"{model} was registered by somebody since the plan, which saw no entry of it"
             case Reason.NOT_A_LIST:
                 return f"spec.custom_foundation_models is no list: {self.detail}"
 
     def remedy(self) -> str:
         """What to do about it, in a sentence."""
+        model = shlex.quote(self.model_id or "")
         match self.reason:
             case Reason.FOREIGN | Reason.FOREIGN_EQUAL:
-                return f"choose another id, or, if it is yours to take, adopt it: --adopt {self.model_id}"
+                return f"choose another id, or, if it is yours to take, adopt it: --adopt {model}"
             case Reason.CHANGED if self.wanted is None:
                 return (
                     "bring the entry back to what was written (an apply with the model in the environment does), "
-                    f"or take it over: --adopt {self.model_id}"
+                    f"or take it over: --adopt {model}"
                 )
             case Reason.CHANGED:
-                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {self.model_id}"
+                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {model}"
             case Reason.REPLACED:
                 return "nothing was written: plan again, look at what stands there now, and apply that plan"
             case Reason.NOT_A_LIST:
@@ -105,7 +109,7 @@ class Refused:
         for refusal in self.refusals:
             lines.append(refusal.describe())
             if show_values:
-                lines += [f"  {label:8}{text}" for label, text in refusal.versions()]
+                lines += [f"  {label:8}{visible(text)}" for label, text in refusal.versions()]
         remedies = dict.fromkeys(refusal.remedy() for refusal in self.refusals)
         return EntriesRefusedError(f"{where}: " + "\n".join(lines), "; ".join(remedies), self, where)
 
