@@ -11,13 +11,16 @@ from weighbridge.watsonx.merge import ChangeKind, Merge
 from weighbridge.watsonx.record import Intent
 
 
-def planned_entries(merge: Merge, written: Collection[str] = ()) -> tuple[PlannedEntry, ...]:
+def planned_entries(
+    merge: Merge, written: Collection[str] = (), unproven: Collection[str] = ()
+) -> tuple[PlannedEntry, ...]:
     """The list as it would be, in its order; entries to be removed stand where they stand now.
 
-    ``written``: models that we registered earlier, ours even where nothing is wanted.
+    ``written``: models that we registered earlier, ours even where nothing is wanted. ``unproven``: those that stand as wanted
+    and are left, because nobody can tell whose they are.
     """
     changes = {change.model_id: change for change in merge.changes}
-    ours = {entry.model_id for entry in merge.wanted} | set(written)
+    ours = ({entry.model_id for entry in merge.wanted} | set(written)) - set(unproven)
     rows: list[PlannedEntry] = []
     shown: set[str] = set()
     for element in merge.before:
