@@ -13,7 +13,7 @@ from typing import Protocol
 
 from weighbridge.core.events import Event, Observer
 from weighbridge.domain.digest import Json
-from weighbridge.domain.naming import intents_name, object_labels
+from weighbridge.domain.naming import intents_name, is_ours, object_labels
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.attempt import Attempt, require_writable, warnings_of
@@ -175,8 +175,11 @@ class WatsonxRegistry:
         return attempt.until_written()
 
     def forget(self) -> None:
-        """Remove the record of this environment."""
-        self.kube.delete(CONFIG_MAP, intents_name(self.environment), self.namespace)
+        """Remove the record of this environment; an object of its name without its labels is left."""
+        name = intents_name(self.environment)
+        found = self.kube.get(CONFIG_MAP, name, self.namespace)
+        if found is not None and is_ours(found, self.environment):
+            self.kube.delete(CONFIG_MAP, name, self.namespace)
 
     def record(self, before: Intents, after: Intents) -> None:
         """Write the intents' ConfigMap if it differs; one that is needed no more is removed."""
