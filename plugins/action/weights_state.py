@@ -9,10 +9,11 @@ from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
 )
 
 from weighbridge.domain.claims import ClaimFacts
+from weighbridge.domain.naming import is_ours
 from weighbridge.domain.receipts import to_json
 from weighbridge.domain.weights import Receipt
-from weighbridge.errors import PreconditionError
-from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, Kind, Kube
+from weighbridge.errors import ForbiddenError, PreconditionError
+from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Kube
 from weighbridge.kubernetes.cluster import ClusterFacts
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
 from weighbridge.steps.weights.publication import same_work
@@ -30,6 +31,7 @@ class ActionModule(WeighbridgeAction):
         "claim": {"type": "str", "required": True},
         "jobs": {"type": "dict", "required": True},
         "rsync_pod": {"type": "str", "required": True},
+        "secrets": {"type": "list", "elements": "str", "default": []},
         "verb": {"type": "str", "required": True, "choices": ["fetch", "publish", "verify"]},
     }
 
@@ -49,6 +51,7 @@ class ActionModule(WeighbridgeAction):
                 remedy="bring the weights in first: `weighbridge apply`",
                 code="nothing-to-verify",
             )
+        _refuse_foreign(kube, arguments)
         running, leftovers = _found(kube, arguments)
         return {
             "changed": False,
@@ -92,6 +95,27 @@ def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[
         and receipt.fingerprint == arguments["fingerprint"]
     )
     return list(receipt.damaged) if receipt and same else []
+
+
+def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
+    """What is about to be made over, and removed by name afterwards, is ours, or the run ends here."""
+    namespace, environment = arguments["namespace"], arguments["environment"]
+    names = [(kind, job["name"]) for job in arguments["jobs"].values() for kind in (JOB, CONFIG_MAP)]
+    names += [(POD, arguments["rsync_pod"]), *((SECRET, name) for name in arguments["secrets"])]
+    for kind, name in names:
+        try:
+            found = kube.get(kind, name, namespace)
+        except ForbiddenError:
+            if kind is not SECRET:  # which then cannot be made or removed either
+                raise
+            continue
+        if found is not None and not is_ours(found, environment):
+            raise PreconditionError(
+                f"{kind.kind} {name} in namespace {namespace} is not of environment {environment}: it lacks its labels; nothing was"
+                " touched",
+                remedy="look at who made it; rename or remove it",
+                code="object-foreign",
+            )
 
 
 def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, Any]]]:

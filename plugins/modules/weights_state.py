@@ -7,6 +7,7 @@ author: The Weighbridge authors
 short_description: What the cluster holds of one model's weights
 description:
   - Reads receipt, volume and what earlier runs left, by GET alone; starts nothing and writes nothing.
+  - Fails where an object of a name of ours is not of this environment.
   - Fails (exit 3 of Weighbridge) where the PersistentVolumeClaim does not exist, except in check mode.
 extends_documentation_fragment: weighbridge.byom.cluster
 options:
@@ -17,6 +18,7 @@ options:
   claim: {type: str, required: true, description: Name of the PersistentVolumeClaim.}
   jobs: {type: dict, required: true, description: Verb to name of the Job and digest of its order.}
   rsync_pod: {type: str, required: true, description: Name of the rsync pod.}
+  secrets: {type: list, elements: str, default: [], description: Names of the short-lived Secrets; one that may not be read is left out.}
   verb: {type: str, required: true, choices: [fetch, publish, verify], description: What is going to be done.}
 """
 

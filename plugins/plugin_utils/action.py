@@ -21,6 +21,7 @@ from ansible.utils.display import Display
 import weighbridge.permissions  # noqa: F401 - a task that is refused names the rule that it lacked
 from weighbridge.domain import human
 from weighbridge.domain.naming import object_labels
+from weighbridge.domain.visible import error_lines, visible
 from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.kubernetes.client import SECRET, Kube, connect
 
@@ -55,7 +56,7 @@ def failure(error: WeighbridgeError) -> dict[str, Any]:
     """A task result that says in ``weighbridge`` what ``msg`` says to people."""
     return {
         "failed": True,
-        "msg": str(error),
+        "msg": "\n".join(error_lines(error)),
         "weighbridge": {
             "exit_code": error.exit_code,
             "code": error.code,
@@ -151,7 +152,7 @@ class Speaker:
         if self._json:
             self._display.display(json.dumps({**event, "model_id": self._subject}, separators=(",", ":")))
         elif text := self._sentence(event):
-            self._display.display(f"{self._subject}: {text}")
+            self._display.display(visible(f"{self._subject}: {text}"))
 
     def _sentence(self, event: dict[str, Any]) -> str | None:
         kind = event["event"]

@@ -1,7 +1,6 @@
 """argv → one call → what is printed → the exit code. The only owner of ``print`` and ``sys.exit``."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from weighbridge import at_start
 from weighbridge.core.step import Request
 from weighbridge.domain.digest import Json
 from weighbridge.domain.lease import Turn
+from weighbridge.domain.visible import error_lines, json_text, visible, visible_lines
 from weighbridge.errors import (
     InputError,
     InputErrors,
@@ -197,7 +197,7 @@ def _check(arguments: argparse.Namespace) -> int:
     loaded = checked(arguments.environment)
     environment = loaded.environment
     for warning in loaded.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(visible_lines(f"warning: {warning}"), file=sys.stderr)
     message: Json = {
         "type": "checked",
         "environment": environment.name,
@@ -343,7 +343,8 @@ def _ask(opened_: Opened, request: Request, *, sure: bool) -> None:
         raise InputError(
             f"destroy would {what}, and nobody is there to ask", remedy="say --yes", code="not-confirmed"
         )
-    print(f"This will {what}. Type the environment's name to go on: ", end="", file=sys.stderr, flush=True)
+    prompt = visible(f"This will {what}. Type the environment's name to go on: ")
+    print(prompt, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != environment.name:
         raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
 
@@ -371,18 +372,18 @@ def _open(arguments: argparse.Namespace) -> Opened:
 
 
 def _result(arguments: argparse.Namespace, message: Json, screen: str) -> None:
-    print(json.dumps(message, ensure_ascii=False) if arguments.json else screen, flush=True)
+    print(json_text(message) if arguments.json else visible_lines(screen), flush=True)
 
 
 def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
     if as_json:
         from weighbridge import messages  # noqa: PLC0415
 
-        print(json.dumps(messages.error_message(error), ensure_ascii=False), flush=True)
+        print(json_text(messages.error_message(error)), flush=True)
         return
     errors: tuple[WeighbridgeError, ...] = error.errors if isinstance(error, InputErrors) else (error,)
     for item in errors:
-        print(f"weighbridge: {_with_excerpt(item)}", file=sys.stderr)
+        print(visible_lines(f"weighbridge: {_with_excerpt(item)}"), file=sys.stderr)
 
 
 def _with_excerpt(error: WeighbridgeError) -> str:
@@ -390,8 +391,9 @@ def _with_excerpt(error: WeighbridgeError) -> str:
     from weighbridge.environment.file import excerpt  # noqa: PLC0415
 
     seen = excerpt(error) if isinstance(error, InputError) else None
-    head, *rest = str(error).split("\n  → ", 1)
-    return "\n".join([head, *([seen] if seen else []), *(f"  → {remedy}" for remedy in rest)])
+    lines = error_lines(error)
+    at = next((at for at, line in enumerate(lines) if line.startswith("  → ")), len(lines))
+    return "\n".join([*lines[:at], *([seen] if seen else []), *lines[at:]])
 
 
 def _interrupted(_signal: int, _frame: object) -> NoReturn:

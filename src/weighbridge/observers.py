@@ -4,7 +4,6 @@ Progress goes to standard error; standard output belongs to results.
 """
 
 import dataclasses
-import json
 import re
 import time
 from typing import IO, Protocol
@@ -31,6 +30,7 @@ from weighbridge.core.events import (
     Warned,
 )
 from weighbridge.domain import human
+from weighbridge.domain.visible import continued, json_text, visible
 
 _LINE_EVERY_SECONDS = 5.0
 _MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "skipped": "-", "failed": "✗"}
@@ -67,7 +67,7 @@ class JsonLines(_Lines):
 
     def __call__(self, event: Event) -> None:
         row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}
-        self.say(json.dumps(row, ensure_ascii=False))
+        self.say(json_text(row))
 
 
 class PlainLines(_Lines):
@@ -85,13 +85,10 @@ class PlainLines(_Lines):
 
     def _line(self, event: Event) -> str | None:
         if isinstance(event, TransferProgress):
-            return self._progress(event)
+            line = self._progress(event)
+            return None if line is None else visible(line)
         if isinstance(event, FileVerified):
-            return (
-                f"    {event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…"
-                if self._verbose
-                else None
-            )
+            return _verified(event) if self._verbose else None
         return _sentence(event)
 
     def _progress(self, event: TransferProgress) -> str | None:
@@ -119,7 +116,7 @@ class Bars:
         self._verbose = verbose
         self._tasks: dict[tuple[str, str], TaskID] = {}
         self._progress = Progress(
-            TextColumn("    {task.description}"),
+            TextColumn("    {task.description}", markup=False),
             BarColumn(bar_width=32),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
@@ -134,20 +131,19 @@ class Bars:
             key = (event.model_id, event.phase)
             if key not in self._tasks:
                 self._tasks[key] = self._progress.add_task(
-                    f"{event.model_id} {event.phase}", total=event.total
+                    visible(f"{event.model_id} {event.phase}"), total=event.total
                 )
             self._progress.update(self._tasks[key], completed=event.bytes, total=event.total)
         elif isinstance(event, FileVerified):
             if self._verbose:
-                self._console.print(
-                    f"    {event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…",
-                    highlight=False,
-                    markup=False,
-                )
+                self._print(_verified(event))
         else:
             if isinstance(event, StepEnded):
                 self._drop_bars()
-            self._console.print(_sentence(event), highlight=False, markup=False)
+            self._print(_sentence(event))
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, emoji=False)
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -169,6 +165,12 @@ def observer_for(stream: IO[str], *, as_json: bool, verbose: bool) -> ClosingObs
 
 
 def _sentence(event: StepStarted | StepEnded | ResourceChanged | Note | Warned) -> str:
+    """A line; where its words are of several lines, the further ones are marked as such."""
+    head, *rest = continued(_words(event))
+    return "\n".join([head, *(f"    {line}" for line in rest)])
+
+
+def _words(event: StepStarted | StepEnded | ResourceChanged | Note | Warned) -> str:
     if isinstance(event, StepStarted):
         return f"▸ {event.title}"
     if isinstance(event, StepEnded):
@@ -177,6 +179,10 @@ def _sentence(event: StepStarted | StepEnded | ResourceChanged | Note | Warned) 
     if isinstance(event, ResourceChanged):
         return f"    {event.op} {event.type} {event.name}"
     return f"    warning: {event.text}" if isinstance(event, Warned) else f"    {event.text}"
+
+
+def _verified(event: FileVerified) -> str:
+    return visible(f"    {event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…")
 
 
 def _kebab(name: str) -> str:

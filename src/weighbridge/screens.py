@@ -1,4 +1,6 @@
-"""Results → what a person reads. Pure: values in, text out. The words on a step are the step's own."""
+"""Results → what a person reads. Pure: values in, text out. The words on a step are the step's own; whatever they quote, each
+of its lines stays one line.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +11,7 @@ from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.step import PlannedStep
 from weighbridge.domain import human
 from weighbridge.domain.access import Role, of_role
+from weighbridge.domain.visible import as_text, error_lines
 from weighbridge.grants import PURPOSE, Grants
 
 
@@ -30,14 +33,16 @@ def plan_screen(plan: Plan, environment: str) -> str:
             f"{steps} to do, {human.size(plan.bytes_to_move)} to move. Make it so: weighbridge apply {environment}",
             f"To allow this and no more: --plan-digest {plan.digest}",
         ]
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) -> str:
     """What an apply did, what it proved, and what is left to do."""
     lines = [f"  {line}" for line in applied.lines]
     failures = [failure.error for failure in applied.failures]
-    lines += [f"  ✗ {error}".replace("\n", "\n    ") for error in failures]
+    for error in failures:
+        head, *rest = error_lines(error)
+        lines += [f"  ✗ {head}", *(f"    {line}" for line in rest)]
     took = human.duration(applied.seconds)
     memory = f"peak memory of this process {human.size(orchestrator_rss)}"
     if failures:
@@ -51,7 +56,7 @@ def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) ->
         lines.append(
             f"Unchanged: all {human.count(count, 'step')} hold already. Nothing was written, no pod was started. {took}; {memory}."
         )
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def verified_screen(verified: Verified, environment: str) -> str:
@@ -66,7 +71,7 @@ def verified_screen(verified: Verified, environment: str) -> str:
         lines.append(f"Not everything could be verified ({took}).")
     else:
         lines.append(f"Every byte was read in the cluster and is the source's ({took}).")
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def status_screen(status: Status) -> str:
@@ -76,12 +81,12 @@ def status_screen(status: Status) -> str:
         lines += _item_status(item, status)
     lines += ["", *(line for part in status.parts.values() for line in part.lines)]
     lines += [f"! {warning}" for warning in status.warnings]
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def destroyed_screen(destroyed: DestroyedAll) -> str:
     """What is gone and what stays."""
-    return "\n".join(line for part in destroyed.parts for line in part.lines)
+    return as_text(line for part in destroyed.parts for line in part.lines)
 
 
 def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
@@ -100,7 +105,7 @@ def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
     lines += ["", f"{counts}."]
     if request is not None:
         lines.append(f"To be sent to the cluster's administrators: {request}")
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def _planned(planned: PlannedStep) -> Iterable[str]:
@@ -140,4 +145,4 @@ def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
             "A login for whoever runs weighbridge, for an hour:",
             f"  kubectl create token -n {namespace} {name}",
         ]
-    return "\n".join(lines)
+    return as_text(lines)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lightkube import Client, KubeConfig
 
-from support.api_server import FakeApiServer
+from support.api_server import FakeApiServer, refused
 from support.login import ADMINISTRATOR, granted
 from support.registry_places import (
     LIMITS,
@@ -308,6 +308,54 @@ def test_interrupted_after_the_patch_nothing_is_lost_and_the_record_is_finished(
     assert after.changes == ()
     assert after.written_at == caught.value.written.written_at
     registry(place).write((), [])
+    assert models(place) == THEIRS
+
+
+def _others_add(place: Place, *added: Entry) -> None:
+    for one in added:
+        place.edit([{"op": "add", "path": "/spec/custom_foundation_models/-", "value": one.value()}])
+
+
+@pytest.mark.parametrize("more", [(), (entry("more"),)], ids=["at once", "and more"])
+def test_what_others_register_after_a_run_that_died_before_its_patch_is_theirs(
+    place: Place, more: tuple[Entry, ...]
+) -> None:
+    api = Meddled(place.api, instead={"json_patch": [KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [entry("ours")])
+    _others_add(place, entry("ours"), *more)
+    assert registry(place).look((), frozenset()).standing["ours"].owner == "foreign"
+    registry(place).write((), [])
+    assert models(place) == [*THEIRS, entry("ours").value(), *(one.value() for one in more)]
+
+
+def test_managed_fields_show_that_a_run_that_died_after_its_patch_has_written(place: Place) -> None:
+    api = Meddled(place.api, instead={"merge": [None, KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        registry(place, api).write((), [entry("ours")])
+    place.touch_status()
+    assert registry(place).look((), frozenset()).standing["ours"].owner == "ours"
+    _others_add(place, entry("more"))
+    left = registry(place).write((), [entry("ours")])
+    assert left.unproven == {"ours"}, "others own the list now"
+    assert registry(place).write((), [entry("ours")], frozenset({"ours"})).unproven == frozenset()
+    registry(place).write((), [])
+    assert models(place) == [*THEIRS, entry("more").value()]
+
+
+def test_a_write_that_the_api_server_does_not_take_leaves_no_record(place: Place) -> None:
+    class Invalid(Meddled):
+        def json_patch(
+            self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
+        ) -> Object:
+            wrong = {"op": "replace", "path": "/spec/custom_foundation_models/99", "value": {}}
+            if isinstance(place, InMemory):
+                raise refused(422, "no such path")
+            return self.inner.json_patch(kind, name, namespace, [*operations, wrong])
+
+    with pytest.raises(StepFailedError):
+        registry(place, Invalid(place.api)).write((), [entry("ours")])
+    assert intents(place) is None
     assert models(place) == THEIRS
 
 

@@ -23,6 +23,7 @@ from weighbridge.core.finding import Level
 from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.made import made_probes
 from weighbridge.domain.access import Rule
+from weighbridge.domain.naming import job_name
 from weighbridge.environment.types import Environment
 from weighbridge.kubernetes.client import JOB, Kind
 from weighbridge.permissions import permissions
@@ -207,7 +208,7 @@ def test_an_interrupted_probe_is_removed(estate: Estate) -> None:
     with subprocess.Popen(
         command, cwd=estate.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
-        job = f"wb-{estate.name}-llama-fetch-verify"
+        job = job_name(estate.name, "llama-fetch", "verify")
         soon(lambda: estate.kube.get(JOB, job, estate.name) is not None, "the probe's Job", seconds=120)
         soon(lambda: bool(estate.kube.list(Kind("", "v1", "Pod", "pods"), estate.name)), "its pod")
         run.send_signal(signal.SIGINT)

@@ -13,6 +13,7 @@ from lightkube.resources.rbac_authorization_v1 import RoleBinding
 from support.estate import CR, Estate
 from support.least_privilege import access, soon, user
 from weighbridge.domain.access import Access
+from weighbridge.domain.naming import job_name
 from weighbridge.kubernetes.client import WATSONX_IFM
 from weighbridge_sandbox.grants import allowed, log_in
 from weighbridge_sandbox.kube import connect as administrator
@@ -40,7 +41,7 @@ def switching(estate: Estate) -> Access:
 
 
 def moving(estate: Estate) -> Access:
-    return access(estate, "create", "jobs", f"wb-{estate.name}-llama-fetch-fetch", group="batch")
+    return access(estate, "create", "jobs", job_name(estate.name, "llama-fetch", "fetch"), group="batch")
 
 
 @pytest.fixture(scope="module")

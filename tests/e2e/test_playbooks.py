@@ -14,6 +14,7 @@ import yaml
 
 from support.estate import BIN, Estate
 from support.saboteur import Saboteur
+from weighbridge.domain.naming import former_job_name, job_name, object_labels
 from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, JOB, POD, SECRET
 
 pytestmark = pytest.mark.sandbox
@@ -145,6 +146,46 @@ def test_second_run_changes_nothing(synced: Bench, model_id: str, arguments: tup
 
 def test_nothing_short_lived_is_left(synced: Bench) -> None:
     assert synced.estate.leftovers() == []
+
+
+def _config_map(bench: Bench, name: str, labels: dict[str, str]) -> None:
+    metadata = {"name": name, "namespace": bench.estate.name, "labels": labels}
+    bench.estate.kube.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+
+
+def test_an_object_of_our_name_that_is_not_of_this_environment_is_neither_overwritten_nor_removed(
+    synced: Bench,
+) -> None:
+    estate = synced.estate
+    name = job_name(estate.name, "llama-fetch", "verify")
+    _config_map(synced, name, object_labels("another"))
+    try:
+        played = synced.play("verify_weights", "llama-fetch")
+        assert played.code != 0
+        assert (
+            f"ConfigMap {name} in namespace {estate.name} is not of environment {estate.name}" in played.said
+        )
+        assert synced.play("clean_up_weights", "llama-fetch").code == 0
+        assert estate.kube.get(CONFIG_MAP, name, estate.name) is not None
+    finally:
+        estate.kube.delete(CONFIG_MAP, name, estate.name)
+
+
+def test_cleaning_up_takes_away_what_an_earlier_version_left_and_nothing_of_another_environment(
+    synced: Bench,
+) -> None:
+    estate = synced.estate
+    ours = former_job_name(estate.name, "llama-fetch", "verify")
+    theirs = former_job_name(estate.name, "llama-fetch", "publish")
+    _config_map(synced, ours, object_labels(estate.name, "llama-fetch"))
+    _config_map(synced, theirs, object_labels("another"))
+    try:
+        played = synced.play("clean_up_weights", "llama-fetch")
+        assert played.code == 0, played.said
+        assert estate.kube.get(CONFIG_MAP, ours, estate.name) is None
+        assert estate.kube.get(CONFIG_MAP, theirs, estate.name) is not None
+    finally:
+        estate.kube.delete(CONFIG_MAP, theirs, estate.name)
 
 
 def test_verify_renews_the_verdict(synced: Bench) -> None:

@@ -20,6 +20,7 @@ from support.estate import Estate
 from support.s3_fault_proxy import S3Fault, S3FaultProxy, s3_fault_proxy
 from weighbridge.core.events import Event, TransferProgress
 from weighbridge.core.outcome import Declined, Done, Failed, Unchanged
+from weighbridge.domain.naming import job_name
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model, Route
 from weighbridge.errors import VerificationError
@@ -59,7 +60,7 @@ class Port:
             self.estate.forget_receipt(self.model.id)
 
     def job(self) -> dict[str, Any] | None:
-        return self.estate.kube.get(JOB, f"wb-{self.estate.name}-{self.model.id}-fetch", self.estate.name)
+        return self.estate.kube.get(JOB, job_name(self.estate.name, self.model.id, "fetch"), self.estate.name)
 
     @contextlib.contextmanager
     def driven(self, route: Route) -> "Iterator[subprocess.Popen[str]]":

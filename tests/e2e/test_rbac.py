@@ -17,6 +17,7 @@ from lightkube import Client
 from support.estate import Estate
 from support.least_privilege import Document, soon, user
 from weighbridge.domain.access import Access
+from weighbridge.domain.naming import job_name
 from weighbridge_sandbox.grants import allowed
 from weighbridge_sandbox.kube import connect as administrator
 
@@ -199,7 +200,7 @@ def test_a_secret_cannot_be_made_to_fetch_another_accounts_token(estate: Estate)
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": f"wb-{estate.name}-llama-fetch-credentials",
+            "name": job_name(estate.name, "llama-fetch", "credentials"),
             "namespace": estate.name,
             "annotations": {"kubernetes.io/service-account.name": "default"},
         },

@@ -9,6 +9,7 @@ from lightkube import Client
 
 from support.estate import Estate
 from support.least_privilege import access, user, without
+from weighbridge.domain.naming import job_name
 from weighbridge.kubernetes.client import SECRET
 from weighbridge_sandbox.grants import allowed
 from weighbridge_sandbox.kube import connect as administrator
@@ -46,8 +47,8 @@ LACKS = [
     Lack("plan", "plan", "get", "persistentvolumeclaims", "{env}-llama-fetch-weights"),
     Lack("cluster", "plan", "get", "namespaces", "kube-system"),
     Lack("weights", "apply", "create", "persistentvolumeclaims", "{env}-llama-fetch-weights"),
-    Lack("weights", "apply", "create", "secrets", "wb-{env}-llama-fetch-credentials"),
-    Lack("weights", "apply", "create", "jobs", "wb-{env}-llama-fetch-fetch", "batch"),
+    Lack("weights", "apply", "create", "secrets", "{credentials}"),
+    Lack("weights", "apply", "create", "jobs", "{fetch}", "batch"),
     Lack("weights", "apply", "list", "pods", None),
     Lack("switch", "apply", "create", "configmaps", None),
     Lack("switch", "apply", "patch", "watsonxaiifm", "watsonxaiifm-cr", IFM),
@@ -67,9 +68,9 @@ def test_a_command_that_lacks_one_rule_names_it(estate: Estate, admin: Client, l
     arguments = ["--yes"] if lack.command == "destroy" else []
     if lack.command == "destroy":
         estate.applied(models=one)
-    asked = access(
-        estate, lack.verb, lack.resource, lack.name and lack.name.format(env=estate.name), group=lack.group
-    )
+    names = {kind: job_name(estate.name, "llama-fetch", kind) for kind in ("credentials", "fetch")}
+    name = lack.name and lack.name.format(env=estate.name, **names)
+    asked = access(estate, lack.verb, lack.resource, name, group=lack.group)
     with without(estate, admin, asked):
         ran = estate.run(lack.command, *arguments, models=one)
     assert ran.code in {3, 4}, ran.said
@@ -116,7 +117,7 @@ def test_an_existing_secret_spares_every_permission_on_secrets_but_one_get(
     applied = estate.applied(models=[model])
     assert applied["complete"]
     for verb in ("create", "patch", "delete", "update", "list"):
-        asked = access(estate, verb, "secrets", f"wb-{estate.name}-by-secret-credentials")
+        asked = access(estate, verb, "secrets", job_name(estate.name, "by-secret", "credentials"))
         assert not allowed(admin, user(estate), asked)
     assert allowed(admin, user(estate), access(estate, "get", "secrets", "models-s3"))
 
@@ -124,7 +125,7 @@ def test_an_existing_secret_spares_every_permission_on_secrets_but_one_get(
 def test_where_secrets_may_not_be_made_a_push_goes_by_exec(estate: Estate, admin: Client) -> None:
     model = estate.model("no-secrets", "push")
     estate.written(models=[model])
-    pod = f"wb-{estate.name}-no-secrets-rsync"
+    pod = job_name(estate.name, "no-secrets", "rsync")
     denied = [access(estate, verb, "secrets", pod) for verb in ("get", "create", "patch", "delete")]
     with without(estate, admin, *denied):
         ran = estate.run("apply", "--verbose", models=[model])
@@ -138,7 +139,7 @@ def test_where_a_push_has_no_way_left_the_rules_that_would_open_one_are_named(
 ) -> None:
     model = estate.model("no-way", "push")
     estate.written(models=[model])
-    pod = f"wb-{estate.name}-no-way-rsync"
+    pod = job_name(estate.name, "no-way", "rsync")
     denied = [access(estate, "create", "secrets", pod)]
     denied += [access(estate, verb, "pods/exec", pod) for verb in ("get", "create")]
     with without(estate, admin, *denied):
@@ -152,7 +153,7 @@ def test_where_a_push_has_no_way_left_the_rules_that_would_open_one_are_named(
 def test_without_port_forward_a_push_goes_by_exec(estate: Estate, admin: Client) -> None:
     model = estate.model("no-forward", "push")
     estate.written(models=[model])
-    pod = f"wb-{estate.name}-no-forward-rsync"
+    pod = job_name(estate.name, "no-forward", "rsync")
     with without(
         estate, admin, *(access(estate, verb, "pods/portforward", pod) for verb in ("get", "create"))
     ):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weighbridge.domain.access import Role, Rule, least_role, of_role
+from weighbridge.domain.naming import job_name
 from weighbridge.environment.types import Environment
 from weighbridge.permissions import missing_rule, permissions
 
@@ -125,9 +126,28 @@ def test_with_an_existing_secret_fetching_takes_one_get_of_it_and_no_other_secre
 
 def test_keys_by_reference_take_a_short_lived_secret_where_they_are_fetched_with() -> None:
     rules = permissions(environment(model("m", "fetch"), model("n", "push")))
-    assert named(rules, "secrets", "create") == {"wb-stage-m-credentials", "wb-stage-n-rsync"}
+    keys, password = job_name("stage", "m", "credentials"), job_name("stage", "n", "rsync")
+    assert named(rules, "secrets", "create") == {keys, password}
     optional = {rule.names: rule.optional for rule in rules if rule.resource == "secrets"}
-    assert optional == {("wb-stage-m-credentials",): False, ("wb-stage-n-rsync",): True}
+    former = ("wb-stage-m-credentials", "wb-stage-n-rsync")
+    assert optional == {(keys,): False, (password,): True, former: True}
+
+
+def test_what_an_earlier_version_left_is_removed_by_its_names_and_never_made() -> None:
+    rules = permissions(environment(model("m", "fetch", "push")))
+    for resource, name in (
+        ("jobs", "wb-stage-m-verify"),
+        ("configmaps", "wb-stage-m-publish"),
+        ("pods", "wb-stage-m-rsync"),
+        ("secrets", "wb-stage-m-credentials"),
+    ):
+        assert {
+            verb for rule in rules for verb in rule.verbs if rule.resource == resource and name in rule.names
+        } == {
+            "get",
+            "delete",
+        }
+        assert name not in named(rules, resource, "create")
 
 
 def test_fetching_takes_neither_exec_nor_port_forward_nor_bare_pods() -> None:

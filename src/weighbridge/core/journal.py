@@ -4,13 +4,13 @@ It explains; it does not decide. What later runs rely on stands in the cluster (
 pipeline runner has no ``var/``.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge.domain.digest import Json
+from weighbridge.domain.visible import json_text
 from weighbridge.errors import StepFailedError
 
 
@@ -29,7 +29,7 @@ class FileJournal:
             "event": event,
             **facts,
         }
-        data = (json.dumps(row, ensure_ascii=False) + "\n").encode()
+        data = (json_text(row) + "\n").encode()
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:

@@ -47,8 +47,10 @@ class ProbingPod:
                 )
             secret = credentials_secret(self.environment, model)
             if secret is not None and Route.FETCH in model.routes and model.source.chosen.secrets.references:
+                self._require_ours(SECRET, secret)
                 made.append((SECRET, secret))
                 self.kube.apply(SECRET, self._secret(model, secret))
+            self._require_ours(CONFIG_MAP, name)
             made.append((CONFIG_MAP, name))
             self.kube.apply(CONFIG_MAP, config)
             made.append((JOB, name))
@@ -63,6 +65,15 @@ class ProbingPod:
     @property
     def _namespace(self) -> str:
         return self.environment.cluster.namespace
+
+    def _require_ours(self, kind: Kind, name: str) -> None:
+        found = self.kube.get(kind, name, self._namespace)
+        if found is not None and not naming.is_ours(found, self.environment.name):
+            raise PreconditionError(
+                f"{kind.kind} {name} in namespace {self._namespace} is not of environment {self.environment.name}: it lacks its labels",
+                remedy="look at who made it; rename or remove it",
+                code="object-foreign",
+            )
 
     def _secret(self, model: Model, name: str) -> dict[str, Any]:
         values = self.secrets(model)

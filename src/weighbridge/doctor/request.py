@@ -6,19 +6,20 @@ from weighbridge.core.finding import Diagnosis
 from weighbridge.doctor.access import AREA as PERMISSIONS
 from weighbridge.domain.access import Rule
 from weighbridge.domain.naming import NAMESPACE_LABEL, account_name, object_labels
+from weighbridge.domain.visible import visible
 from weighbridge.environment.types import Environment
 from weighbridge.manifests.contexts import RoleContext
 from weighbridge.manifests.render import render, to_yaml
 
 
 def request_text(environment: Environment, diagnosis: Diagnosis, now: datetime) -> str:
-    """Markdown. Says so where nothing is missing."""
-    namespace = environment.cluster.namespace
+    """Markdown. Says so where nothing is missing. What the cluster says of itself makes no line, and no command, of its own."""
+    namespace, user = environment.cluster.namespace, visible(diagnosis.user or "")
     lines = [
         f"# Weighbridge, environment {environment.name}: what we ask of the cluster's administrators",
         "",
-        f"Found by `weighbridge doctor` on {now:%Y-%m-%d %H:%M} UTC at {diagnosis.where or 'an unknown cluster'}, namespace `{namespace}`"
-        + (f", as `{diagnosis.user}`." if diagnosis.user else "."),
+        f"Found by `weighbridge doctor` on {now:%Y-%m-%d %H:%M} UTC at {visible(diagnosis.where or 'an unknown cluster')}, namespace `{namespace}`"
+        + (f", as `{user}`." if user else "."),
         "",
     ]
     if not diagnosis.asked:
@@ -28,9 +29,11 @@ def request_text(environment: Environment, diagnosis: Diagnosis, now: datetime) 
     if others:
         lines += ["## What else stands in the way", ""]
     for finding in others:
-        lines.append(f"- **{finding.area}, {finding.name}** ({finding.level.value}): {finding.said}.")
+        lines.append(
+            visible(f"- **{finding.area}, {finding.name}** ({finding.level.value}): {finding.said}.")
+        )
         if finding.remedy:
-            lines.append(f"  What would help: {finding.remedy}.")
+            lines.append(visible(f"  What would help: {finding.remedy}."))
     return "\n".join([*lines, ""])
 
 
@@ -85,13 +88,13 @@ def _roles(environment: Environment, missing: tuple[Rule, ...]) -> str:
 
 def _bindings(environment: Environment, diagnosis: Diagnosis) -> list[str]:
     inside, outside = _names(environment)
-    user = diagnosis.user or "OUR-USER"
+    user = visible(diagnosis.user or "OUR-USER")
     kind, _, account = user.rpartition("system:serviceaccount:")
     subject = (
         f"--serviceaccount={account}"
         if account and not kind and account.count(":") == 1
         else f"--user={user}"
-    )
+    ).replace("'", "'\"'\"'")  # it stands in single quotes
     lines = ["and bound to us:", "", "```sh"]
     if any(rule.namespaced for rule in diagnosis.missing):
         lines.append(

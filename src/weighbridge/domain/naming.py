@@ -6,6 +6,8 @@ stand in a label value. Two ids of one environment that give one name are refuse
 
 import hashlib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 ENVIRONMENT_LABEL = "weighbridge.dev/environment"
@@ -18,6 +20,8 @@ MANAGER = "weighbridge"
 MAX_NAME = 63
 _MAX_SLUG_STEM = 40
 _TAG_LENGTH = 6
+_IDENTITY_LENGTH = 10
+"""Hex digits: 40 bits, so that two names never meet by chance and cannot be made to with little work."""
 
 
 def slug(model_id: str) -> str:
@@ -39,10 +43,21 @@ def claim_name(environment: str, model_id: str) -> str:
 
 
 def job_name(environment: str, model_id: str, kind: str) -> str:
-    """Return the name of a short-lived object of the model: ``wb-<env>-<slug>-<kind>``.
+    """Return the name of a short-lived object of the model: ``wb-<env>-<slug>-<tag>-<kind>``.
 
-    ``kind`` is ``fetch``, ``publish``, ``verify``, ``rsync`` or ``credentials``. The middle is shortened and tagged
-    where the whole would pass 63 characters; the kind always stays readable.
+    ``kind`` is ``fetch``, ``publish``, ``verify``, ``rsync`` or ``credentials``. The tag is of environment and model apart, so
+    that model ``prod-llama`` of ``team-a`` and ``llama`` of ``team-a-prod`` do not meet in one namespace. What stands before it
+    is for people, and shortened where the whole would pass 63 characters.
+    """
+    tag = hashlib.sha256(f"{environment}\n{model_id}".encode()).hexdigest()[:_IDENTITY_LENGTH]
+    room = MAX_NAME - len("wb-") - len(tag) - len("credentials") - 2  # so that all of one model's begin alike
+    return f"wb-{f'{environment}-{slug(model_id)}'[:room].rstrip('-')}-{tag}-{kind}"
+
+
+def former_job_name(environment: str, model_id: str, kind: str) -> str:
+    """Return the name that fb15824 and before gave such an object: looked for, and never made any more.
+
+    Two environments can meet in one; so only what carries the environment's label is removed under it.
     """
     return _joined("wb-", environment, model_id, kind)
 
@@ -76,6 +91,12 @@ def object_labels(environment: str, model_id: str | None = None) -> dict[str, st
     """Return the labels that every object of ours carries; with a model id, those of one of the model's objects."""
     labels = {MANAGED_BY_LABEL: MANAGER, ENVIRONMENT_LABEL: environment}
     return labels if model_id is None else labels | {MODEL_LABEL: slug(model_id)}
+
+
+def is_ours(found: Mapping[str, Any], environment: str) -> bool:
+    """Whether an object of the cluster carries the labels of ours and of this environment. Nothing else is removed."""
+    labels = (found.get("metadata") or {}).get("labels") or {}
+    return object_labels(environment).items() <= labels.items()
 
 
 def _joined(prefix: str, environment: str, model_id: str, suffix: str) -> str:

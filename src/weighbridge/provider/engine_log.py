@@ -7,6 +7,7 @@ import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 from weighbridge.core.events import Event, Note, Warned
+from weighbridge.domain.visible import continued
 
 _PATIENCE_SECONDS = 5.0
 
@@ -30,7 +31,7 @@ class EngineLog:
             return
         with contextlib.suppress(grpc.RpcError):
             self.engine.Log(
-                engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn),
+                engine_pb2.LogRequest(severity=severity, message="\n".join(continued(text)), urn=self.urn),
                 timeout=_PATIENCE_SECONDS,
             )
 

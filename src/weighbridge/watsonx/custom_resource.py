@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from weighbridge.domain.digest import Json, digest
+from weighbridge.domain.visible import quoted
 
 _TERMINAL: Final = frozenset({"Completed", "Failed"})
 _OPERATORS: Final = frozenset(
@@ -300,7 +301,7 @@ _MANAGERS: Final = {
 def _gitops(metadata: dict[str, Any], writers: tuple[Writer, ...]) -> tuple[GitOps, ...]:
     """Tracking marks of Argo CD ("Resource Tracking") and Flux (kustomize- and helm-controller), and their managers."""
     found = [
-        GitOps(tool, f"{place[:-1]} {key}={_object(metadata.get(place))[key]}")
+        GitOps(tool, f"{place[:-1]} {key}={quoted(str(_object(metadata.get(place))[key]))}")
         for tool, place, key in _TRACKING
         if key in _object(metadata.get(place))
     ]

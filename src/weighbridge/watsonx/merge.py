@@ -96,12 +96,13 @@ def _unique(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     return wanted
 
 
-def three_way(
+def three_way(  # noqa: PLR0913, PLR0917  everything that is known, since it is pure
     old: Iterable[Entry],
     live: Json,
     new: Iterable[Entry],
     adopt: Collection[str] = (),
     seen: Mapping[str, str] | None = None,
+    unproven: Mapping[str, Entry] | None = None,
 ) -> Merge | Refused:
     """Merge our entries into the ``live`` list.
 
@@ -109,14 +110,16 @@ def three_way(
     what that intent replaced). ``new``: all that we want, each model_id once. Models in ``old`` but not in ``new`` are
     removed. ``live``: the value as read; ``None`` if absent. ``adopt``: model_ids whose live entry may be taken over
     whoever made it. ``seen``: model_id → digest of the live entry as the plan saw it, empty where none stood there;
-    models that it does not name are not compared.
+    models that it does not name are not compared. ``unproven``: live entries of which nobody can tell whether they are ours.
 
     - live is absent: appended, by model_id (also if ours was removed from outside: nothing of anybody's is lost).
     - live is a version of ours, or what we want: updated in place, or removed; further equal copies are removed.
     - live is anything else: refused, unless adopted. An entry equal to what we want but not known to be ours is
       refused as well, because a later ``destroy`` would remove what somebody else relies on.
     - live is neither what was seen nor what we want: refused, also where it is ours or adopted. Somebody has replaced it
-      since a person looked at the plan. An entry that is gone is no such case: putting it back overwrites nothing.
+      since a person looked at the plan. An entry that is gone is no such case: putting it back overwrites nothing. But
+      where the plan saw it as it is wanted, and so showed no change of it, even that was not shown: refused.
+    - live is unproven: left as it stands where that is what is wanted; else refused. Adopted, it is ours.
 
     Merging the result again gives an empty merge. Raises ``ValueError`` if a model_id is wanted twice.
     """
@@ -128,11 +131,14 @@ def three_way(
         return Refused((Refusal(Reason.NOT_A_LIST, None, (), (), None, json.dumps(live)[:200]),))
     elements: list[Json] = live or []
     found = entries_by_id(elements)
+    left = {} if unproven is None else {key: row for key, row in unproven.items() if key not in adopt}
     draft = _Draft()
     for model_id in dict.fromkeys((*sorted(wanted), *known)):  # by id: Pulumi's wire keeps no order of keys
         places, target = found.get(model_id, ()), wanted.get(model_id)
         ours, copies = known.get(model_id, []), [entry for _, entry in places]
-        refusal = not_ours(model_id, ours, copies, target)
+        if not ours and target is not None and copies == [target] == [left.get(model_id)]:
+            continue
+        refusal = not_ours(model_id, ours, copies, target, unproven=model_id in left)
         later = replaced_since(seen[model_id], ours, copies, target) if seen and model_id in seen else None
         if refusal is not None and model_id not in adopt:
             changed = refusal.reason is Reason.CHANGED and later is not None

@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self, TypeAlias
 from weighbridge.core.events import Event, Note, Warned
 from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import MANAGER
+from weighbridge.domain.visible import quoted
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 from weighbridge.watsonx.custom_resource import LiveCustomResource, Status, parse_time
 from weighbridge.watsonx.entry import entries_by_id
@@ -48,6 +49,16 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Intended:
+    """A write that was not seen yet."""
+
+    after: str | None = None
+    """Digest of the whole list as it would leave it; None in records of earlier versions."""
+    before: "Mark | None" = None
+    """The write before it: what counts where this one was not done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Our last write, as far as it is known."""
 
@@ -59,15 +70,25 @@ class Mark:
     """(model_id, digest) of every entry of ours after the write; digest None: removed."""
     confirmed: bool = False
     """The operator was seen to have taken it in."""
+    intended: Intended | None = None
+    """Set while it is about to be done (``watsonx/ownership.py``)."""
 
     def as_json(self) -> dict[str, Json]:
+        """``intended`` is there only where its absence would be read as a write of an earlier version that was not seen."""
         baseline: dict[str, Json] = asdict(self.baseline)
+        intended: dict[str, Json] = {}
+        if self.intended is not None:
+            before = self.intended.before.as_json() if self.intended.before is not None else None
+            intended = {"intended": {"after": self.intended.after, "before": before}}
+        elif self.written_at is None:
+            intended = {"intended": None}
         return {
             "cr_uid": self.cr_uid,
             "written_at": self.written_at,
             "baseline": baseline,
             "entries": dict(self.entries),
             "confirmed": self.confirmed,
+            **intended,
         }
 
     @classmethod
@@ -75,13 +96,20 @@ class Mark:
         """Raises ``ValueError`` if ``raw`` is not what :meth:`as_json` gives."""
         try:
             assert isinstance(raw, dict)  # noqa: S101  one way out for every malformed text
-            return cls(
+            found = cls(
                 cr_uid=str(raw["cr_uid"]),
                 written_at=raw["written_at"],
                 baseline=Baseline(**raw["baseline"]),
                 entries=tuple(raw["entries"].items()),
                 confirmed=raw["confirmed"] is True,
             )
+            if "intended" not in raw:  # fb15824 and before
+                unseen = found.written_at is None and not found.baseline.exact
+                return replace(found, intended=Intended() if unseen else None)
+            if (told := raw["intended"]) is None:
+                return found
+            before = cls.from_json(told["before"]) if told["before"] is not None else None
+            return replace(found, intended=Intended(told["after"], before))
         except (AssertionError, KeyError, TypeError, AttributeError) as error:
             msg = f"not a record of a write: {error!r}"
             raise ValueError(msg) from error
@@ -186,7 +214,7 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
         if copies == ({digest} if digest else set()):
             continue
         writer = live.models_writer or live.newest_writer_but(MANAGER)  # nobody owns a list that is gone
-        who = f"{writer.manager} at {_iso(writer.time)}" if writer else "somebody"
+        who = f"{quoted(writer.manager)} at {_iso(writer.time)}" if writer else "somebody"
         owners = f"; the resource is kept by {', '.join(map(str, live.gitops))}" if live.gitops else ""
         return Refuted(
             "registration-overwritten",

@@ -1,10 +1,12 @@
 """Our entries and the operator that takes them in: a write is done when it was seen to be, not before."""
 
+import contextlib
 from dataclasses import dataclass
 
 from weighbridge.core.events import Observer
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 from weighbridge.watsonx.custom_resource import LiveCustomResource
+from weighbridge.watsonx.ownership import resolved
 from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Mark, Reconciled, await_reconciled, completed
 from weighbridge.watsonx.record import Intents, confirmed
 from weighbridge.watsonx.registry import WatsonxRegistry
@@ -26,8 +28,11 @@ class ReconcilingRegistry(WatsonxRegistry):
             self.record(intents, confirmed(intents, mark))
 
     def unconfirmed(self) -> bool:
-        """Whether the operator is not known to have taken in our last write, a removal included."""
-        return self.intents().pending
+        """Whether the operator is not known to have taken in our last write, a removal included. An intended one that was
+        not done is forgotten.
+        """
+        live, intents = self.find(), self.intents()
+        return (self._resolved(intents, live) if live is not None else intents).pending
 
     def await_reconciled(self, observer: Observer) -> str:
         """Wait until the operator has reconciled after our last write; returns what was seen.
@@ -37,6 +42,8 @@ class ReconcilingRegistry(WatsonxRegistry):
         undid our write, or the deadline.
         """
         intents, found = self._first_look()
+        if found is not None and found.has_spec:
+            intents = self._resolved(intents, found)
         if not intents.models and intents.mark and (found is None or found.uid != intents.mark.cr_uid):
             self.forget()
             return f"Watsonxaiifm {self.namespace}/{self.name} that held the entries is gone"
@@ -54,6 +61,14 @@ class ReconcilingRegistry(WatsonxRegistry):
                 raise explained(self, again) from failure
         self.confirm(mark)
         return seen.evidence
+
+    def _resolved(self, intents: Intents, live: LiveCustomResource) -> Intents:
+        """What the list shows of an interrupted write is kept as long as it shows it: others may write at any moment."""
+        found = resolved(intents, live)
+        with contextlib.suppress(WeighbridgeError):  # what cannot be kept now is looked at again
+            self.record(intents, found)
+            return found
+        return intents
 
     def _await(self, mark: Mark, observer: Observer) -> Reconciled:
         return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)

@@ -1,8 +1,8 @@
-"""What we meant to write into somebody else's list, kept beside it in a ConfigMap of our own.
+"""What we wrote, or are about to write, into somebody else's list, kept beside it in a ConfigMap of our own.
 
 It is written before the list is, so that an interruption at any moment never makes our own entry look foreign, and a lost
-Pulumi state can be rebuilt. One key a model, and ``_last-write`` for the last write, which stays after a removal until the
-operator was seen to have taken it in.
+Pulumi state can be rebuilt; ``watsonx/ownership.py`` says what it proves. One key a model, and ``_last-write`` for the last
+write, which stays after a removal until the operator was seen to have taken it in.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import receipt_key
 from weighbridge.errors import StepFailedError
 from weighbridge.watsonx.custom_resource import LiveCustomResource
@@ -27,16 +28,17 @@ class Intent:
 
     entry: Entry
     previous: Entry | None = None
+    unproven: bool = False
+    """It stands there, and nobody can tell whether we wrote it."""
 
     def as_json(self) -> str:
-        return json.dumps(
-            {
-                "model_id": self.entry.model_id,
-                "digest": self.entry.digest,
-                "entry": self.entry.value(),
-                "previous": self.previous.value() if self.previous else None,
-            }
-        )
+        row: dict[str, Json] = {
+            "model_id": self.entry.model_id,
+            "digest": self.entry.digest,
+            "entry": self.entry.value(),
+            "previous": self.previous.value() if self.previous else None,
+        }
+        return json.dumps(row | ({"unproven": True} if self.unproven else {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,21 @@ class Intents:
         """The same with another last write."""
         return replace(self, mark=mark)
 
+    @property
+    def ours(self) -> Mapping[str, Intent]:
+        """Without those of which nobody can tell."""
+        return {key: intent for key, intent in self.models.items() if not intent.unproven}
+
+    @property
+    def unproven(self) -> Mapping[str, Entry]:
+        """Those, as they stand."""
+        return {key: intent.entry for key, intent in self.models.items() if intent.unproven}
+
     def known(self) -> tuple[Entry, ...]:
         """Every entry that may be ours in the list."""
         return tuple(
             entry
-            for intent in self.models.values()
+            for intent in self.ours.values()
             for entry in (intent.entry, intent.previous)
             if entry is not None
         )
@@ -91,17 +103,21 @@ def parse_intents(data: Mapping[str, str]) -> Intents:
             previous = Entry.of(raw["previous"]) if raw.get("previous") is not None else None
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-        models[entry.model_id] = Intent(entry, previous)
+        models[entry.model_id] = Intent(entry, previous, raw.get("unproven") is True)
     return Intents(models, mark)
 
 
-def intend(before: Intents, live: Iterable[Entry], new: Iterable[Entry], mark: Mark) -> Intents:
-    """What to keep before a write: each wanted entry with what of it is live, and those about to be removed."""
-    standing = {entry.model_id: entry for entry in live}
-    wanted = {entry.model_id: entry for entry in new}
-    models = {model_id: Intent(entry, standing.get(model_id)) for model_id, entry in wanted.items()}
-    leaving = {model_id: intent for model_id, intent in before.models.items() if model_id not in wanted}
-    return Intents({**leaving, **models}, mark)
+def intend(
+    before: Intents, live: Iterable[Entry], new: Iterable[Entry], mark: Mark, known: Iterable[Entry] = ()
+) -> Intents:
+    """What to keep before a write: each wanted entry with what of ours is live (as ``before`` has it, or ``known``), those
+    about to be removed, and those that are left as they stand because nobody can tell whose they are.
+    """
+    ours = {*before.known(), *known}
+    standing = {entry.model_id: entry for entry in live if entry in ours}
+    models = {entry.model_id: Intent(entry, standing.get(entry.model_id)) for entry in new}
+    staying = {key: row for key, row in before.models.items() if key not in models}
+    return Intents({**staying, **models}, mark)
 
 
 def confirmed(intents: Intents, mark: Mark) -> Intents:
@@ -113,9 +129,10 @@ def confirmed(intents: Intents, mark: Mark) -> Intents:
     return Intents(models, replace(mark, confirmed=True, entries=entries))
 
 
-def settled(new: Iterable[Entry], mark: Mark) -> Intents:
+def settled(new: Iterable[Entry], mark: Mark, unproven: Iterable[Entry] = ()) -> Intents:
     """What to keep after a write."""
-    return Intents({entry.model_id: Intent(entry) for entry in new}, mark)
+    rows = {entry.model_id: Intent(entry) for entry in new}
+    return Intents(rows | {entry.model_id: Intent(entry, unproven=True) for entry in unproven}, mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +143,8 @@ class Written:
     changes: tuple[Change, ...]
     mark: Mark | None
     """None if nothing of ours was ever written."""
+    unproven: frozenset[str] = frozenset()
+    """Models that stand as wanted, and were not written: nobody can tell whether they are ours."""
 
     @property
     def written_at(self) -> str | None:

@@ -1,9 +1,11 @@
 """Why an entry must be left alone, with everything that a person needs to decide."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from weighbridge.domain.visible import quoted, visible
 from weighbridge.errors import PreconditionError
 from weighbridge.watsonx.entry import Entry
 
@@ -19,6 +21,10 @@ class Reason(StrEnum):
     """Ours, but changed by somebody to something we did not write."""
     REPLACED = "replaced"
     """Not what the plan saw."""
+    REMOVED = "removed"
+    """Gone since the plan, which showed no change of it."""
+    UNPROVEN = "unproven"
+    """An interrupted run of ours was to write it, and others have written since: nobody can tell whose it is."""
     NOT_A_LIST = "not-a-list"
     """The whole value is no list."""
 
@@ -41,33 +47,37 @@ class Refusal:
 
     def describe(self) -> str:
         """What is wrong, in a sentence."""
-        match self.reason:
-            case Reason.FOREIGN:
-                return f"{self.model_id} is registered already, by somebody else and differently"
-            case Reason.FOREIGN_EQUAL:
-                return f"{self.model_id} is registered already, exactly as wanted, but nothing shows that we did it"
-            case Reason.CHANGED:
-                return f"the entry of {self.model_id} was changed by somebody to something we did not write"
-            case Reason.REPLACED if self.seen:
-                return f"the entry of {self.model_id} was replaced by somebody since the plan saw it"
-            case Reason.REPLACED:
-                return f"{self.model_id} was registered by somebody since the plan, which saw no entry of it"
-            case Reason.NOT_A_LIST:
-                return f"spec.custom_foundation_models is no list: {self.detail}"
+        model = quoted(self.model_id or "")
+        after = "since the plan"
+        return {
+            Reason.FOREIGN: f"{model} is registered already, by somebody else and differently",
+            Reason.FOREIGN_EQUAL: f"{model} is registered already, exactly as wanted, but nothing shows that we did it",
+            Reason.CHANGED: f"the entry of {model} was changed by somebody to something we did not write",
+            Reason.REPLACED: f"the entry of {model} was replaced by somebody {after} saw it"
+            if self.seen
+            else f"{model} was registered by somebody {after}, which saw no entry of it",
+            Reason.REMOVED: f"the entry of {model} was removed by somebody {after}, which showed no change of it",
+            Reason.UNPROVEN: f"the entry of {model} is as an interrupted run of ours was to write it, but others have written the"
+            " list since: nothing shows that it is ours",
+            Reason.NOT_A_LIST: f"spec.custom_foundation_models is no list: {self.detail}",
+        }[self.reason]
 
     def remedy(self) -> str:
         """What to do about it, in a sentence."""
+        model = shlex.quote(self.model_id or "")
         match self.reason:
             case Reason.FOREIGN | Reason.FOREIGN_EQUAL:
-                return f"choose another id, or, if it is yours to take, adopt it: --adopt {self.model_id}"
+                return f"choose another id, or, if it is yours to take, adopt it: --adopt {model}"
             case Reason.CHANGED if self.wanted is None:
                 return (
                     "bring the entry back to what was written (an apply with the model in the environment does), "
-                    f"or take it over: --adopt {self.model_id}"
+                    f"or take it over: --adopt {model}"
                 )
             case Reason.CHANGED:
-                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {self.model_id}"
-            case Reason.REPLACED:
+                return f"look at the change (plan shows it) and apply again, or take it over: --adopt {model}"
+            case Reason.UNPROVEN:
+                return f"ask who else may have registered it; if nobody has, adopt it: apply with --adopt {model}"
+            case Reason.REPLACED | Reason.REMOVED:
                 return "nothing was written: plan again, look at what stands there now, and apply that plan"
             case Reason.NOT_A_LIST:
                 return "the owner of the custom resource has to make it a list, or remove it"
@@ -76,7 +86,7 @@ class Refusal:
         """(label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
         rows = (
             [("seen", self._seen())]
-            if self.reason is Reason.REPLACED
+            if self.reason in {Reason.REPLACED, Reason.REMOVED}
             else [("written", entry.text) for entry in self.written]
         )
         rows += [("live", entry.text) for entry in self.live]
@@ -105,7 +115,7 @@ class Refused:
         for refusal in self.refusals:
             lines.append(refusal.describe())
             if show_values:
-                lines += [f"  {label:8}{text}" for label, text in refusal.versions()]
+                lines += [f"  {label:8}{visible(text)}" for label, text in refusal.versions()]
         remedies = dict.fromkeys(refusal.remedy() for refusal in self.refusals)
         return EntriesRefusedError(f"{where}: " + "\n".join(lines), "; ".join(remedies), self, where)
 
@@ -124,13 +134,20 @@ class EntriesRefusedError(PreconditionError):
 
 
 def not_ours(
-    model_id: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
+    model_id: str,
+    known: Sequence[Entry],
+    copies: Sequence[Entry],
+    wanted: Entry | None,
+    *,
+    unproven: bool = False,
 ) -> Refusal | None:
     """Why the live ``copies`` of one model must not be touched; None if they may."""
     if all(copy in known or (known and copy == wanted) for copy in copies):
         return None
     if known:
         reason = Reason.CHANGED
+    elif unproven:
+        reason = Reason.UNPROVEN
     elif all(copy == wanted for copy in copies):
         reason = Reason.FOREIGN_EQUAL
     else:
@@ -142,6 +159,8 @@ def replaced_since(
     seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
 ) -> Refusal | None:
     """Why the live ``copies`` of one model are not what the plan saw; None if they are, or are what is wanted already."""
+    if wanted is not None and not copies and seen == wanted.digest:
+        return Refusal(Reason.REMOVED, wanted.model_id, tuple(dict.fromkeys(known)), (), wanted, seen=seen)
     other = [copy for copy in copies if copy.digest != seen and copy != wanted]
     if not other:
         return None

@@ -10,6 +10,7 @@ from weighbridge.kubernetes.client import WATSONX_IFM, ApiRefusedError
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.watsonx.merge import PatchOperation
 from weighbridge.watsonx.nudge import Nudge, find_nudge, named_models
+from weighbridge.watsonx.ownership import resolved
 from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Baseline, Mark
 from weighbridge.watsonx.registry import WatsonxRegistry
 
@@ -47,7 +48,7 @@ def explained(registry: WatsonxRegistry, failure: StepFailedError) -> StepFailed
     """``failure`` with the models of ours that the operator's message names; any other failure as it is."""
     if failure.code != OPERATOR_FAILED:
         return failure
-    ours = registry.intents().models
+    ours = registry.intents().ours
     named = named_models(failure.what, ours)
     if named:
         about = f"it names {', '.join(named)} of environment {registry.environment}"
@@ -59,7 +60,7 @@ def explained(registry: WatsonxRegistry, failure: StepFailedError) -> StepFailed
 
 
 def _chosen(registry: WatsonxRegistry, live: LiveCustomResource) -> Nudge | None:
-    ours = {model_id: intent.entry for model_id, intent in registry.intents().models.items()}
+    ours = {model_id: intent.entry for model_id, intent in resolved(registry.intents(), live).ours.items()}
     return find_nudge(live.models, ours, live.status.failure or "")
 
 
@@ -91,7 +92,7 @@ def _written(
 
 def _put_back(registry: WatsonxRegistry, chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
     """The entry went out, and somebody wrote before it came back: it comes back as any missing entry of ours does."""
-    entries = [intent.entry for intent in registry.intents().models.values()]
+    entries = [intent.entry for intent in registry.intents().ours.values()]
     observer(Note(f"{chosen.model_id} is put back beside what somebody else has written meanwhile"))
     return registry.write((), entries, observer=observer).mark or mark
 

@@ -4,19 +4,23 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 
 from weighbridge.domain.digest import Json
+from weighbridge.domain.visible import quoted
 from weighbridge.watsonx.entries import EntryFate, PlannedEntry, StandingEntry
 from weighbridge.watsonx.entry import Entry, entries_by_id
 from weighbridge.watsonx.merge import ChangeKind, Merge
 from weighbridge.watsonx.record import Intent
 
 
-def planned_entries(merge: Merge, written: Collection[str] = ()) -> tuple[PlannedEntry, ...]:
+def planned_entries(
+    merge: Merge, written: Collection[str] = (), unproven: Collection[str] = ()
+) -> tuple[PlannedEntry, ...]:
     """The list as it would be, in its order; entries to be removed stand where they stand now.
 
-    ``written``: models that we registered earlier, ours even where nothing is wanted.
+    ``written``: models that we registered earlier, ours even where nothing is wanted. ``unproven``: those that stand as wanted
+    and are left, because nobody can tell whose they are.
     """
     changes = {change.model_id: change for change in merge.changes}
-    ours = {entry.model_id for entry in merge.wanted} | set(written)
+    ours = ({entry.model_id for entry in merge.wanted} | set(written)) - set(unproven)
     rows: list[PlannedEntry] = []
     shown: set[str] = set()
     for element in merge.before:
@@ -71,11 +75,12 @@ def differences(before: Json, after: Json, path: str = "") -> Iterator[str]:
     """``location.sub_path: "a" → "b"`` for every leaf that differs; list items by index, parameters by their name."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
-            yield from differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+            below = f"{path}.{quoted(key)}" if path else quoted(key)
+            yield from differences(before.get(key), after.get(key), below)
     elif isinstance(before, list) and isinstance(after, list):
         old, new = _keyed(before), _keyed(after)
         for key in dict.fromkeys((*old, *new)):
-            yield from differences(old.get(key), new.get(key), f"{path}[{key}]")
+            yield from differences(old.get(key), new.get(key), f"{path}[{quoted(key)}]")
     elif json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
         yield f"{path}: {_short(before)} → {_short(after)}"
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from support.world import World
-from weighbridge.domain.naming import slug
+from weighbridge.domain.naming import job_name
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError
@@ -135,14 +135,15 @@ def test_only_the_fetching_pod_sees_the_keys_and_never_in_its_environment(
         for item in documents(environment, listing, around)
         if item["kind"] == "Job"
     }
-    stem = f"stage-{slug('Example/Model_13b')}"
     assert mounted == {
-        f"wb-{stem}-fetch": [f"wb-{stem}-credentials"],
-        f"wb-{stem}-publish": [],
-        f"wb-{stem}-verify": [],
-        "wb-stage-plain-fetch": ["s3-keys"],
-        "wb-stage-plain-publish": [],
-        "wb-stage-plain-verify": [],
+        job_name("stage", "Example/Model_13b", "fetch"): [
+            job_name("stage", "Example/Model_13b", "credentials")
+        ],
+        job_name("stage", "Example/Model_13b", "publish"): [],
+        job_name("stage", "Example/Model_13b", "verify"): [],
+        job_name("stage", "plain", "fetch"): ["s3-keys"],
+        job_name("stage", "plain", "publish"): [],
+        job_name("stage", "plain", "verify"): [],
     }
     for pod in pods(environment, listing, around):
         names = {item["name"] for container in pod["spec"]["containers"] for item in container.get("env", [])}

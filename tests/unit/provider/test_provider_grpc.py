@@ -331,6 +331,25 @@ def test_delete_refuses_an_entry_that_is_not_as_we_wrote_it_even_if_a_refresh_ha
     assert world.server.models == THEIRS
 
 
+def test_an_entry_that_nothing_shows_to_be_ours_is_held_but_neither_changed_nor_removed(world: World) -> None:
+    server = world.server
+    server.failures["merge configmaps"] = [
+        refused(404, "none"),
+        PreconditionError("gone", code="cluster-login"),
+    ]
+    with pytest.raises(Failure):
+        world.created(entry("a"))
+    assert server.models == [*THEIRS, entry("a")]
+    server.set_models([*server.models, entry("more")])
+    state = world.created(entry("a"), entry("b"))
+    assert set(state["written"]) == {"b"}
+    assert set(state["entries"]) == {"a", "b"}
+    with pytest.raises(Failure, match="entry-unproven"):
+        world.engine.update(state, world.inputs(entry("a", tags=["new"]), entry("b")))
+    world.engine.delete(state)
+    assert server.models == [*THEIRS, entry("a"), entry("more")]
+
+
 def test_delete_of_a_resource_whose_owner_removed_it_clears_our_record(world: World) -> None:
     state = world.created(entry("a"))
     world.server.objects = {key: body for key, body in world.server.objects.items() if key[0] == "configmaps"}

@@ -15,7 +15,9 @@ import yaml
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[3]
 RENDERED = ROOT / "tests/golden/rendered/weights/plain"
-OURS = ("await_pod", "follow_job", "rsync_password", "source_secret", "weights_push", "weights_state")
+OURS = (
+    "await_pod", "follow_job", "rsync_password", "short_lived_left", "source_secret", "weights_push", "weights_state",
+)  # fmt: skip
 SET = "sha256:" + "ab" * 32
 STATE = {
     "changed": False, "verified": False, "reason": "", "claim_uid": "u", "receipt": None,
@@ -52,7 +54,14 @@ class Played:
         ]
 
 
-def play(folder: Path, *jobs: dict[str, Any], running: bool = False, password: bool = True) -> Played:
+def play(
+    folder: Path,
+    *jobs: dict[str, Any],
+    running: bool = False,
+    password: bool = True,
+    playbook: str = "sync_weights",
+    left: tuple[dict[str, Any], ...] = (),
+) -> Played:
     ours = folder / "ansible_collections/weighbridge/byom"
     theirs = folder / "ansible_collections/kubernetes/core/plugins"
     for place in (ours / "plugins/action", theirs / "action", theirs / "modules"):
@@ -75,13 +84,14 @@ def play(folder: Path, *jobs: dict[str, Any], running: bool = False, password: b
         "weights_state": [{**STATE, "running": running}],
         "rsync_password": [{"changed": password, "made": password}],
         "weights_push": [sent, sent],
+        "short_lived_left": [{"changed": False, "left": [*left]}],
         "follow_job": jobs,
     }
     (folder / "answers.json").write_text(json.dumps(answers))
     variables = yaml.safe_load((RENDERED / "vars.yml").read_text())
     extra = json.dumps({**variables, "weights_dir": str(RENDERED), "weights_route": "push"})
     done = subprocess.run(
-        [BIN / "ansible-playbook", ROOT / "playbooks/sync_weights.yml", "-e", extra],
+        [BIN / "ansible-playbook", ROOT / f"playbooks/{playbook}.yml", "-e", extra],
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(folder), "STAND_INS": str(folder)},
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -140,3 +150,21 @@ def test_a_publication_that_is_at_work_is_followed_and_nothing_is_sent(tmp_path:
     played = play(tmp_path, PUBLISHED, running=True)
     assert played.code == 0, played.said
     assert played.of("weights_push") == played.orders == []
+
+
+def test_cleaning_up_removes_what_was_seen_to_be_ours_and_looks_for_what_an_earlier_version_left(
+    tmp_path: Path,
+) -> None:
+    left = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "wb-stage-plain-rsync", "namespace": "n"}}
+    played = play(tmp_path, playbook="clean_up_weights", left=(left,))
+    assert played.code == 0, played.said
+    [look] = played.of("short_lived_left")
+    assert {"kind": "Job", "name": "wb-stage-plain-fetch"} in look["former"]
+    assert {"kind": "Secret", "name": "wb-stage-plain-credentials"} in look["former"]
+    assert [task["definition"] for task in played.of("k8s")] == [[left]]
+
+
+def test_where_nothing_of_ours_is_left_nothing_is_removed(tmp_path: Path) -> None:
+    played = play(tmp_path, playbook="clean_up_weights")
+    assert played.code == 0, played.said
+    assert played.of("k8s") == []

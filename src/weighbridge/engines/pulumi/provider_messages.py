@@ -6,6 +6,7 @@ The engine passes on nothing but text, so the exit code and the stable code stan
 import re
 from typing import Final
 
+from weighbridge.domain.visible import visible, visible_lines
 from weighbridge.errors import (
     DefectError,
     InputError,
@@ -31,10 +32,18 @@ _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
 
 
 def encode(error: WeighbridgeError) -> str:
-    """``[weighbridge 3 entry-foreign] what is wrong``, and the remedy on a line of its own."""
+    """``[weighbridge 3 entry-foreign] what is wrong``, and the remedy on a line of its own.
+
+    What the words quote can be taken neither for a head nor for a remedy, nor does it reach a terminal unescaped.
+    """
     place = f"{error.place}: " if error.place and str(error.place) else ""
-    remedy = f"{_ARROW}{error.remedy}" if error.remedy else ""
-    return f"[weighbridge {error.exit_code} {error.code}] {place}{error.what}{remedy}"
+    what = _quoted(_ARROW_LINE.sub("\n  -> ", f"{place}{error.what}"))
+    remedy = f"{_ARROW}{_quoted(visible(error.remedy))}" if error.remedy else ""
+    return f"[weighbridge {error.exit_code} {error.code}] {what}{remedy}"
+
+
+def _quoted(text: str) -> str:
+    return _HEAD.sub(lambda found: f"[{found.group(0)[1:-2]}) ", visible_lines(text))
 
 
 def decode(text: str) -> WeighbridgeError | None:

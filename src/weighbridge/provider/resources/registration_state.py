@@ -47,21 +47,23 @@ class State:
 
 
 def after_write(wanted: Inputs, written: Written) -> State:
-    """The state after a write, entries as they stand in the list."""
+    """The state after a write, entries as they stand in the list. One that was left as it stands was not written by us."""
     standing = entries_by_id(written.live.models)
     entries = tuple(standing[entry.model_id][0][1] for entry in wanted.entries if entry.model_id in standing)
-    return State(replace(wanted, entries=entries), wanted.entries, written.written_at, written.live.uid)
+    ours = tuple(entry for entry in wanted.entries if entry.model_id not in written.unproven)
+    return State(replace(wanted, entries=entries), ours, written.written_at, written.live.uid)
 
 
 def known(state: State | None, wanted: Inputs) -> tuple[Entry, ...]:
     """What may stand in the list as ours.
 
     An edited entry that a refresh has shown may be mended, but an edited one that is to go must be looked at by a
-    person: only what we wrote ourselves is removed.
+    person: only what we wrote ourselves is removed, and nothing of a model that we did not write is touched.
     """
     if state is None:
         return ()
-    staying = {entry.model_id for entry in wanted.entries}
+    ours = {entry.model_id for entry in state.written}
+    staying = {entry.model_id for entry in wanted.entries if entry.model_id in ours}
     return (*state.written, *(entry for entry in state.inputs.entries if entry.model_id in staying))
 
 

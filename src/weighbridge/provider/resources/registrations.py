@@ -31,6 +31,7 @@ from weighbridge.provider.seen import seen_by_plan
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 from weighbridge.watsonx.entry import Entry, entries_by_id
 from weighbridge.watsonx.merge import Merge
+from weighbridge.watsonx.ownership import resolved
 from weighbridge.watsonx.record import Intents, UnrecordedWriteError, Written
 from weighbridge.watsonx.refusals import Refused
 
@@ -170,7 +171,11 @@ class Registrations:
         registry = self._registry(wanted, operation)
         try:
             written = registry.write(
-                known(state, wanted), wanted.entries, wanted.adopt, operation.observer, _seen(wanted)
+                known(state, wanted),
+                wanted.entries,
+                wanted.adopt,
+                operation.observer,
+                _seen(wanted, _leaving(state, wanted.entries)),
             )
         except UnrecordedWriteError as error:
             raise PartialFailureError(error, after_write(wanted, error.written).stored()) from error
@@ -189,7 +194,8 @@ class Registrations:
         inputs = replace(inputs, cluster_uid=cluster.identity())
         registry = cluster.registry(namespace, name, environment)
         live, intents = registry.find(), registry.intents()
-        written = tuple(intent.entry for intent in intents.models.values())
+        known_ours = (resolved(intents, live) if live is not None else intents).ours
+        written = tuple(intent.entry for intent in known_ours.values())
         at = intents.mark.written_at if intents.mark else None
         state = State(replace(inputs, entries=written), written, at, live.uid if live else None)
         found = self._read(state, registry) if written else None
@@ -208,7 +214,7 @@ class Registrations:
         if registry.find() is None:
             registry.forget()
             return
-        registry.write(state.written, (), adopt, operation.observer, _seen(state.inputs))
+        registry.write(state.written, (), adopt, operation.observer, _seen(state.inputs, _leaving(state, ())))
 
     def lock_key(self, values: Values) -> str:
         """One custom resource of one cluster."""
@@ -239,11 +245,22 @@ class Registrations:
         return replace(state, inputs=replace(state.inputs, entries=entries), cr_uid=live.uid).stored()
 
 
-def _seen(inputs: Inputs) -> Mapping[str, str] | None:
-    """What the plan saw of this custom resource. A previous one, from which entries go, is not what it looked at."""
+def _seen(inputs: Inputs, leaving: Iterable[str]) -> Mapping[str, str] | None:
+    """What the plan saw of this custom resource. A previous one, from which entries go, is not what it looked at.
+
+    The house names every entry that stood there. So where it does not name one that is to go, because a state still holds
+    it, none stood there: one that came since is not removed unseen.
+    """
     found = seen_by_plan()
     about = found and (found.namespace, found.settings.get("custom_resource"))
-    return found.digests if found and about == (inputs.namespace, inputs.custom_resource) else None
+    if not found or about != (inputs.namespace, inputs.custom_resource):
+        return None
+    return {**dict.fromkeys(leaving, ""), **found.digests}
+
+
+def _leaving(state: State | None, staying: Iterable[Entry]) -> set[str]:
+    held = {entry.model_id for entry in state.written} if state is not None else set[str]()
+    return held - {entry.model_id for entry in staying}
 
 
 def _typed(old: Values | None) -> State | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from weighbridge.core.finding import Finding, fail, ok, warn
 from weighbridge.domain.human import count, duration
+from weighbridge.domain.visible import quoted
 from weighbridge.probing.probes import Operator
 from weighbridge.steps.registration.areas import REGISTRATION
 from weighbridge.steps.registration.needs import IFM_GROUP
@@ -65,7 +66,7 @@ def _owner(live: LiveCustomResource) -> Finding:
     writer = live.spec_written()
     if writer is None:
         return ok(AREA, "owner", "nobody is recorded as the writer of its spec")
-    return ok(AREA, "owner", f"spec last written by {writer.manager} at {writer.time}")
+    return ok(AREA, "owner", f"spec last written by {quoted(writer.manager)} at {writer.time}")
 
 
 def _obstacle(live: LiveCustomResource) -> Finding:

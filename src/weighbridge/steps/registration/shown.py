@@ -5,6 +5,7 @@ from typing import Final
 
 from weighbridge.core.step import ItemStatus, StepStatus
 from weighbridge.domain.digest import Json
+from weighbridge.domain.visible import quoted
 from weighbridge.environment.types import Environment
 from weighbridge.watsonx.entries import EntryOwner, PlannedEntry, RegistrationState, StandingEntry
 
@@ -32,7 +33,7 @@ def entry_lines(entries: Iterable[PlannedEntry]) -> Iterator[str]:
     """The list as it would be, entry by entry."""
     for entry in entries:
         mark, words = _FATES[entry.fate]
-        yield f"{mark} {entry.model_id}  ({words})"
+        yield f"{mark} {quoted(entry.model_id)}  ({words})"
         for change in entry.changes:
             yield f"    {change}"
 
@@ -63,7 +64,7 @@ def status_parts(environment: Environment, state: RegistrationState) -> StepStat
     for entry in state.entries:
         standing = state.standing.get(entry.model_id)
         owner: EntryOwner = standing.owner if standing is not None else "foreign"
-        lines.append(f"  {entry.model_id}  ({_OWNERS[owner]})")
+        lines.append(f"  {quoted(entry.model_id)}  ({_OWNERS[owner]})")
     return StepStatus(
         message={
             "custom_resource": environment.cluster.custom_resource,

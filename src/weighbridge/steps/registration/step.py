@@ -240,10 +240,12 @@ def _spec(
 
 
 def _seen(environment: Environment, state: RegistrationState | None) -> dict[str, str]:
-    """What the plan saw of our entries: one that was replaced since is refused, and not overwritten."""
+    """What the plan saw: an entry that was replaced since is refused, and not overwritten. Others' are named as well, because
+    a state may hold what no record shows to be ours.
+    """
     if state is None:
         return {}
-    ours = {*(model.id for model in environment.models), *state.ours}
+    ours = {*(model.id for model in environment.models), *state.standing}
     standing = {key: digest(dict(entry.value)) for key, entry in state.standing.items()}
     return {model_id: standing.get(model_id, "") for model_id in sorted(ours)}
 

@@ -1,7 +1,7 @@
 """Everything that the playbooks need for one model: objects as files, and the variables that name them."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -251,6 +251,17 @@ class _Bundling:
             )
         )
 
+    def _former(self) -> Iterator[dict[str, str]]:
+        """What an earlier version may have left: kind and name, Jobs first."""
+
+        def name(kind: str) -> str:
+            return naming.former_job_name(self.environment.name, self.model.id, kind)
+
+        yield from ({"kind": "Job", "name": name(verb)} for verb in VERBS)
+        yield {"kind": "Pod", "name": name("rsync")}
+        yield from ({"kind": "ConfigMap", "name": name(verb)} for verb in VERBS)
+        yield from ({"kind": "Secret", "name": name(kind)} for kind in ("rsync", "credentials"))
+
     def _variables(
         self, order: Mapping[str, Json], verbs: tuple[Verb, ...], names: tuple[str, ...]
     ) -> Object:
@@ -287,6 +298,7 @@ class _Bundling:
                 verb: {"name": self._name(verb), "order": digest(self._order(order, verb))} for verb in verbs
             },
             "weights_rsync_pod": self._name("rsync"),
+            "weights_former": list[Json](self._former()),
             "weights_manifests": {name.removesuffix(".yaml"): name for name in names},
             "weights_deadline_seconds": self._deadline,
             "weights_schedule_seconds": self.environment.pods.start_seconds,

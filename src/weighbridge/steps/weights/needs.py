@@ -54,6 +54,34 @@ def existing_secret(model: Model) -> str | None:
     return model.source.chosen.secrets.existing
 
 
+def _former(environment: Environment, *kinds: str) -> tuple[str, ...]:
+    """Names that an earlier version gave such objects (``naming.former_job_name``): for one release."""
+    return tuple(
+        naming.former_job_name(environment.name, model.id, kind)
+        for model in environment.models
+        for kind in kinds
+    )
+
+
+def _former_orders(environment: Environment) -> tuple[str, ...]:
+    return _former(environment, "fetch", "publish", "verify")
+
+
+def _former_pods(environment: Environment) -> tuple[str, ...]:
+    return _former(environment, "rsync")
+
+
+def _former_secrets(environment: Environment) -> tuple[str, ...]:
+    """Of those alone of which this version may remove its own."""
+    made = {*made_secrets(environment), *pushed_pods(environment)}
+    return tuple(
+        naming.former_job_name(environment.name, model.id, kind)
+        for model in environment.models
+        for kind in ("credentials", "rsync")
+        if naming.job_name(environment.name, model.id, kind) in made
+    )
+
+
 def mounted(environment: Environment) -> Mounted:
     """By the pods of every model, whichever way it comes in."""
     secrets = (*made_secrets(environment), *existing_secrets(environment), *pushed_pods(environment))
@@ -71,6 +99,8 @@ _RECEIPTS: Final = re.compile(r"^weighbridge-.+-receipts$")
 _ORDERS: Final = re.compile(r"^wb-.+-(fetch|publish|verify)$")
 _RSYNC: Final = re.compile(r"^wb-.+-rsync$")
 _CREDENTIALS: Final = re.compile(r"^wb-.+-credentials$")
+_SECRETS: Final = re.compile(r"^wb-.+-(credentials|rsync)$")
+_FORMER: Final = "what an interrupted run of an earlier version left, under the names of that version"
 
 NEEDS: Final[tuple[Need, ...]] = (
     Need(
@@ -134,6 +164,22 @@ NEEDS: Final[tuple[Need, ...]] = (
         Rule(group="", resource="secrets", verbs=MADE, needed_by=_WEIGHTS, optional=True,
              why="the rsync daemon's password, for pods/portforward; pods/exec needs none"),
         pushed_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="configmaps", verbs=("get", "delete"), needed_by=_WEIGHTS, optional=True, why=_FORMER),
+        _former_orders, _ORDERS,
+    ),
+    Need(
+        Rule(group="batch", resource="jobs", verbs=("get", "delete"), needed_by=_WEIGHTS, optional=True, why=_FORMER),
+        _former_orders, _ORDERS,
+    ),
+    Need(
+        Rule(group="", resource="pods", verbs=("get", "delete"), needed_by=_WEIGHTS, optional=True, why=_FORMER),
+        _former_pods, _RSYNC,
+    ),
+    Need(
+        Rule(group="", resource="secrets", verbs=("get", "delete"), needed_by=_WEIGHTS, optional=True, why=_FORMER),
+        _former_secrets, _SECRETS,
     ),
     Need(
         Rule(group="", resource="secrets", verbs=("get",), needed_by=EVERYBODY,

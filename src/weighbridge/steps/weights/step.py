@@ -27,6 +27,7 @@ from weighbridge.domain.access import Rule
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.needs import Mounted
+from weighbridge.domain.visible import error_lines
 from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
@@ -207,7 +208,9 @@ def _verification(model_id: str, report: TransferReport) -> Verification:
 
 def _told(model_id: str, receipt: Receipt | None, failed: WeighbridgeError | None) -> Iterable[str]:
     if failed is not None:
-        yield f"✗ {model_id}: {failed}".replace("\n", "\n  ")
+        head, *rest = error_lines(failed)
+        yield f"✗ {model_id}: {head}"
+        yield from (f"  {line}" for line in rest)
     elif receipt is None:
         yield f"✗ {model_id}: no receipt came back"
     elif receipt.verdict == "damaged":
