@@ -98,6 +98,8 @@ class Bench:
     python: str = sys.executable
     sent: Mapping[str, bytes] | None = None
     """What the sender says that it sent (an order to publish tells that): the files, unless it is taken away later."""
+    recorded: str | None = None
+    """The set's digest as the cluster has it on record, which orders carry: that of the last run that went well."""
 
     def __post_init__(self) -> None:
         self.sent = self.files
@@ -146,9 +148,15 @@ class Bench:
             "files": files, "limits": {**QUICK, **self.limits}, **sent, **self.extra,
         }  # fmt: skip
 
-    def write_order(self, endpoint: str, route: str = "fetch") -> Path:
+    def write_order(self, endpoint: str, route: str = "fetch", verb: str = "fetch") -> Path:
+        """The order as the role completes it with the cluster's record."""
         path = self.folder / "order.json"
-        path.write_text(json.dumps(self.order(endpoint, route)))
+        order = self.order(endpoint, route)
+        if verb == "verify":
+            order.setdefault("expect_set_digest", self.recorded or digest_of(self.files))
+        elif self.recorded:
+            order.setdefault("recorded_set_digest", self.recorded)
+        path.write_text(json.dumps(order))
         return path
 
     @property
@@ -161,7 +169,7 @@ class Bench:
 
     def argv(self, verb: str, endpoint: str, route: str = "fetch") -> list[str]:
         return [
-            self.python, str(self.archive), verb, "--order", str(self.write_order(endpoint, route)), "--volume", str(self.volume),
+            self.python, str(self.archive), verb, "--order", str(self.write_order(endpoint, route, verb)), "--volume", str(self.volume),
             "--credentials", str(self.credentials), "--termination", str(self.folder / "termination"),
         ]  # fmt: skip
 
@@ -181,7 +189,10 @@ class Bench:
         )
 
     def run(self, verb: str, s3: FakeS3 | str = "http://127.0.0.1:9", **options: Any) -> Ended:
-        return self.start(verb, s3, **options).wait()
+        ended = self.start(verb, s3, **options).wait()
+        if ended.code == 0 and verb != "verify":
+            self.recorded = ended.termination["set_digest"]
+        return ended
 
     def push(
         self,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _FORGET = -1
 """In place of a CRC-32: the line takes back what earlier lines said of these bytes."""
+_MOST_LINES = 20_000
+"""Lines of one file, beyond which its journal is not worth reading: no run of ours writes so many."""
 
 
 @dataclass(frozen=True, order=True)
@@ -18,6 +21,8 @@ class Extent:
     offset: int
     length: int
     crc32: int
+    sha256: bytes | None = field(default=None, compare=False)
+    """Likewise, where this very process saw them arrive; a journal does not hold it."""
 
     @property
     def end(self) -> int:
@@ -73,14 +78,18 @@ def read_journal(content: bytes, fingerprint: str, sizes: Mapping[str, int]) -> 
     A journal of another fingerprint is passed over whole.
     """
     found: dict[str, list[Extent]] = {path: [] for path in sizes}
-    header, *lines = content.split(b"\n")
-    if header + b"\n" != journal_header(fingerprint):
+    lines = io.BytesIO(content)
+    if lines.readline() != journal_header(fingerprint):
         return found
+    counted = dict.fromkeys(sizes, 0)
     for line in lines:
-        path, extent = _parse(line) or ("", None)
+        path, extent = _parse(line.rstrip(b"\n")) or ("", None)
         if extent is None or path not in found:
             continue
-        if extent.crc32 == _FORGET:
+        counted[path] += 1
+        if counted[path] > _MOST_LINES:
+            found[path] = []
+        elif extent.crc32 == _FORGET:
             found[path] = [e for e in found[path] if e.end <= extent.offset or e.offset >= extent.end]
         else:
             found[path].append(extent)
@@ -98,7 +107,7 @@ def _parse(line: bytes) -> tuple[str, Extent] | None:
         return None
     try:
         path, offset, length, crc32 = json.loads(text)
-    except ValueError:  # not JSON, or not four fields
+    except (ValueError, TypeError, RecursionError):  # not JSON, or not four fields
         return None
     numbers = (offset, length, crc32)
     return (

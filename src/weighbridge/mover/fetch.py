@@ -1,24 +1,25 @@
-"""Brings files from the source into staging: parallel ranges, resumable, each file verified by reading it back."""
+"""Brings files from the source into staging: parallel ranges, resumable, each file verified by reading it back.
+
+Others may write to the volume, so a digest is never taken from there alone. A file's bytes are the source's because its
+digest is known, or because the source attests the whole file by what cannot be forged, or because every range read back
+has the SHA-256 with which it arrived in this process. Where none of the first two is to be had, bytes of an earlier run
+do not count: the file starts anew.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import queue
 import threading
-import zlib
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Callable
 
-from .chunks import Extent
-from .crew import Crew
+from .contact import Contact
 from .errors import TryAgain, VerificationError
-from .patience import Persistence
-from .readback import Check, ReadBack, read_back
+from .readback import Check, MakeCheck, ReadBack, Tally, read_back
 from .run import Run
-from .sources.interface import Origin
-from .staging import StagedFile, Staging
+from .staging import StagedFile, Staging, write
 from .transport import Lane
 from .volume import volume_full
 
@@ -27,92 +28,101 @@ _VERIFIERS = 2
 _ATTEMPTS = 3
 """So often a complete file may turn out wrong before the run gives up on it."""
 _ROOM_MARGIN = 1 << 20
-_CUT_AFTER = 2.0
-"""Seconds beyond the socket's own timeout after which the watchdog cuts a connection that only trickles."""
 
 Task = tuple[StagedFile, int, int]
 
 _REMEDIES = {
     "volume-corrupts": "the storage does not return what is written to it: have it examined before anything else",
-    "source-checksum": "look at the object at the source; if this store's ETags are no MD5s, set limits.check_etag to none",
+    "source-checksum": "look at the object at the source, and put it there again; where this store's ETags are no MD5s of the "
+    "content, the route `push` does not go by them",
     "content-differs": "the source now serves other bytes under the same ETag: find out which ones are right",
 }
+
+
+class ContradictedError(VerificationError):
+    """The source's bytes are not those that an earlier receipt attests."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        named = f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else paths[0]
+        super().__init__(
+            "content-differs",
+            f"the source has another content of {named} than the set's receipt",
+            files=paths,
+        )
 
 
 class Fetch:
     """One fetch of some files of a set into a ``Staging``. Use once."""
 
-    def __init__(self, run: Run, source: Origin, lanes: Sequence[Lane], staging: Staging) -> None:
-        self._source = source
-        self._lanes = lanes
+    def __init__(self, run: Run, contact: Contact, staging: Staging) -> None:
+        self._contact = contact
+        self._source = contact.origin
         self._staging = staging
         self._volume = run.volume
         self._limits = run.order.limits
         self._control = run.control
         self._reporter = run.reporter
         self._result = run.result
-        self._persistence = Persistence(source, self._limits.patience_seconds, run.control, run.reporter.note)
         self._files = list(staging.files.values())
         self._total = sum(staged.file.size for staged in self._files)
         self._ranges: queue.Queue[Task] = queue.Queue()
         self._complete: queue.Queue[StagedFile] = queue.Queue()
         self._lock = threading.Lock()
-        self._checks: dict[str, Callable[[], Check] | None] = {}
+        self._checks: dict[str, MakeCheck | None] = {}
+        self._expected: Mapping[str, str] = {}
+        self._recorded: Mapping[str, str] = {}
         self._digests: dict[str, str] = {}
+        self._contradicted: list[str] = []
         self._present = 0
+        self._before = run.result.bytes_fetched
         self._read: dict[str, int] = {}
 
-    def run(self, expected: Mapping[str, str]) -> dict[str, str]:
-        """Fetch and verify every file; returns path to SHA-256. ``expected`` holds digests that are known beforehand.
+    def run(self, expected: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
+        """Fetch and verify every file; returns path to SHA-256. ``expected`` holds digests that are known beforehand,
+        ``recorded`` those of an earlier receipt, which the source may contradict (``ContradictedError``).
 
         Raises ``MoverError`` (refused, failed, verification) and ``OSError`` of the volume; what has arrived stays.
         """
-        try:
-            self._run_crew([partial(self._look, lane) for lane in self._lanes], self._cut_stalled)
-            for staged in self._files:
-                self._present += sum(extent.length for extent in staged.extents)
-                self._enqueue(staged)
-            self._result.bytes_resumed += self._present
-            self._check_room()
-            verifiers = [partial(self._verify_files, expected)] * min(_VERIFIERS, len(self._files))
-            self._run_crew(
-                [*(partial(self._fetch_ranges, lane) for lane in self._lanes), *verifiers], self._tick
-            )
-        finally:
-            for lane in self._lanes:
-                lane.close()
+        self._expected, self._recorded = expected, recorded
+        # Asked before the first byte moves: a source that changed is found at once.
+        asked = [(staged.file, bool(staged.extents) and not self._known(staged)) for staged in self._files]
+        self._checks = self._contact.checks(asked)
+        self._start_anew([staged for staged in self._files if staged.extents and not self._provable(staged)])
+        for staged in self._files:
+            self._present += sum(extent.length for extent in staged.extents)
+            self._enqueue(staged)
+        self._result.bytes_resumed += self._present
+        self._check_room()
+        verifiers = [self._verify_files] * min(_VERIFIERS, len(self._files))
+        self._contact.crew(self._fetch_ranges, verifiers, self._tick)
+        if self._contradicted:
+            raise ContradictedError(sorted(self._contradicted))
         self._reporter.progress("verify", self._total, self._total, final=True)
         return self._digests
 
-    def _run_crew(self, works: Sequence[Callable[[], None]], tick: Callable[[], None]) -> None:
-        crew = Crew(self._control)
-        for work in works:
-            crew.start("mover", work)
-        crew.watch(tick)
+    def _start_anew(self, unprovable: Sequence[StagedFile]) -> None:
+        for staged in unprovable:
+            self._staging.restart(staged)
+        if unprovable:
+            first, more = unprovable[0].file.path, len(unprovable) - 1
+            named = f"{first} and {more} more start anew" if more else f"{first} starts anew"
+            self._reporter.note(
+                f"{named}: the source attests nothing that could prove bytes of an earlier run"
+            )
+
+    def _known(self, staged: StagedFile) -> bool:
+        return staged.file.path in self._expected or staged.file.path in self._recorded
+
+    def _provable(self, staged: StagedFile) -> bool:
+        """Whether the file as a whole can be told from every other, whoever wrote its bytes."""
+        make = self._checks[staged.file.path]
+        return self._known(staged) or (make is not None and make().strong)
 
     def _tick(self) -> None:
-        self._cut_stalled()
         if self._present < self._total:
             self._reporter.progress("fetch", self._present, self._total)
         else:
             self._reporter.progress("verify", sum(list(self._read.values())), self._total)
-
-    def _cut_stalled(self) -> None:
-        limit = 0.0 if self._control.stopping else self._limits.stall_seconds + _CUT_AFTER
-        for lane in self._lanes:
-            if lane.idle_seconds() > limit:
-                lane.cut()
-
-    def _look(self, lane: Lane) -> None:
-        """Ask for objects' facts before the first byte moves: a source that changed is found at once."""
-        while True:
-            with self._lock:
-                waiting = [staged.file for staged in self._files if staged.file.path not in self._checks]
-                if not waiting:
-                    return
-                file = waiting[0]
-                self._checks[file.path] = None
-            self._checks[file.path] = self._persistence.insist(partial(self._source.check, lane, file))
 
     def _enqueue(self, staged: StagedFile) -> None:
         ranges = staged.missing_ranges(self._limits.chunk_bytes)
@@ -128,7 +138,9 @@ class Fetch:
             raise volume_full("the volume has no room for the set", needed=needed + _ROOM_MARGIN, free=free)
 
     def _needed(self) -> int:
-        return sum(staged.unallocated() for staged in self._files)
+        """Bytes that the volume still has to find room for: those that were not there, less what was written since."""
+        written = self._result.bytes_fetched - self._before
+        return max(0, sum(staged.unallocated for staged in self._files) - written)
 
     def _done(self) -> bool:
         return len(self._digests) == len(self._files)
@@ -155,8 +167,15 @@ class Fetch:
 
     def _fetch_range(self, lane: Lane, staged: StagedFile, start: int, end: int, buffer: memoryview) -> None:
         """Fetch ``[start, end)``; what arrived before a failure is recorded too, so that it is not fetched again."""
-        position, crc = start, 0
-        patience = self._persistence.patience()
+        with self._staging.opened(staged) as descriptor:
+            self._fill(lane, staged, descriptor, (start, end), buffer)
+
+    def _fill(
+        self, lane: Lane, staged: StagedFile, descriptor: int, span: tuple[int, int], buffer: memoryview
+    ) -> None:
+        position, end = span
+        start, tally, strong = position, Tally(), not self._provable(staged)
+        patience = self._contact.persistence.patience()
         try:
             while position < end:
                 try:
@@ -165,8 +184,8 @@ class Fetch:
                             self._control.check()
                             view = buffer[: min(len(buffer), end - position)]
                             data = view[: self._source.read(lane, response, view)]
-                            staged.write(data, position)
-                            crc = zlib.crc32(data, crc)
+                            write(descriptor, data, position)
+                            tally.update(data, strong=strong)
                             position += len(data)
                             self._count_fetched(len(data))
                             patience.progressed()
@@ -174,62 +193,79 @@ class Fetch:
                     patience.wait(problem)
         except BaseException:
             with contextlib.suppress(OSError):  # the failure that is under way says more than this one
-                self._staging.arrived(staged, Extent(start, position - start, crc))
+                self._staging.arrived(staged, tally.extent(start, position - start), descriptor)
             raise
-        self._staging.arrived(staged, Extent(start, end - start, crc))
+        self._staging.arrived(staged, tally.extent(start, end - start), descriptor)
 
     def _count_fetched(self, count: int) -> None:
         with self._lock:
             self._present += count
             self._result.bytes_fetched += count
 
-    def _verify_files(self, expected: Mapping[str, str]) -> None:
+    def _verify_files(self) -> None:
         while not self._done():
             self._control.check()
             try:
                 staged = self._complete.get(timeout=0.1)
             except queue.Empty:
                 continue
-            self._verify(staged, expected.get(staged.file.path))
+            self._verify(staged)
 
-    def _verify(self, staged: StagedFile, expected: str | None) -> None:
+    def _verify(self, staged: StagedFile) -> None:
         """Read the complete file back. Where the source attests a checksum, that one proves network and volume at once,
-        and the ranges' own CRC-32s are only needed to tell which of the two was wrong.
+        and the ranges' own digests are only needed to tell which of the two was wrong, or against forgery.
         """
         file = staged.file
         make = self._checks[file.path]
         check = make() if make else None
-        back = self._read_back(staged, check)
+        strong = check is not None and check.strong
+        back = self._read_back(staged, check, with_extents=not strong)
         if check is not None and not check.holds():
-            back = self._read_back(staged, None)
+            back = self._read_back(staged, None, with_extents=True)
             if not back.wrong:
                 problem = f"its bytes do not match the source's {check.name}"
-                return self._again(staged, [(0, file.size)], "source-checksum", problem)
+                return self._again(staged, None, "source-checksum", problem)
+        if back.size != file.size:
+            problem = f"it has {back.size} bytes on the volume, not {file.size}"
+            return self._again(staged, None, "volume-corrupts", problem)
         if back.wrong:
             spans = [(extent.offset, extent.length) for extent in back.wrong]
             problem = "the volume does not return the bytes that were written to it"
             return self._again(staged, spans, "volume-corrupts", problem)
+        expected = self._expected.get(file.path) or self._recorded.get(file.path)
         if expected is not None and back.sha256 != expected:
-            problem = f"its SHA-256 is {back.sha256}, but {expected} is known of it"
-            return self._again(staged, [(0, file.size)], "content-differs", problem)
+            contradicted = file.path not in self._expected and (strong or staged.attempts > 0)
+            if not contradicted:
+                problem = f"its SHA-256 is {back.sha256}, but {expected} is known of it"
+                return self._again(staged, None, "content-differs", problem)
+            self._contradicted.append(file.path)
         with self._lock:
             self._digests[file.path] = back.sha256
         return self._reporter.file(file.path, back.size, back.sha256)
 
-    def _read_back(self, staged: StagedFile, check: Check | None) -> ReadBack:
+    def _read_back(self, staged: StagedFile, check: Check | None, *, with_extents: bool) -> ReadBack:
         self._read.pop(staged.file.path, None)
 
         def count(step: int) -> None:
             self._read[staged.file.path] = self._read.get(staged.file.path, 0) + step
 
-        extents = [] if check else sorted(staged.extents)
-        return read_back(staged.descriptor, self._control, extents=extents, check=check, count=count)
+        extents = sorted(staged.extents) if with_extents else []
+        descriptor = self._volume.open(staged.place, os.O_RDONLY)  # what is published is what lies there
+        try:
+            return read_back(descriptor, self._control, extents=extents, check=check, count=count)
+        finally:
+            os.close(descriptor)
 
-    def _again(self, staged: StagedFile, spans: Sequence[tuple[int, int]], code: str, problem: str) -> None:
-        """A complete file turned out wrong: fetch the wrong spans again, a bounded number of times."""
+    def _again(
+        self, staged: StagedFile, spans: Sequence[tuple[int, int]] | None, code: str, problem: str
+    ) -> None:
+        """A complete file turned out wrong: fetch the wrong spans again (``None``: all of it), a bounded number of times."""
         path = staged.file.path
         staged.attempts += 1
-        forgotten = sum(self._staging.forget(staged, offset, length) for offset, length in spans)
+        if spans is None:
+            forgotten = self._staging.restart(staged)
+        else:
+            forgotten = sum(self._staging.forget(staged, offset, length) for offset, length in spans)
         with self._lock:
             self._present -= forgotten
         if staged.attempts >= _ATTEMPTS or not forgotten:

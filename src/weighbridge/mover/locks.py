@@ -36,7 +36,7 @@ class SetLock:
     def try_acquire(self, *, shared: bool = False) -> bool | None:
         """``True``: ours; ``False``: somebody else's; ``None``: this file system has no locks."""
         if self._descriptor is None:
-            self._descriptor = self._volume.open(self._path, os.O_RDWR | os.O_CREAT, create_directories=True)
+            self._descriptor = self._volume.open_sole(self._path)
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:

@@ -19,6 +19,15 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True)
+class Listed:
+    """In place of a list of files that no order holds: what the plan saw, to be listed again and compared."""
+
+    count: int
+    exclude: tuple[str, ...]
+    """Patterns of paths that the set leaves out (``paths.of_set``)."""
+
+
+@dataclass(frozen=True)
 class Order:
     model_id: str
     sub_path: str
@@ -31,6 +40,9 @@ class Order:
     proxy: ProxySettings
     expect_set_digest: str | None
     """The set must have this digest, where it is known beforehand (a lock, an earlier receipt, or a sender)."""
+    recorded_set_digest: str | None = None
+    """What the cluster's own record says of this set: a receipt on the volume counts only if it attests just that."""
+    listed: Listed | None = None
 
     @property
     def total_bytes(self) -> int:
@@ -66,22 +78,25 @@ def parse_order(document: object) -> Order:
     route = body.text("route")
     if route not in {"fetch", "push"}:
         raise OrderError("route", "is neither 'fetch' nor 'push'")
-    expected = body.take("expect_set_digest", None)
-    if expected is not None and not (isinstance(expected, str) and _DIGEST.match(expected)):
-        raise OrderError("expect_set_digest", "is not 'sha256:' and 64 hex digits")
+    expected, recorded = _digest(body, "expect_set_digest"), _digest(body, "recorded_set_digest")
     source = body.take("source", None)
+    listed = _listed(body.take("listed", None))
     order = Order(
         model_id=model_id,
         sub_path=sub_path,
         fingerprint=fingerprint,
         route=route,
         source=None if source is None else parse_source(source),
-        files=_files(body.take("files"), digest_known=expected is not None),
+        files=_files(body.take("files"), known_otherwise=expected is not None or listed is not None),
         limits=_limits(body.take("limits", {})),
         proxy=_proxy(body.take("proxy", {})),
         expect_set_digest=expected,
+        recorded_set_digest=recorded,
+        listed=listed,
     )
     body.finish()
+    if listed is not None and order.files:
+        raise OrderError("listed", "stands beside a list of files")
     return order
 
 
@@ -97,9 +112,27 @@ def parse_source(document: object) -> OrderedSource:
     return source
 
 
-def _files(document: object, *, digest_known: bool) -> tuple[OrderFile, ...]:
-    if document == [] and digest_known:
-        return ()  # verifying: the receipt on the volume lists them, and the digest says that it is the right one
+def _digest(body: Document, key: str) -> str | None:
+    value = body.take(key, None)
+    if value is not None and not (isinstance(value, str) and _DIGEST.match(value)):
+        raise OrderError(key, "is not 'sha256:' and 64 hex digits")
+    return value
+
+
+def _listed(document: object) -> Listed | None:
+    if document is None:
+        return None
+    body = Document(document, "listed")
+    count, exclude = body.natural("count"), body.take("exclude", [])
+    if not isinstance(exclude, list) or not all(isinstance(pattern, str) for pattern in exclude):
+        raise OrderError("listed.exclude", "is not a list of text")
+    body.finish()
+    return Listed(count, tuple(exclude))
+
+
+def _files(document: object, *, known_otherwise: bool) -> tuple[OrderFile, ...]:
+    if document == [] and known_otherwise:
+        return ()  # listed by the source, or by the receipt on the volume where a digest says that it is the right one
     if not isinstance(document, list) or not document:
         raise OrderError("files", "is not a list of at least one file")
     files = []
@@ -110,7 +143,12 @@ def _files(document: object, *, digest_known: bool) -> tuple[OrderFile, ...]:
             raise OrderError(f"files[{index}].sha256", "is not 64 hex digits")
         files.append(OrderFile(row.text("path"), row.natural("size"), row.text("etag").strip('"'), sha256))
         row.finish()
-    files.sort(key=lambda file: file.path)
+    return sound_files(files)
+
+
+def sound_files(files: list[OrderFile]) -> tuple[OrderFile, ...]:
+    """Sorted by path; ``OrderError`` where they are no set that could be served."""
+    files = sorted(files, key=lambda file: file.path)
     try:
         paths = safe_set(file.path for file in files)
     except UnsafePathError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fnmatch
+from collections.abc import Iterable, Sequence
 
 REFUSED_SUFFIXES = (
     ".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pt2", ".pth",
@@ -67,6 +68,27 @@ def safe_set(paths: Iterable[str]) -> tuple[str, ...]:
                 message = f"path {path!r} lies inside {parent!r}, which is a file"
                 raise UnsafePathError(message)
     return ordered
+
+
+def of_set(path: str, size: int, exclude: Sequence[str]) -> bool:
+    """Whether what a source lists belongs to the set: folder markers (no bytes, path empty or ending in ``/``) do not, nor
+    what a pattern of ``exclude`` matches (``*`` also matches ``/``).
+    """
+    if size == 0 and (not path or path.endswith("/")):
+        return False
+    return not any(fnmatch.fnmatchcase(path, pattern) for pattern in exclude)
+
+
+def printable(text: str) -> str:
+    """A name as somebody else wrote it, fit for logs: control characters and what is not Unicode are escaped. Paths of a
+    set hold neither (``safe_relative``), so theirs stay as they are.
+    """
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if ord(character) < ord(" ") or ord(character) == 0x7F or 0xD800 <= ord(character) < 0xE000  # noqa: PLR2004 - DEL, surrogates
+        else character
+        for character in text
+    )
 
 
 def refused_suffix(path: str) -> str | None:

@@ -7,34 +7,56 @@ the receipt-to-be becomes the receipt; what is left in staging goes.
 
 from __future__ import annotations
 
-import contextlib
-import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from .errors import VerificationError
-from .layout import Layout
-from .order import Order
+from .paths import printable
 from .readback import check_weights
-from .receipts import ReceiptError, SetReceipt, contradiction, encode_receipt, parse_receipt, receipt_for
+from .receipts import (
+    ReceiptError,
+    SetReceipt,
+    contradiction,
+    encode_receipt,
+    largest,
+    parse_receipt,
+    receipt_for,
+    vouched_for,
+)
 from .run import Run
 from .staging import clear
 from .volume import Volume
 
-_MAX_RECEIPT = 64 << 20
+
+@dataclass(frozen=True)
+class Attested:
+    """What an earlier run left of a set, and somebody else vouches for."""
+
+    receipt: SetReceipt
+    final: bool
+    """Whether it is the set's receipt, rather than a receipt-to-be."""
 
 
-def attested(volume: Volume, layout: Layout, order: Order) -> tuple[SetReceipt | None, bool]:
-    """What is known of the order's set from an earlier run, and whether that is its receipt rather than a receipt-to-be.
+def attested(run: Run) -> Attested | None:
+    """What is known of the order's set from an earlier run.
 
-    A document that is malformed, or attests something else than the order asks for, counts as none.
+    Whoever writes to the volume can write receipts: one counts only if it is vouched for from elsewhere. One that is
+    malformed, or attests something else than the order asks for, counts as none.
     """
-    for path, final in ((layout.receipt, True), (layout.verified, False)):
-        content = volume.read(path, _MAX_RECEIPT)
-        with contextlib.suppress(ReceiptError):
-            receipt = parse_receipt(content) if content is not None else None
-            if receipt is not None and contradiction(receipt, order) is None:
-                return receipt, final
-    return None, False
+    for path, final in ((run.layout.receipt, True), (run.layout.verified, False)):
+        content = run.volume.read(path, largest(run.order))
+        if content is None:
+            continue
+        try:
+            receipt = parse_receipt(content)
+        except ReceiptError:
+            continue
+        if contradiction(receipt, run.order) is not None:
+            continue
+        if vouched_for(receipt, run.order):
+            return Attested(receipt, final)
+        run.reporter.note(f"{path} is not what the cluster has on record: it proves nothing")
+    return None
 
 
 def publish(
@@ -76,6 +98,7 @@ def publish(
         volume.rename(layout.staging, layout.published)
     else:
         _replace(run, sorted(coming), extra)
+    _confirm(run)
     volume.rename(layout.verified, layout.receipt)
     clear(volume, layout)
     run.reporter.progress("publish", receipt.total_bytes, receipt.total_bytes, final=True)
@@ -89,14 +112,28 @@ def _replace(run: Run, coming: Sequence[str], extra: Sequence[str]) -> None:
         volume.remove(f"{layout.published}/{path}")
         run.reporter.note(f"removed from the set, not of it: {path}")
     for path in coming:
-        place = f"{layout.published}/{path}"
-        there = volume.lstat(place)
-        if there is not None and stat.S_ISDIR(there.st_mode):
-            volume.remove_tree(place)
-        volume.rename(f"{layout.staging}/{path}", place)
+        volume.rename(f"{layout.staging}/{path}", f"{layout.published}/{path}")
     if extra:
         _remove_empty(volume, layout.published)
         volume.sync_tree(layout.published)
+
+
+def _confirm(run: Run) -> None:
+    """What has appeared under the published names is the set and nothing else: whoever slipped something in between the
+    proof and the renames is found out before the receipt says that all is well.
+    """
+    there = {entry.path: (entry.kind, entry.size) for entry in run.volume.tree(run.layout.published)}
+    wanted = {file.path: ("file", file.size) for file in run.order.files}
+    wrong = sorted(path for path in there.keys() | wanted.keys() if there.get(path) != wanted.get(path))
+    if wrong:
+        wrong = list(map(printable, wrong))
+        raise VerificationError(
+            "volume-changed",
+            f"somebody else changed {run.layout.published} while it was published: {', '.join(wrong[:5])}",
+            remedy="find out who else writes to this volume, then run again",
+            files=wrong,
+            transient=True,
+        )
 
 
 def _remove_empty(volume: Volume, place: str) -> None:

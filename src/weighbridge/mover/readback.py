@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Protocol
+from typing import Any, Callable, Protocol
 
 from . import safetensors_header
 from .chunks import Extent
@@ -26,10 +26,16 @@ class Check(Protocol):
     """Fed with the whole content in order, then asked."""
 
     name: str
+    strong: bool
+    """Whether it also tells forged bytes, not just damaged ones."""
 
     def update(self, data: memoryview) -> None: ...
 
     def holds(self) -> bool: ...
+
+
+MakeCheck = Callable[[], Check]
+"""Each check made serves one reading."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,28 @@ class ReadBack:
     size: int
     wrong: tuple[Extent, ...]
     """Extents whose stored bytes are not those that arrived."""
+
+
+class Tally:
+    """Digests of the bytes of one extent, as they come."""
+
+    def __init__(self) -> None:
+        self._crc = 0
+        self._sha256: Any = None
+
+    def update(self, data: memoryview, *, strong: bool) -> None:
+        """``strong``: against forgery as well. It costs several times as much, and is the same for the whole extent."""
+        self._crc = zlib.crc32(data, self._crc)
+        if strong:
+            self._sha256 = self._sha256 or hashlib.sha256()
+            self._sha256.update(data)
+
+    def extent(self, offset: int, length: int) -> Extent:
+        return Extent(offset, length, self._crc, self._sha256.digest() if self._sha256 else None)
+
+    def agrees(self, extent: Extent) -> bool:
+        mine = self.extent(extent.offset, extent.length)
+        return mine.crc32 == extent.crc32 and mine.sha256 == extent.sha256
 
 
 def read_back(
@@ -50,7 +78,8 @@ def read_back(
 ) -> ReadBack:
     """Read the whole file once, from the device where the kernel lets go of its cached pages.
 
-    ``extents`` are sorted and without overlap; each one's CRC-32 is compared. ``check`` is fed with every byte;
+    ``extents`` are sorted and without overlap; each one's digest is compared: SHA-256 where we saw the bytes arrive, else
+    CRC-32. ``check`` is fed with every byte;
     ``count`` hears how many bytes each step read.
     """
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -59,7 +88,7 @@ def read_back(
     buffer = memoryview(bytearray(_BUFFER))
     wrong = []
     pending = list(reversed(extents))
-    crc = 0
+    tally = Tally()
     position = 0
     while True:
         control.check()
@@ -75,14 +104,14 @@ def read_back(
         if check is not None:
             check.update(data)
         if pending and position >= pending[-1].offset:
-            crc = zlib.crc32(data, crc)
+            tally.update(data, strong=pending[-1].sha256 is not None)
         position += got
         count(got)
         if pending and position == pending[-1].end:
             extent = pending.pop()
-            if crc != extent.crc32:
+            if not tally.agrees(extent):
                 wrong.append(extent)
-            crc = 0
+            tally = Tally()
     wrong.extend(pending)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     return ReadBack(digest.hexdigest(), position, tuple(wrong))

@@ -122,12 +122,27 @@ def contradiction(receipt: SetReceipt, order: Order) -> str | None:
     ordered = [(file.path, file.size, file.etag) for file in order.files]
     if ordered and [(row.path, row.size, row.etag) for row in receipt.rows] != ordered:
         return "it lists other files than the order"
-    wrong = [file.path for file in order.files if file.sha256 and receipt.digests()[file.path] != file.sha256]
+    digests = receipt.digests()
+    wrong = [file.path for file in order.files if file.sha256 and digests[file.path] != file.sha256]
     if wrong:
         return f"it attests another content of {wrong[0]} than the order"
     if order.expect_set_digest and receipt.set_digest != order.expect_set_digest:
         return f"it attests set {receipt.set_digest}, the order wants {order.expect_set_digest}"
     return None
+
+
+def vouched_for(receipt: SetReceipt, order: Order) -> bool:
+    """Whether somebody else than the volume says what the receipt says: the cluster's record, whoever knows the set, or
+    the order's own digests of all its files (``contradiction`` has compared them).
+    """
+    if receipt.set_digest in {order.recorded_set_digest, order.expect_set_digest}:
+        return True
+    return bool(order.files) and all(file.sha256 for file in order.files)
+
+
+def largest(order: Order) -> int:
+    """Bytes that a receipt of the order's files can have: what is longer was written by somebody else."""
+    return 4096 + sum(6 * (len(file.path) + len(file.etag)) + 256 for file in order.files)
 
 
 def _row(item: Any) -> Row:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, TextIO
 
 from .errors import MoverError
+from .paths import printable
 
 TERMINATION_BYTES = 4096
 """Kubernetes keeps no more (Kubernetes, "Determine the Reason for Pod Failure")."""
@@ -73,11 +74,11 @@ class Reporter:
     def problem(self, path: str, reason: str) -> None:
         """``damaged``, ``missing`` or ``extra``: what is wrong with one file of a published or pushed set."""
         with self._lock:
-            self._write({"event": "problem", "path": path, "reason": reason})
+            self._write({"event": "problem", "path": printable(path), "reason": reason})
 
     def note(self, text: str) -> None:
         with self._lock:
-            self._write({"event": "note", "text": text})
+            self._write({"event": "note", "text": printable(text)})
 
     def result(self, result: Result, error: MoverError | None, termination: str | None) -> None:
         """The termination message, and the same as the last line. If the former cannot be written, a note says so."""

@@ -1,12 +1,18 @@
-"""Files in flight: sparse files in the staging directory, and a journal of what has arrived in them."""
+"""Files in flight: sparse files in the staging directory, and a journal of what has arrived in them.
+
+Others may write here. The journal only says what need not be fetched again, and is believed of files alone that are
+checked as a whole afterwards (``Fetch``); what lies under a name of ours and is no plain file of one name is removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import stat
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from .chunks import Extent, forget_line, journal_header, journal_line, plan_ranges, read_journal
 from .document import OrderFile
@@ -15,17 +21,21 @@ from .locks import SetLock
 from .order import Order
 from .volume import Volume
 
-_MAX_JOURNAL = 256 << 20
+_MAX_JOURNAL = 32 << 20
+"""Bytes; a longer one is as good as none. 100,000 files make about 10 MB."""
 _SHORT = re.compile(r"[0-9a-f]{12}")
 _PUSH_GRACE_SECONDS = 3600
 
 
 class StagedFile:
-    """One file in flight. ``write`` may be called from several threads for different ranges."""
+    """One file in flight. No descriptor is held: of a set of many files there would be too many."""
 
-    def __init__(self, file: OrderFile, descriptor: int, extents: Sequence[Extent]) -> None:
+    def __init__(self, file: OrderFile, place: str, allocated: int, extents: Sequence[Extent]) -> None:
         self.file = file
-        self.descriptor = descriptor
+        self.place = place
+        """Where on the volume it lies."""
+        self.unallocated = max(0, file.size - allocated)
+        """Bytes that the volume had to find room for when the file was prepared."""
         self.extents = list(extents)
         """What has arrived; guarded by the journal's lock."""
         self.unfinished = 0
@@ -33,53 +43,72 @@ class StagedFile:
         self.attempts = 0
         """How often the file turned out wrong after it was complete."""
 
-    def write(self, data: memoryview, offset: int) -> None:
-        while data:
-            written = os.pwrite(self.descriptor, data, offset)
-            data = data[written:]
-            offset += written
-
     def missing_ranges(self, chunk_bytes: int) -> list[tuple[int, int]]:
         return plan_ranges(self.file.size, self.extents, chunk_bytes)
 
-    def unallocated(self) -> int:
-        """Bytes that the volume still has to find room for."""
-        return max(0, self.file.size - os.fstat(self.descriptor).st_blocks * 512)
 
-    def close(self) -> None:
-        os.close(self.descriptor)
+def write(descriptor: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data = data[written:]
+        offset += written
 
 
 class Staging:
-    """The staging directory of one set with its journal, opened for the files that are to be fetched."""
+    """The staging directory of one set with its journal, prepared for the files that are to be fetched."""
 
     def __init__(self, volume: Volume, layout: Layout, fingerprint: str, files: Iterable[OrderFile]) -> None:
         wanted = {file.path: file for file in files}
         content = volume.read(layout.journal, _MAX_JOURNAL) or b""
         arrived = read_journal(content, fingerprint, {path: file.size for path, file in wanted.items()})
         self._lock = threading.Lock()
+        self._volume = volume
         self.files: dict[str, StagedFile] = {}
+        clear: set[str] = {layout.staging}
         for path, file in sorted(wanted.items()):
-            descriptor = volume.open(
-                f"{layout.staging}/{path}", os.O_RDWR | os.O_CREAT, create_directories=True
-            )
-            there = os.fstat(descriptor).st_size
-            os.ftruncate(descriptor, file.size)
-            self.files[path] = StagedFile(
-                file, descriptor, [extent for extent in arrived[path] if extent.end <= there]
-            )
+            place = f"{layout.staging}/{path}"
+            _clear_way(volume, place, clear)
+            there = self._prepare(place, file.size)
+            extents = [extent for extent in arrived[path] if extent.end <= there.st_size]
+            self.files[path] = StagedFile(file, place, there.st_blocks * 512, extents)
         kept = b"".join(
             journal_line(path, extent) for path, staged in self.files.items() for extent in staged.extents
         )
         volume.write_atomically(layout.journal, journal_header(fingerprint) + kept)
         self._journal = volume.open(layout.journal, os.O_WRONLY | os.O_APPEND)
 
-    def arrived(self, staged: StagedFile, extent: Extent) -> None:
+    def _prepare(self, place: str, size: int) -> os.stat_result:
+        """Make it a plain file of ``size`` bytes; returns what it was."""
+        descriptor = self._volume.open_sole(place)
+        try:
+            there = os.fstat(descriptor)
+            os.ftruncate(descriptor, size)
+        finally:
+            os.close(descriptor)
+        return there
+
+    @contextlib.contextmanager
+    def opened(self, staged: StagedFile) -> Iterator[int]:
+        """A descriptor to write to, of what lies there under its name now."""
+        descriptor = self._volume.open_sole(staged.place)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def restart(self, staged: StagedFile) -> int:
+        """Take back all that was recorded of this file; returns how many bytes that were."""
+        self._prepare(staged.place, 0)
+        self._prepare(staged.place, staged.file.size)
+        staged.unallocated = staged.file.size
+        return self.forget(staged, 0, staged.file.size)
+
+    def arrived(self, staged: StagedFile, extent: Extent, descriptor: int) -> None:
         """Record that these bytes are on the volume: first they are made to last, then the journal says so."""
         if not extent.length:
             return
-        os.fdatasync(staged.descriptor)
-        os.posix_fadvise(staged.descriptor, extent.offset, extent.length, os.POSIX_FADV_DONTNEED)
+        os.fdatasync(descriptor)
+        os.posix_fadvise(descriptor, extent.offset, extent.length, os.POSIX_FADV_DONTNEED)
         with self._lock:
             staged.extents.append(extent)
             os.write(self._journal, journal_line(staged.file.path, extent))
@@ -93,9 +122,19 @@ class Staging:
         return sum(extent.length for extent in overlapping)
 
     def close(self) -> None:
-        for staged in self.files.values():
-            staged.close()
         os.close(self._journal)
+
+
+def _clear_way(volume: Volume, place: str, clear: set[str]) -> None:
+    """Remove what stands where a directory above ``place`` belongs. ``clear`` are directories that need no look."""
+    parent = place.rpartition("/")[0]
+    if parent in clear:
+        return
+    _clear_way(volume, parent, clear)
+    found = volume.lstat(parent)
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        volume.remove(parent)
+    clear.add(parent)
 
 
 def clear(volume: Volume, layout: Layout) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable
 
-from .readback import read_back
+from .readback import Check, MakeCheck, ReadBack, read_back
 from .run import Run
 
 
@@ -17,10 +17,11 @@ class Survey:
     """Every path of the set or the directory, sorted into what it is."""
 
     digests: Mapping[str, str]
-    """Path to SHA-256 of every file of the set that is there with the right size."""
+    """Path to SHA-256 of every file of the set that was read: of those that are not ``wrong`` it is proven."""
     damaged: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+    """As they are called on the volume: ``paths.printable`` before anybody reads them."""
 
     @property
     def sound(self) -> bool:
@@ -33,12 +34,22 @@ class Survey:
         return tuple(sorted({*self.damaged, *self.missing}))
 
 
-def survey(run: Run, place: str, sizes: Mapping[str, int], known: Mapping[str, str]) -> Survey:
-    """Read every file of the set at directory ``place`` and compare it with the digest that is ``known`` of it.
+def survey(  # noqa: PLR0913 - what is compared, and with what
+    run: Run,
+    place: str,
+    sizes: Mapping[str, int],
+    known: Mapping[str, str],
+    *,
+    checks: Mapping[str, MakeCheck | None] | None = None,
+    measure: bool = False,
+) -> Survey:
+    """Read every file of the set at directory ``place`` and compare it with the digest that is ``known`` of it, else with what
+    the source attests (``checks``).
 
-    A file of which nothing is known is read, so that its digest can be had, and counts as damaged: unproven. Each
-    file and each problem is reported as it is found.
+    A file of which neither is known counts as damaged: unproven. It is read only to ``measure`` its digest. Each file
+    and each problem is reported as it is found.
     """
+    checks = checks or {}
     entries = {entry.path: entry for entry in run.volume.tree(place)}
     extra = tuple(sorted(entries.keys() - sizes.keys()))
     missing, damaged, digests = [], [], {}
@@ -55,15 +66,21 @@ def survey(run: Run, place: str, sizes: Mapping[str, int], known: Mapping[str, s
             missing.append(path)
             run.reporter.problem(path, "missing")
             continue
+        make = None if path in known else checks.get(path)
+        check = make() if make else None
         whole = entry.kind == "file" and entry.size == size
-        sha256 = _digest(run, f"{place}/{path}", count) if whole else None
-        if sha256 is not None:
-            digests[path] = sha256
-        if sha256 is not None and sha256 == known.get(path):
-            run.reporter.file(path, size, sha256)
+        back = (
+            _read(run, f"{place}/{path}", check, count)
+            if whole and (path in known or make or measure)
+            else None
+        )
+        if back is not None:
+            digests[path] = back.sha256
+        if back is not None and back.size == size and _is_proven(back, known.get(path), check):
+            run.reporter.file(path, size, back.sha256)
         else:
             damaged.append(path)
-            if path in known:
+            if path in known or make:
                 run.reporter.problem(path, "damaged")
     for path in extra:
         run.reporter.problem(path, "extra")
@@ -71,10 +88,16 @@ def survey(run: Run, place: str, sizes: Mapping[str, int], known: Mapping[str, s
     return Survey(digests, tuple(damaged), tuple(missing), extra)
 
 
-def _digest(run: Run, place: str, count: Callable[[int], None]) -> str | None:
+def _is_proven(back: ReadBack, known: str | None, check: Check | None) -> bool:
+    if known is not None:
+        return back.sha256 == known
+    return check is not None and check.holds()
+
+
+def _read(run: Run, place: str, check: Check | None, count: Callable[[int], None]) -> ReadBack | None:
     descriptor = run.volume.open(place, os.O_RDONLY)
     try:
-        return read_back(descriptor, run.control, count=count).sha256
+        return read_back(descriptor, run.control, check=check, count=count)
     except OSError as error:
         # A block that the device cannot read is damage of this file, and the others still have to be looked at.
         if error.errno == errno.EIO:

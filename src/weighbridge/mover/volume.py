@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from .errors import FailedError, MoverError, RefusedError
 
+DEEPEST = 200
+"""Levels of directories below one that is listed; a path of a set has fewer, and a planted tree must not exhaust us."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -69,6 +71,21 @@ class Volume:
             )
         return descriptor
 
+    def open_sole(self, path: str) -> int:
+        """A descriptor to read and write the plain file ``path``, made where absent. Whatever else lies there goes first:
+        through a file's second name we would write into somebody else's.
+        """
+        found = self.lstat(path)
+        if found is not None and not (stat.S_ISREG(found.st_mode) and found.st_nlink <= 1):
+            self.remove_tree(path)
+        descriptor = self.open(path, os.O_RDWR | os.O_CREAT, create_directories=True)
+        if os.fstat(descriptor).st_nlink > 1:
+            os.close(descriptor)
+            raise RefusedError(
+                "volume-strange-file", f"{path} on the volume was given a second name meanwhile", files=[path]
+            )
+        return descriptor
+
     def lstat(self, path: str) -> os.stat_result | None:
         """What lies at ``path`` itself, or ``None``."""
         parent, name = _split(path)
@@ -104,8 +121,17 @@ class Volume:
         with os.scandir(descriptor) as entries:
             names = sorted(entry.name for entry in entries)
         for name in names:
-            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            try:
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            except FileNotFoundError:  # somebody removed it since
+                continue
             if stat.S_ISDIR(status.st_mode):
+                if prefix.count("/") >= DEEPEST:
+                    raise RefusedError(
+                        "volume-strange-file",
+                        f"directories on the volume are nested more than {DEEPEST} deep, below {prefix[:100]}…",
+                        remedy="remove them from the volume: no weight set holds such",
+                    )
                 below = os.open(name, _DIRECTORY, dir_fd=descriptor)
                 before = len(found)
                 try:
@@ -120,10 +146,17 @@ class Volume:
                 )
 
     def read(self, path: str, limit: int) -> bytes | None:
-        """The whole file if it exists and has at most ``limit`` bytes, else ``None``."""
+        """The whole file if it is a plain one of at most ``limit`` bytes, else ``None``."""
         try:
             descriptor = self.open(path, os.O_RDONLY)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, RefusedError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return None
+            raise
+        if os.fstat(descriptor).st_size > limit:
+            os.close(descriptor)
             return None
         with os.fdopen(descriptor, "rb") as stream:
             content = stream.read(limit + 1)
@@ -132,7 +165,7 @@ class Volume:
     def write_atomically(self, path: str, content: bytes) -> None:
         """Make ``path`` hold ``content``: after a crash at any moment it holds either the old or the new bytes."""
         fresh = path + ".new"
-        self.remove(fresh)
+        self.remove_tree(fresh)
         with os.fdopen(
             self.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, create_directories=True), "wb"
         ) as stream:
@@ -142,7 +175,10 @@ class Volume:
         self.rename(fresh, path)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename, replacing a file at ``new``, and make it last: both directories are fsynced."""
+        """Rename, replacing whatever lies at ``new``, and make it last: both directories are fsynced."""
+        there_now = self.lstat(new)
+        if there_now is not None and stat.S_ISDIR(there_now.st_mode):
+            self.remove_tree(new)
         old_parent, old_name = _split(old)
         new_parent, new_name = _split(new)
         with self.directory(old_parent) as here, self.directory(new_parent, create=True) as there:
@@ -274,6 +310,13 @@ _WRITABLE = (
     "give the pod's fsGroup or a supplemental group write access to the volume: a CSI driver with fsGroupPolicy File does it itself; "
     "for NFS export with that gid and mode 2775; IBM Cloud file storage takes uid and gid as parameters of its StorageClass"
 )
+
+
+def strange(error: Exception) -> bool:
+    """Whether something else than a file or directory of ours stands on the way, or in its place."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ELOOP, errno.ENOTDIR}
+    return isinstance(error, RefusedError) and error.code == "volume-strange-file"
 
 
 def volume_full(message: str, *, needed: int | None, free: int | None) -> RefusedError:

@@ -235,6 +235,18 @@ def exchange(
     return response
 
 
+def body_of(response: http.client.HTTPResponse, seconds: float) -> str:
+    """The beginning of an answer's body, as much as comes in time: one that drips must not hold us up."""
+    until, content = time.monotonic() + seconds, b""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while len(content) < ERROR_BYTES and time.monotonic() < until:
+            part = response.read1(4096)
+            if not part:
+                break
+            content += part
+    return content.decode("utf-8", "replace")
+
+
 def _short(text: str) -> str:
     plain = " ".join(str(text).split())
     return plain if len(plain) <= _SAID else plain[: _SAID - 1] + "…"

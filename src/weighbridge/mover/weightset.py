@@ -10,6 +10,13 @@ Row = tuple[str, int, str]
 """Path within the set, size in bytes, SHA-256 as 64 hex digits."""
 
 
+def fingerprint(rows: Iterable[Row]) -> str:
+    """``sha256:`` and 64 hex digits of what a source lists: path, size and ETag in place of the digest; the same as
+    ``domain.weights.SourceListing.fingerprint``.
+    """
+    return set_digest(rows)
+
+
 def set_digest(rows: Iterable[Row]) -> str:
     """``sha256:`` and 64 hex digits, over the canonical JSON ``[[path, size, sha256], …]`` sorted by path.
 

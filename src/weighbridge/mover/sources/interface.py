@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Callable, Protocol
 
 from ..connect import Reach
 from ..document import Document, OrderFile
-from ..readback import Check
+from ..readback import MakeCheck
 from ..transport import Lane
 from ..way import Finding, Way
 
@@ -24,8 +25,13 @@ class Origin(Protocol):
         """Whether the source has given one good answer in this run."""
         ...
 
-    def check(self, lane: Lane, file: OrderFile) -> Callable[[], Check] | None:
-        """What makes the best check of the content that the source attests, or ``None``; each one serves one reading.
+    def list(self, lane: Lane, exclude: Sequence[str]) -> list[OrderFile]:
+        """Every file of the set (``paths.of_set``) as the source has it now, in any order."""
+        ...
+
+    def check(self, lane: Lane, file: OrderFile, *, proof: bool) -> MakeCheck | None:
+        """What makes the best check of the content that the source attests, or ``None``. ``proof``: only one that is
+        ``strong`` will do.
 
         ``RefusedError`` where the file is not the one that the plan saw.
         """

@@ -13,6 +13,9 @@ multipart ETag          MD5 of the parts' MD5s, for equal part sizes. Costs abou
 ======================  ===========================================================================================
 
 ``crc32c`` and ``crc64nvme`` are passed over: the standard library does not compute them at a useful speed.
+
+Bytes that somebody else may have written (they lay on the volume before this process fetched anything) are proven only by
+what cannot be forged: CRC-32 is passed over, and the multipart ETag is asked for whatever guards the wire.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from functools import partial
 from typing import Any, Callable
 
 from ...document import OrderFile
-from ...readback import Check
+from ...readback import Check, MakeCheck
 
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _MULTIPART = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})\Z")
@@ -63,6 +66,7 @@ class _Crc32:
 class _Whole:
     def __init__(self, name: str, hasher: Any, expected: bytes) -> None:
         self.name = name
+        self.strong = not isinstance(hasher, _Crc32)
         self._hasher = hasher
         self._expected = expected
 
@@ -78,6 +82,7 @@ class _Parts:
 
     def __init__(self, name: str, make: Callable[[], Any], part_size: int, expected: bytes) -> None:
         self.name = name
+        self.strong = make is not _Crc32
         self._make = make
         self._part_size = part_size
         self._expected = expected
@@ -116,22 +121,26 @@ _MAKERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def choose_check(
+def choose_check(  # noqa: PLR0913 - every circumstance that decides
     file: OrderFile,
     facts: ObjectFacts,
     *,
     mode: str,
     wire_guarded: bool,
     part_size: Callable[[int], int | None],
-) -> Callable[[], Check] | None:
+    proof: bool = False,
+) -> MakeCheck | None:
     """What makes the best check that the source's facts allow, or ``None``; each one made serves one reading.
 
     ``mode`` is the order's ``check_etag``; ``wire_guarded`` says that TLS protects the bytes on their way;
-    ``part_size`` asks the source whether the object consists of so many equal parts, and of which size.
+    ``part_size`` asks the source whether the object consists of so many equal parts, and of which size. ``proof``: only
+    what also tells forged bytes will do.
     """
+    if proof and mode == "auto":
+        mode = "all"
     for algorithm, make in _MAKERS.items():
         offered = facts.checksums.get(algorithm)
-        if offered is None:
+        if offered is None or (proof and make is _Crc32):
             continue
         text, _, count = offered.partition("-")
         try:
@@ -158,7 +167,7 @@ def _etag_check(
     mode: str,
     wire_guarded: bool,
     part_size: Callable[[int], int | None],
-) -> Callable[[], Check] | None:
+) -> MakeCheck | None:
     plain = not facts.encryption or (facts.encryption == "AES256" and facts.server == "AmazonS3")
     if (
         mode == "none" or not plain

@@ -9,7 +9,7 @@ from typing import Callable
 from urllib.parse import urlsplit
 
 from ...errors import MoverError
-from ...way import ERROR_BYTES, Finding, Way, connected, exchange, failed, passed
+from ...way import Finding, Way, body_of, connected, exchange, failed, passed
 from .location import Location
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
@@ -31,7 +31,7 @@ def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -
     connection = connected(way, [])
     with contextlib.closing(connection):
         response = exchange(way, connection, f"{target}?{canonical_query(query)}", headers, "login")
-        text = response.read(ERROR_BYTES).decode("utf-8", "replace")
+        text = body_of(response, way.seconds)
     if response.status == _OK:
         count = len(re.findall("<Key>", text))
         if count:

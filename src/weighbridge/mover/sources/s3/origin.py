@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -19,19 +18,22 @@ from ...control import Control
 from ...document import OrderFile
 from ...errors import FailedError, MoverError, RefusedError, TryAgain
 from ...limits import Limits
-from ...readback import Check
+from ...paths import of_set
+from ...readback import MakeCheck
 from ...transport import NETWORK_ERRORS, Lane, Stalled
+from .answers import CHANGED, changed, error_body, facts_of, skew_text
 from .checksums import ObjectFacts, choose_check
 from .credentials import MountedKeys
 from .location import Location
+from .pages import PAGE_BYTES, Page, PageError, list_query, parse_page
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
 _UNKNOWN_KEY = {"InvalidAccessKeyId", "XAdminUserNotFound"}
 """The second is versitygw's, which answers 404 with it."""
-_CHANGED = "the source is being written to: wait until it is complete, then plan and apply again (the set gets a new fingerprint)"
-_ERROR_BYTES = 1 << 16
+_MOST_FILES = 200_000
+"""Twice what a plan lists; memory stays bounded."""
 
 
 class S3Origin:
@@ -58,7 +60,60 @@ class S3Origin:
         self.answered = False
         """Whether the source has given one good answer in this run."""
 
-    def check(self, lane: Lane, file: OrderFile) -> Callable[[], Check] | None:
+    def list(self, lane: Lane, exclude: Sequence[str]) -> list[OrderFile]:
+        """See ``Origin.list``."""
+        prefix = self._location.prefix
+        found: list[OrderFile] = []
+        token: str | None = None
+        while True:
+            page = self._page(lane, list_query(prefix, token))
+            for item in page.files:
+                path = item.path[len(prefix) :]
+                if of_set(path, item.size, exclude):
+                    found.append(OrderFile(path, item.size, item.etag))
+            token = page.token
+            if token is None:
+                return found
+            if len(found) > _MOST_FILES:
+                raise RefusedError(
+                    "source-changed", f"the source holds more than {_MOST_FILES} files", remedy=CHANGED
+                )
+
+    def _page(self, lane: Lane, query: Mapping[str, str]) -> Page:
+        response = self._exchange(lane, "GET", None, {"Accept-Encoding": "identity"}, query)
+        where = f"{self._location.endpoint}, bucket {self._location.bucket}"
+        if response.status != http.client.OK:
+            code, text = error_body(response, lane)
+            raise RefusedError(
+                "source-missing" if response.status == http.client.NOT_FOUND else "source-refused",
+                f"{where} answers {response.status} {code or response.reason} to a listing: {text}",
+            )
+        content = bytearray()
+        view = memoryview(bytearray(1 << 16))
+        while len(content) <= PAGE_BYTES:
+            try:
+                got = lane.read_into(response, view)
+            except (*NETWORK_ERRORS, Stalled) as error:
+                lane.close()
+                raise self._unreached(error, lane) from error
+            if not got:
+                break
+            content += view[:got]
+        whole = response.getheader("Content-Length")
+        lane.finish(response)
+        if whole is not None and len(content) < int(whole):
+            message = f"{where} ended a listing too early"
+            raise TryAgain(message)
+        try:
+            page = parse_page(bytes(content))
+        except PageError as error:
+            raise RefusedError(
+                "source-refused", f"{where} does not list as an S3 server does: {error}"
+            ) from error
+        self.answered = True
+        return page
+
+    def check(self, lane: Lane, file: OrderFile, *, proof: bool) -> MakeCheck | None:
         """See ``Origin.check``."""
         return choose_check(
             file,
@@ -66,6 +121,7 @@ class S3Origin:
             mode=self._limits.check_etag,
             wire_guarded=self.wire_guarded,
             part_size=partial(self.part_size, lane, file),
+            proof=proof,
         )
 
     def facts(self, lane: Lane, file: OrderFile) -> ObjectFacts:
@@ -75,13 +131,13 @@ class S3Origin:
         if response.status == http.client.OK:
             self._same_object(response, file)
             if response.getheader("Content-Length") != str(file.size):
-                raise _changed(
+                raise changed(
                     file, f"its size is {response.getheader('Content-Length')} bytes, not {file.size}"
                 )
             self.answered = True
-            return _facts(response)
+            return facts_of(response)
         if response.status == http.client.PRECONDITION_FAILED:
-            raise _changed(file, "its ETag is another")
+            raise changed(file, "its ETag is another")
         # A HEAD has no body to tell why: ask again in a way that has.
         with self.range(lane, file, 0, min(1, file.size)):
             pass
@@ -121,7 +177,7 @@ class S3Origin:
             and response.getheader("Content-Range") != f"bytes {start}-{end - 1}/{file.size}"
         ):
             lane.close()
-            raise _changed(
+            raise changed(
                 file,
                 f"asked for bytes {start}-{end - 1}/{file.size}, got {response.getheader('Content-Range')}",
             )
@@ -145,13 +201,21 @@ class S3Origin:
         return count
 
     def _exchange(
-        self, lane: Lane, method: str, file: OrderFile, fields: Mapping[str, str], query: Mapping[str, str]
+        self,
+        lane: Lane,
+        method: str,
+        file: OrderFile | None,
+        fields: Mapping[str, str],
+        query: Mapping[str, str],
     ) -> http.client.HTTPResponse:
-        """One request, repeated where the answer says how to do better: rotated keys, or the server's own clock."""
+        """One request for a file or (``None``) to the bucket, repeated where the answer says how to do better: rotated keys, or
+        the server's own clock.
+        """
+        key = "" if file is None else self._location.prefix + file.path
         request = Request(
             method,
             lane.host,
-            object_target(self._location.bucket, self._location.prefix + file.path),
+            object_target(self._location.bucket, key).rstrip("/" if file is None else ""),
             query,
             {**fields, "User-Agent": "weighbridge-mover"},
         )
@@ -167,7 +231,7 @@ class S3Origin:
                 http.client.FORBIDDEN,
             }:
                 return response
-            code, text = _error_body(response, lane)
+            code, text = error_body(response, lane)
             if code == "RequestTimeTooSkewed" and not corrected:
                 corrected = self._adopt_clock(response)
                 continue
@@ -200,7 +264,7 @@ class S3Origin:
             lane.close()
             raise self._unreached(error, lane) from error
         if response.status in _RETRIED:
-            code, text = _error_body(response, lane)
+            code, text = error_body(response, lane)
             message = f"{self._location.endpoint} answers {response.status} {code or response.reason}{f': {text}' if text else ''}"
             raise TryAgain(message)
         return response
@@ -208,7 +272,7 @@ class S3Origin:
     def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
         etag = (response.getheader("ETag") or "").strip().strip('"')
         if etag and etag != file.etag:
-            raise _changed(file, f"its ETag is {etag}, not {file.etag}")
+            raise changed(file, f"its ETag is {etag}, not {file.etag}")
 
     def _unreached(self, error: BaseException, lane: Lane) -> Exception:
         """A connection that failed: for people, and final where waiting cannot help."""
@@ -239,7 +303,7 @@ class S3Origin:
         with self._lock:
             self._skew = server - datetime.now(timezone.utc)
         self._note_once(
-            f"{_skew_text(self._skew)}: requests are signed with the source's time; set the node's clock (NTP)"
+            f"{skew_text(self._skew)}: requests are signed with the source's time; set the node's clock (NTP)"
         )
         return True
 
@@ -251,12 +315,13 @@ class S3Origin:
         self._note(text)
 
     def _denied(
-        self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile
+        self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile | None
     ) -> MoverError:
+        files = [] if file is None else [file.path]
         where = f"{self._location.endpoint}, bucket {self._location.bucket}"
         if code == "RequestTimeTooSkewed":
-            return RefusedError("clock-skew", f"{where}: the clocks differ too much: {_skew_text(self._skew)}",
-                                remedy="set the node's clock (NTP)", files=[file.path])  # fmt: skip
+            return RefusedError("clock-skew", f"{where}: the clocks differ too much: {skew_text(self._skew)}",
+                                remedy="set the node's clock (NTP)", files=files)  # fmt: skip
         if code in _EXPIRED:
             return RefusedError("credentials-expired", f"{where}: the credentials have expired ({code})",
                                 remedy="renew the keys in the credentials Secret, then run again (it resumes)", transient=True)  # fmt: skip
@@ -268,18 +333,18 @@ class S3Origin:
             return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
                                 remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
         if response.status == http.client.BAD_REQUEST:
-            return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=[file.path])
+            return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=files)
         return RefusedError(
             "credentials-refused",
             f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",
-            remedy="check access key, secret key, and the permission s3:GetObject on the prefix",
-            files=[file.path],
+            remedy="check access key, secret key, and the permissions s3:GetObject and, for very many files, s3:ListBucket on the prefix",
+            files=files,
         )
 
     def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
-        code, text = _error_body(response, lane)
+        code, text = error_body(response, lane)
         if response.status in {http.client.PRECONDITION_FAILED, http.client.REQUESTED_RANGE_NOT_SATISFIABLE}:
-            raise _changed(
+            raise changed(
                 file,
                 "its ETag is another"
                 if response.status == http.client.PRECONDITION_FAILED
@@ -296,7 +361,7 @@ class S3Origin:
             raise RefusedError(
                 "source-missing",
                 f"{self._location.endpoint} has no {thing} (any more)",
-                remedy=_CHANGED,
+                remedy=CHANGED,
                 files=[file.path],
             )
         if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
@@ -310,46 +375,3 @@ class S3Origin:
             "source-refused",
             f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}",
         )
-
-
-def _facts(response: http.client.HTTPResponse) -> ObjectFacts:
-    prefix = "x-amz-checksum-"
-    offered = {
-        name.lower()[len(prefix) :]: value
-        for name, value in response.getheaders()
-        if name.lower().startswith(prefix)
-    }
-    kind = offered.pop("type", "").upper()
-    customer = response.getheader("x-amz-server-side-encryption-customer-algorithm")
-    return ObjectFacts(
-        checksums=offered,
-        composite=kind == "COMPOSITE" or any("-" in value for value in offered.values()),
-        encryption="customer" if customer else response.getheader("x-amz-server-side-encryption") or "",
-        server=response.getheader("Server") or "",
-    )
-
-
-def _error_body(response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
-    """Code and message of S3's error document; empty where there is none."""
-    try:
-        body = response.read(_ERROR_BYTES).decode(errors="replace")
-    except NETWORK_ERRORS:
-        body = ""
-    lane.close()
-    found = [re.search(f"<{tag}>([^<]*)</{tag}>", body) for tag in ("Code", "Message")]
-    code, message = (match.group(1).strip() if match else "" for match in found)
-    return code, message[:300]
-
-
-def _changed(file: OrderFile, how: str) -> RefusedError:
-    return RefusedError(
-        "source-changed",
-        f"the source changed since the plan: {file.path}: {how}",
-        remedy=_CHANGED,
-        files=[file.path],
-    )
-
-
-def _skew_text(skew: timedelta) -> str:
-    seconds = round(abs(skew).total_seconds())
-    return f"this node's clock is {seconds} s {'behind' if skew > timedelta() else 'ahead of'} the source's"
