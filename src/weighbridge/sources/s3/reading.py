@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from weighbridge.domain.listing import folder_prefix, named, to_listing
+from weighbridge.domain.listing import folder_prefix, to_listing
+from weighbridge.domain.names import named
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
 from weighbridge.s3.client import S3Client, open_client
