@@ -76,8 +76,8 @@ def test_a_command_that_lacks_one_rule_names_it(estate: Estate, admin: Client, l
     assert ran.code in {3, 4}, ran.said
     assert "Traceback" not in ran.said
     assert f"`{user(estate)}` may not {asked}" in ran.said
-    names = f", resourceNames: [{asked.name}]" if asked.name else ""
-    rule = f'{{apiGroups: ["{lack.group}"], resources: [{lack.resource}], verbs: [{lack.verb}]{names}}}'
+    named = f", resourceNames: [{asked.name}]" if asked.name else ""
+    rule = f'{{apiGroups: ["{lack.group}"], resources: [{lack.resource}], verbs: [{lack.verb}]{named}}}'
     assert rule in ran.said
     assert ("the ClusterRole" if lack.holder == "cluster" else f"Role `{lack.holder}`") in ran.said
     assert estate.leftovers() == []

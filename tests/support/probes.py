@@ -1,12 +1,13 @@
 """A healthy world for the doctor, whose parts tests make ill."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from support.world import listing
 from weighbridge.core.port import Port
 from weighbridge.domain.access import Access
+from weighbridge.domain.model.flaws import Flaw
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import WeighbridgeError
@@ -70,6 +71,8 @@ class FakeProbes:
     way: tuple[Stage, ...] = WAY
     pods: dict[str, PodReport] = field(default_factory=dict)
     mounted: list[tuple[str, bool]] = field(default_factory=list)
+    flaws: tuple[Flaw, ...] = ()
+    """Of every model that is listed."""
     hang: Callable[[], None] = lambda: None
     """What ``served_versions`` does first."""
 
@@ -169,7 +172,7 @@ class FakeProbes:
 
     def listing(self, model: Model) -> SourceListing:
         self._use(f"listing {model.id}")
-        return listing()
+        return replace(listing(), flaws=self.flaws)
 
     def states(self) -> Sequence[RecordedState]:
         self._use("states")

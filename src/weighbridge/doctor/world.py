@@ -226,8 +226,9 @@ class WorldProbes:
     def references(self, environment: Environment) -> Sequence[tuple[str, WeighbridgeError | None]]:
         found: dict[str, WeighbridgeError | None] = {}
         for reference in references(environment):
+            passphrase = reference == environment.state.passphrase
             try:
-                self.secrets.resolve(reference)
+                self.secrets.resolve(reference) if passphrase else self.secrets.token(reference)
                 found[reference_key(reference)] = None
             except WeighbridgeError as error:
                 found[reference_key(reference)] = error

@@ -10,3 +10,8 @@ class S3Keys:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in any message."""
+        return tuple(text for text in (self.access_key, self.secret_key, self.session_token) if text)

@@ -9,25 +9,16 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
+from weighbridge.domain.model.shards import INDEX_SUFFIX
+from weighbridge.domain.names import named, patterns
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
 from weighbridge.mover.paths import UnsafePathError, missing_required, refused_suffix, safe_relative
-
-SHOWN = 10
-"""File names shown in one message; the rest is counted."""
-
-INDEX_SUFFIX = ".safetensors.index.json"
 
 
 def folder_prefix(prefix: str) -> str:
     """The prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` never takes ``models/ab/…`` along."""
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-
-
-def named(paths: Sequence[str]) -> str:
-    """``a, b, c and 4 more``: at most ``SHOWN`` names."""
-    shown = ", ".join(paths[:SHOWN])
-    return f"{shown} and {len(paths) - SHOWN} more" if len(paths) > SHOWN else shown
 
 
 def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -> SourceListing:
@@ -60,10 +51,10 @@ def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -
         )
     if refused:
         paths = sorted(row.path for row in refused)
-        patterns = sorted({f"*{path[-len(refused_suffix(path) or path) :]}" for path in paths})
+        globs = {f"*{path[-len(refused_suffix(path) or path) :]}" for path in paths}
         raise PreconditionError(
             f"{where} holds files that can carry code (weights are data, not code): {named(paths)}",
-            remedy=f"Leave them behind: `exclude: {json.dumps(patterns)}` on this model; its safetensors files are enough.",
+            remedy=f"Leave them behind: `exclude: {patterns(globs)}` on this model; its safetensors files are enough.",
             code="source-refused-kind",
         )
     files.sort()
@@ -97,6 +88,8 @@ def check_required(listing: SourceListing, where: str) -> None:
         return
     deeper = sorted({path.rpartition("/")[0] for path in paths if path.endswith("/config.json")})
     hint = f" {named(deeper)} holds a config.json: is that the prefix you mean?" if deeper else ""
+    if "tokenizer.model" in paths and any(name.startswith("tokenizer.json") for name in missing):
+        hint += " From tokenizer.model, transformers makes it: AutoTokenizer.from_pretrained(…).save_pretrained(…)."
     raise PreconditionError(
         f"{where} lacks {named(missing)} at its root; {len(paths)} files are there",
         remedy=f"Put a whole model (Hugging Face layout, safetensors) under the prefix.{hint}",

@@ -1,10 +1,11 @@
 """Weights as values: what a source lists, what a set is, what a receipt attests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.facts import Key
+from weighbridge.domain.model.flaws import Flaw
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,6 +29,8 @@ class SourceListing:
     """What a source holds now, sorted by path, after ``exclude``."""
 
     files: tuple[SourceFile, ...]
+    flaws: tuple[Flaw, ...] = field(default=(), compare=False)
+    """What a look at the files found wrong with them as a model (``domain/model``); no part of what the set is."""
 
     @property
     def total_bytes(self) -> int:

@@ -1,5 +1,8 @@
 """Secrets by reference: environment variables, files, Kubernetes Secrets. Values live in memory only.
 
+White space around a value is left out, wherever it came from (``mover/secret_text.py`` says why); what a key or a token cannot
+hold is refused by the reference's name.
+
 Under ansible-runner the environment is scrubbed, so the orchestrator hands values over in one file, mode 0600 on tmpfs, whose
 path is in ``WEIGHBRIDGE_SECRETS_FILE``: JSON ``{"env:NAME" | "file:PATH": value}``. By hand, references are read directly.
 """
@@ -18,13 +21,14 @@ from typing import TypeAlias
 from weighbridge.environment.base import EnvReference, SecretReference
 from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
+from weighbridge.mover import secret_text
 from weighbridge.s3.keys import key_references
 from weighbridge.sources.interface import SourceSecrets
 
 OVERLAY_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 """Names the file with values that were resolved earlier; see the module's text."""
 
-_LARGEST = 64 * 1024
+_LARGEST = secret_text.LARGEST
 """Bytes; a secret's file beyond this is a mistake, not a secret."""
 
 _PATIENCE_SECONDS = 10.0
@@ -69,9 +73,13 @@ class Secrets:
             )
         return self._resolved[key]
 
+    def token(self, reference: SecretReference) -> str:
+        """The value of a reference to a key or a token. Beyond ``resolve``, ``PreconditionError`` where none looks like it."""
+        return _sound(self.resolve(reference), _named(reference))
+
     def values(self, references: Mapping[str, SecretReference]) -> dict[str, str]:
-        """Each reference's value, under its key."""
-        return {key: self.resolve(reference) for key, reference in references.items()}
+        """Each reference's key or token, under its own key."""
+        return {key: self.token(reference) for key, reference in references.items()}
 
     def of_source(self, wanted: SourceSecrets) -> dict[str, str]:
         """What a source needs to log in, from this machine or from the Secret of the cluster that the file names."""
@@ -79,12 +87,16 @@ class Secrets:
 
     def collect(self, environment: Environment) -> dict[str, str]:
         """Every value that ``environment`` refers to, keyed as the overlay file is. Kubernetes Secrets stay references."""
-        return {reference_key(reference): self.resolve(reference) for reference in references(environment)}
+        passphrase = environment.state.passphrase
+        tokens = {
+            reference_key(reference): self.token(reference) for reference in token_references(environment)
+        }
+        return {reference_key(passphrase): self.resolve(passphrase), **tokens}
 
     def collect_model(self, environment: Environment, model_id: str) -> dict[str, str]:
         """As ``collect``, for one model's source alone: what a playbook for that model may know."""
         return {
-            reference_key(reference): self.resolve(reference)
+            reference_key(reference): self.token(reference)
             for model in environment.models
             if model.id == model_id
             for reference in model.source.chosen.secrets.references.values()
@@ -98,13 +110,13 @@ class Secrets:
                 remedy=f"Export {name}, or refer to a file instead: {{file: PATH}}.",
                 code="secret-missing",
             )
-        if not value:
+        if not secret_text.trimmed(value):
             raise PreconditionError(
                 f"environment variable {name} is empty",
                 remedy=f"Export {name} with its value.",
                 code="secret-empty",
             )
-        return value
+        return secret_text.trimmed(value)
 
     def _file(self, written: str) -> str:
         path = self._folder / Path(written).expanduser()
@@ -133,7 +145,7 @@ class Secrets:
         if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
             self._warn(f"secret file {path} can be read by everybody on this machine: chmod 600 {path}")
         try:
-            value = content.decode().removesuffix("\n").removesuffix("\r")
+            value = secret_text.trimmed(content.decode())
         except UnicodeDecodeError as error:
             raise PreconditionError(
                 f"secret file {path} is not UTF-8 text",
@@ -154,7 +166,7 @@ class Secrets:
                 remedy="Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
                 code="secret-unreadable",
             )
-        data = self._kube_reader(name)
+        data = {key: secret_text.trimmed(value) for key, value in self._kube_reader(name).items()}
         missing = [key for key in wanted.required if not data.get(key)]
         if missing:
             more = f" (and {', '.join(wanted.optional)} where used)" if wanted.optional else ""
@@ -163,7 +175,11 @@ class Secrets:
                 remedy=f"The Secret needs the keys {' and '.join(wanted.required)}{more}.",
                 code="secret-missing",
             )
-        return {key: data[key] for key in (*wanted.required, *wanted.optional) if data.get(key)}
+        return {
+            key: _sound(data[key], f"{key} of Kubernetes Secret {name}")
+            for key in (*wanted.required, *wanted.optional)
+            if data.get(key)
+        }
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -174,10 +190,31 @@ class Secrets:
 def references(environment: Environment) -> Iterator[SecretReference]:
     """Every reference in the file that is a variable or a file, in the file's order."""
     yield environment.state.passphrase
+    yield from token_references(environment)
+
+
+def token_references(environment: Environment) -> Iterator[SecretReference]:
+    """Those of them that are keys and tokens: all but the passphrase, which may be any text."""
     if environment.state.credentials is not None:
         yield from key_references(environment.state.credentials).values()
     for model in environment.models:
         yield from model.source.chosen.secrets.references.values()
+
+
+def _named(reference: SecretReference) -> str:
+    if isinstance(reference, EnvReference):
+        return f"environment variable {reference.env}"
+    return f"secret file {reference.file}"
+
+
+def _sound(value: str, named: str) -> str:
+    if wrong := secret_text.flaw(value):
+        raise PreconditionError(
+            f"{named} holds {wrong}",
+            remedy="Write the value alone, in one line; white space around it does no harm.",
+            code="secret-malformed",
+        )
+    return value
 
 
 def _read(path: Path) -> bytes:

@@ -105,7 +105,7 @@ class ClusterFacts:
             self.kube.merge(CONFIG_MAP, name, self.namespace, {"data": dict.fromkeys(gone)})
 
     def secret(self, name: str) -> Mapping[str, str]:
-        """Decoded values of an existing Secret; ``PreconditionError`` where it is absent."""
+        """Decoded values of an existing Secret, bytes that are no UTF-8 as lone surrogates; ``PreconditionError`` where it is absent."""
         found = self.kube.get(SECRET, name, self.namespace)
         if found is None:
             raise PreconditionError(
@@ -113,7 +113,8 @@ class ClusterFacts:
                 remedy="make it, with keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or reference the keys by env or file",
                 code="secret-absent",
             )
-        return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+        data = found.get("data") or {}
+        return {key: base64.b64decode(value).decode(errors="surrogateescape") for key, value in data.items()}
 
 
 def _receipt(text: str) -> Receipt | None:

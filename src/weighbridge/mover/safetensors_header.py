@@ -1,12 +1,14 @@
 """The header of a safetensors file: is it sane, and does it describe exactly the bytes that follow? Pure.
 
 Format: https://github.com/huggingface/safetensors, "Format": eight bytes little-endian length N, N bytes of JSON, then
-the buffer, which the tensors cover without holes or overlaps.
+the buffer, which the tensors cover without holes or overlaps. What its reference reader (safetensors 0.8) takes is taken here, but for
+what the format itself forbids: a header that begins with something else than ``{``, and a key that stands twice.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,9 @@ _BITS = {
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
+
+
+_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,31}\Z")
 
 
 class HeaderError(ValueError):
@@ -61,7 +66,7 @@ def check(head: bytes, size: int) -> Header:
         message = f"header is cut short: {len(head) - PREFIX} of {length} bytes"
         raise HeaderError(message)
     document = _parse(bytes(head[PREFIX : PREFIX + length]))
-    metadata = _metadata(document.pop("__metadata__", {}))
+    metadata = _metadata(document.pop("__metadata__", None))
     spans = sorted(_span(name, entry) for name, entry in document.items())
     position = 0
     for begin, end, name in spans:
@@ -109,6 +114,8 @@ def _no_constant(name: str) -> None:
 
 
 def _metadata(value: object) -> Mapping[str, str]:
+    if value is None:
+        return {}
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         message = "__metadata__ is not a map of strings"
         raise HeaderError(message)
@@ -116,16 +123,20 @@ def _metadata(value: object) -> Mapping[str, str]:
 
 
 def _span(name: str, entry: object) -> tuple[int, int, str]:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
         message = f"tensor {name[:200]!r} needs exactly dtype, shape and data_offsets"
         raise HeaderError(message)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:  # noqa: PLR2004 - a pair
+    known = isinstance(dtype, str) and _DTYPE.match(dtype) is not None
+    if not known or not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2:  # noqa: PLR2004 - a pair
         message = f"tensor {name[:200]!r} has a malformed dtype, shape or data_offsets"
         raise HeaderError(message)
     begin, end = offsets
     if begin > end:
         message = f"tensor {name[:200]!r} ends before it begins"
+        raise HeaderError(message)
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        message = f"tensor {name[:200]!a} has a name that is not Unicode text"
         raise HeaderError(message)
     bits = _BITS.get(dtype)  # a dtype that is newer than this table is judged by its offsets alone
     if bits is not None and _elements(shape) * bits != (end - begin) * 8:
@@ -135,8 +146,6 @@ def _span(name: str, entry: object) -> tuple[int, int, str]:
 
 
 def _elements(shape: list[int]) -> int:
-    if 0 in shape:
-        return 0
     product = 1
     for extent in shape:
         product *= extent
@@ -147,5 +156,5 @@ def _elements(shape: list[int]) -> int:
 
 def _sizes(value: object) -> bool:
     return isinstance(value, list) and all(
-        isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 63 for item in value
+        isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 1 << 64 for item in value
     )

@@ -227,7 +227,13 @@ def exchange(
         connection.request("GET", target, headers=fields)
         response = connection.getresponse()
     except http.client.HTTPException as error:
-        raise StageError(stage, "not-http", f"{parts.netloc} does not speak HTTP: {error!r}") from error
+        raise StageError(
+            stage, "not-http", f"{parts.netloc} does not speak HTTP: {type(error).__name__}"
+        ) from error
+    except ValueError as error:  # its text quotes the header that it refuses
+        raise StageError(
+            stage, "unsendable", f"the request to {parts.netloc} holds what HTTP cannot carry"
+        ) from error
     except OSError as error:
         raise StageError(stage, "http-silent", f"{parts.netloc} does not answer: {error}") from error
     if response.status == _PROXY_LOGIN:

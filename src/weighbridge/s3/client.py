@@ -1,27 +1,21 @@
-"""The seam to botocore: how a client is made, and what its errors mean to the user.
+"""The seam to botocore: how a client is made.
 
 botocore is imported here alone, and only when a client is asked for (0.1 s). Nothing ambient decides: no profile, no
 ``~/.aws``; endpoint, region, keys, CA and proxy are the environment file's. Without ``proxy`` the process's ``HTTPS_PROXY`` and
 ``NO_PROXY`` count, as everywhere.
 """
 
-import datetime as dt
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # absent from typeshed
 
-from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.base import Proxy
-from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
-from weighbridge.s3.settings import S3Source
+from weighbridge.errors import PreconditionError
+from weighbridge.s3.failures import s3_errors
+from weighbridge.s3.target import S3Target
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
@@ -43,21 +37,6 @@ class S3Client(Protocol):
     def delete_object(self, **request: Any) -> dict[str, Any]: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class S3Target:
-    """A source with everything needed to reach it."""
-
-    source: S3Source
-    keys: S3Keys
-    ca_bundle: Path | None = None
-    proxy: Proxy | None = None
-
-    @property
-    def where(self) -> str:
-        """``s3://bucket/prefix at endpoint``, for messages."""
-        return f"s3://{self.source.bucket}/{self.source.prefix} at {self.source.endpoint}"
 
 
 def open_client(
@@ -130,238 +109,3 @@ def _within(host: str, network: str) -> bool:
         return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
-
-
-@contextmanager
-def s3_errors(target: S3Target, doing: str) -> Iterator[None]:
-    """Turns botocore's exceptions into ours; ``doing`` completes "cannot … WHERE"."""
-    try:
-        yield
-    except foreign_errors() as error:
-        raise translate(error, target, doing) from error
-
-
-def _known() -> Any:
-    """Botocore's exceptions, imported when first needed."""
-    import botocore.exceptions  # noqa: PLC0415
-
-    return botocore.exceptions
-
-
-def _unparsable() -> type[Exception]:
-    """An answer that is no S3 server's. It stands beside the parsers, not among botocore's exceptions."""
-    from botocore.parsers import ResponseParserError  # noqa: PLC0415
-
-    found: type[Exception] = ResponseParserError
-    return found
-
-
-def foreign_errors() -> tuple[type[Exception], ...]:
-    """What botocore, urllib3 and the sockets under them raise; ``ValueError`` is botocore's word on a malformed endpoint."""
-    known = _known()
-    import urllib3.exceptions  # noqa: PLC0415 - botocore lets its errors through while a body is read
-
-    return (
-        known.BotoCoreError,
-        known.ClientError,
-        _unparsable(),
-        urllib3.exceptions.HTTPError,
-        ConnectionError,
-        TimeoutError,
-        ValueError,
-    )
-
-
-def is_damage(error: BaseException) -> bool:
-    """The bytes that came do not match the server's own checksum: nothing received so far can be trusted."""
-    known = _known()
-    return isinstance(error, known.FlexibleChecksumError)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Worth another try: the connection, the server's load, or bytes damaged on their way."""
-    known = _known()
-    import urllib3.exceptions  # noqa: PLC0415
-
-    if isinstance(error, known.ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        overloaded = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
-        return overloaded or _code(error) in {"SlowDown", "RequestTimeout", "InternalError"}
-    if isinstance(error, known.SSLError | known.ProxyConnectionError):
-        return False
-    return isinstance(
-        error,
-        known.ConnectionError
-        | known.HTTPClientError
-        | known.IncompleteReadError
-        | known.ResponseStreamingError
-        | known.ReadTimeoutError
-        | known.FlexibleChecksumError
-        | urllib3.exceptions.HTTPError
-        | ConnectionError
-        | TimeoutError,
-    )
-
-
-_ALIASES = {"XAdminUserNotFound": "InvalidAccessKeyId"}
-"""Codes of other servers (this one is versitygw's) that mean one of Amazon's."""
-
-
-def _code(error: Exception) -> str:
-    response: dict[str, Any] = getattr(error, "response", {})
-    code = str(response.get("Error", {}).get("Code", ""))
-    return _ALIASES.get(code, code)
-
-
-def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
-    """One of ours for one of botocore's: a refusal with what to do (exit 3), or a failure that may pass (exit 4)."""
-    known = _known()
-    where = target.where
-    if isinstance(error, known.ClientError):
-        return _refusal(error, target, doing)
-    if isinstance(error, known.SSLError):
-        trusts = (
-            f"{target.ca_bundle} was trusted" if target.ca_bundle else "the public authorities were trusted"
-        )
-        return PreconditionError(
-            f"TLS to {target.source.endpoint} failed ({trusts}): {_innermost(error)}",
-            remedy="Name a PEM file that holds the certificate of the endpoint's issuer: `trust: {ca_bundle: ca.pem}`.",
-            code="s3-tls",
-        )
-    if isinstance(error, known.ProxyConnectionError):
-        return PreconditionError(
-            f"the proxy on the way to {target.source.endpoint} did not let us through: {_innermost(error)}",
-            remedy="Correct `proxy:` in the environment file (or HTTPS_PROXY); an endpoint inside belongs in `no_proxy`.",
-            code="s3-proxy",
-        )
-    if isinstance(error, known.EndpointConnectionError | known.ConnectTimeoutError):
-        return PreconditionError(
-            f"cannot reach {target.source.endpoint}: {_innermost(error)}",
-            remedy="Is the endpoint right, is the server up, and may this machine reach it (firewall, proxy)?",
-            code="s3-unreachable",
-        )
-    if isinstance(error, _unparsable() | known.InvalidProxiesConfigError | ValueError):
-        return PreconditionError(
-            f"{target.source.endpoint} does not answer as an S3 server does: {_innermost(error)}",
-            remedy="The endpoint is the S3 API's address, not its web console; for path-style servers without a path.",
-            code="s3-not-s3",
-        )
-    return StepFailedError(
-        f"cannot {doing} {where}: {_innermost(error)}",
-        remedy="The connection failed on the way; run the same command again.",
-        code="s3-connection",
-        transient=is_transient(error),
-    )
-
-
-_ACCESS = (
-    "the {user} may not {doing} s3://{bucket}/{prefix}",
-    "Allow s3:ListBucket on the bucket and s3:GetObject on its objects for this user.",
-)
-_REGION = ("bucket {bucket!r} is not in region {region!r}", "Write {meant}.")
-_TIME = ("this machine's clock differs from {endpoint}'s{skew}", "Set the clock (NTP); S3 allows 15 minutes.")
-_TOKEN = ("the session token of the {user} has expired", "Get fresh session keys and run again.")
-_GONE = ("an object of {where} has gone", "Somebody changes the source; plan again when it is quiet.")
-_CHANGED = (
-    "an object of {where} was replaced since it was listed",
-    "Plan again: the new content is a new set.",
-)
-
-_REFUSALS = {
-    "InvalidAccessKeyId": (
-        "{endpoint} does not know the {user}",
-        "Correct `credentials.access_key`; keys of another server or of a deleted user look like this.",
-    ),
-    "SignatureDoesNotMatch": (
-        "the secret key does not belong to the {user} (the signature does not match)",
-        "Correct `credentials.secret_key`: a stray space or newline, or the keys of two users mixed.",
-    ),
-    "ExpiredToken": _TOKEN,
-    "TokenRefreshRequired": _TOKEN,
-    "InvalidToken": (
-        "the session token does not belong to the {user}",
-        "Correct or remove `credentials.session_token`.",
-    ),
-    "RequestTimeTooSkewed": _TIME,
-    "RequestExpired": _TIME,
-    "NoSuchBucket": ("bucket {bucket!r} does not exist at {endpoint}", "Correct `bucket`, or create it."),
-    "AccessDenied": _ACCESS,
-    "AllAccessDisabled": _ACCESS,
-    "Forbidden": _ACCESS,
-    "403": _ACCESS,
-    "PermanentRedirect": _REGION,
-    "AuthorizationHeaderMalformed": _REGION,
-    "301": _REGION,
-    "NoSuchKey": _GONE,
-    "404": _GONE,
-    "PreconditionFailed": _CHANGED,
-    "412": _CHANGED,
-}
-"""S3's error codes (Amazon S3 API Reference, "Error responses") → what it means here, and what to do."""
-
-
-def _refusal(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
-    source, code = target.source, _code(error)
-    response: dict[str, Any] = getattr(error, "response", {})
-    metadata = response.get("ResponseMetadata", {})
-    status = metadata.get("HTTPStatusCode", 0)
-    if is_transient(error):
-        return StepFailedError(
-            f"{source.endpoint} answered {status} {code} when asked to {doing} {source.bucket}",
-            remedy="The server is overloaded or failing; run the same command again later.",
-            code="s3-unavailable",
-            transient=True,
-        )
-    said = str(response.get("Error", {}).get("Message", ""))[:200]
-    region = response.get("Error", {}).get("Region") or metadata.get("HTTPHeaders", {}).get(
-        "x-amz-bucket-region"
-    )
-    what, remedy = _REFUSALS.get(
-        code,
-        ("cannot {doing} {where}: {status} {code} {said}", "See the server's documentation of this code."),
-    )
-    facts = {
-        "bucket": source.bucket, "prefix": source.prefix, "endpoint": source.endpoint, "region": source.region,
-        "where": target.where, "doing": doing, "status": status, "code": code, "said": said,
-        "user": f"access key {_hint(target.keys.access_key)}",
-        "skew": _skew(metadata.get("HTTPHeaders", {}).get("date")),
-        "meant": f"`region: {region}`" if region else "the bucket's `region`, and the endpoint of that region",
-    }  # fmt: skip
-    return PreconditionError(
-        what.format_map(facts), remedy=remedy.format_map(facts), code=f"s3-{_kebab(code or str(status))}"
-    )
-
-
-def _hint(access_key: str) -> str:
-    """Enough of an access key to recognise it; never the whole of a short one."""
-    return f"{access_key[:4]}…" if len(access_key) >= 12 else "of this source"  # noqa: PLR2004
-
-
-def _skew(date: str | None) -> str:
-    """`` by N minutes (ahead)`` from the server's Date header, or nothing where there is none."""
-    try:
-        seconds = (dt.datetime.now(dt.UTC) - parsedate_to_datetime(date or "")).total_seconds()
-    except ValueError:
-        return ""
-    return f" by {abs(seconds) / 60:.0f} minutes ({'ahead' if seconds > 0 else 'behind'})"
-
-
-def _kebab(code: str) -> str:
-    return "".join(f"-{char.lower()}" if char.isupper() else char for char in code).lstrip("-")
-
-
-def _innermost(error: BaseException) -> str:
-    """The last sentence of a chain of wrapped network errors, on one line."""
-    text = str(error)
-    inner = getattr(error, "kwargs", {}).get("error")
-    while inner is not None:
-        text = str(inner)
-        inner = (
-            getattr(inner, "reason", None)
-            if isinstance(getattr(inner, "reason", None), BaseException)
-            else None
-        )
-    return (
-        " ".join(text.rpartition(">: ")[2].rpartition("object at 0x")[2].split())[:300]
-        or type(error).__name__
-    )

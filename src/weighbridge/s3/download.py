@@ -16,7 +16,9 @@ from typing import Protocol, Self
 from weighbridge.domain.listing import folder_prefix
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import PreconditionError, StepFailedError
-from weighbridge.s3 import client as s3
+from weighbridge.s3 import failures
+from weighbridge.s3.client import S3Client
+from weighbridge.s3.target import S3Target
 
 CHUNK_BYTES = 1024 * 1024
 FRUITLESS_TRIES = 8
@@ -32,8 +34,8 @@ class Advance(Protocol):
 
 
 def download(  # noqa: PLR0913 - one call, all of it needed
-    client: s3.S3Client,
-    target: s3.S3Target,
+    client: S3Client,
+    target: S3Target,
     file: SourceFile,
     into: Path,
     *,
@@ -52,11 +54,11 @@ def download(  # noqa: PLR0913 - one call, all of it needed
             before = part.have
             try:
                 _stream(client, target, file, part, deadline, advance)
-            except s3.foreign_errors() as error:
+            except failures.foreign_errors() as error:
                 fruitless = 0 if part.have > before else fruitless + 1
-                if not s3.is_transient(error) or fruitless == FRUITLESS_TRIES:
-                    raise s3.translate(error, target, "read") from error
-                if s3.is_damage(error):
+                if not failures.is_transient(error) or fruitless == FRUITLESS_TRIES:
+                    raise failures.translate(error, target, "read") from error
+                if failures.is_damage(error):
                     advance(-part.restart(), resumed=True)
                 pause = min(LONGEST_PAUSE_SECONDS, 0.25 * 2**fruitless) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries
                 if time.monotonic() + pause > deadline:
@@ -115,7 +117,7 @@ class _Part:
 
 
 def _stream(  # noqa: PLR0913, PLR0917 - the loop's body, under a name
-    client: s3.S3Client, target: s3.S3Target, file: SourceFile, part: _Part, deadline: float, advance: Advance
+    client: S3Client, target: S3Target, file: SourceFile, part: _Part, deadline: float, advance: Advance
 ) -> None:
     """One request: from what is there to the end."""
     answer = client.get_object(
@@ -143,7 +145,7 @@ def _stream(  # noqa: PLR0913, PLR0917 - the loop's body, under a name
         body.close()
 
 
-def _too_late(target: s3.S3Target, file: SourceFile, have: int) -> StepFailedError:
+def _too_late(target: S3Target, file: SourceFile, have: int) -> StepFailedError:
     return StepFailedError(
         f"the deadline passed while {file.path} of {target.where} was read, at byte {have} of {file.size}",
         remedy="Run the same command again: it goes on from there. A slow source needs a longer deadline.",

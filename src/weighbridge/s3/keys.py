@@ -5,10 +5,13 @@ from typing import Final
 
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.base import KubernetesSecretReference, SecretReference
+from weighbridge.errors import PreconditionError
+from weighbridge.mover.secret_text import header_flaw
 from weighbridge.s3.settings import S3Credentials
 
 REQUIRED: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 OPTIONAL: Final = ("AWS_SESSION_TOKEN",)
+_FIELDS: Final = {"AWS_ACCESS_KEY_ID": "access_key", "AWS_SESSION_TOKEN": "session_token"}
 
 
 def key_references(credentials: S3Credentials) -> dict[str, SecretReference]:
@@ -24,7 +27,14 @@ def key_references(credentials: S3Credentials) -> dict[str, SecretReference]:
 
 
 def keys_from(values: Mapping[str, str]) -> S3Keys:
-    """The keys, once their values are known."""
+    """The keys, once their values are known. ``PreconditionError`` where no header could carry one that has to be sent."""
+    for name in ("AWS_ACCESS_KEY_ID", *OPTIONAL):
+        if wrong := header_flaw(values.get(name, "")):
+            raise PreconditionError(
+                f"the value for {name} holds {wrong}",
+                remedy=f"Correct credentials.{_FIELDS[name]}: the value alone, in one line.",
+                code="secret-malformed",
+            )
     return S3Keys(
         access_key=values["AWS_ACCESS_KEY_ID"],
         secret_key=values["AWS_SECRET_ACCESS_KEY"],

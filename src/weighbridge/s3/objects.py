@@ -8,8 +8,11 @@ from pathlib import Path
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.base import EnvReference, Proxy
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.client import S3Client, S3Target, foreign_errors, open_client, s3_errors
+from weighbridge.mover.secret_text import flaw, header_flaw, trimmed
+from weighbridge.s3.client import S3Client, open_client
+from weighbridge.s3.failures import foreign_errors, s3_errors
 from weighbridge.s3.settings import S3KeyPair, S3Source
+from weighbridge.s3.target import S3Target
 
 _ABSENT = frozenset({"NoSuchKey", "404"})
 
@@ -75,17 +78,34 @@ def _ambient_keys() -> S3Keys:
 
     try:
         found = boto3.session.Session().get_credentials()
+        keys = found.get_frozen_credentials() if found is not None else None
     except botocore.exceptions.BotoCoreError as error:
         raise PreconditionError(
-            f"AWS's chain of credentials failed: {error}",
+            f"AWS's chain of credentials failed: {_cause(error)}",
             remedy="write state.credentials, or mend the profile",
             code="state-login",
         ) from error
-    if found is None:
+    if keys is None:
         raise PreconditionError(
             "the state is in S3 and AWS's usual chain finds no credentials (variables, profile, web identity, instance role)",
             remedy="provide them, or write state.credentials: {access_key: {env: STATE_KEY}, secret_key: {env: STATE_SECRET}}",
             code="state-login",
         )
-    keys = found.get_frozen_credentials()
-    return S3Keys(access_key=keys.access_key, secret_key=keys.secret_key, session_token=keys.token)
+    values = (("access key", keys.access_key, header_flaw), ("secret key", keys.secret_key, flaw))
+    for name, value, judge in (*values, ("session token", keys.token, header_flaw)):
+        if wrong := judge(trimmed(value or "")):
+            raise PreconditionError(
+                f"the {name} that AWS's chain of credentials finds holds {wrong}",
+                remedy="correct it where it stands (variable, profile), or write state.credentials",
+                code="state-login",
+            )
+    token = trimmed(keys.token or "") or None
+    return S3Keys(trimmed(keys.access_key or ""), trimmed(keys.secret_key or ""), token)
+
+
+def _cause(error: Exception) -> str:
+    """In words where botocore's name no more than a profile or a file: what a login helper wrote may hold a secret."""
+    import botocore.exceptions as known  # noqa: PLC0415
+
+    harmless = known.ProfileNotFound | known.ConfigNotFound | known.ConfigParseError
+    return str(error) if isinstance(error, harmless) else type(error).__name__

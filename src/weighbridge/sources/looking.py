@@ -1,81 +1,160 @@
 """Is what a source lists a model that can be served? Asked of every kind alike, before a byte moves.
 
-Beyond names and sizes it reads the shard indexes at the root, and the first bytes of each safetensors file.
+Beyond names and sizes it reads small files, both ends of others, and the headers of safetensors files; what they say is judged in
+``domain/model``. What stops every look (a model that lacks its files, an index or a header that is none) is raised here; the rest
+comes along as ``SourceListing.flaws``, because what is refused of a new set is only told of one that is in place.
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
+from weighbridge.domain.digest import Json
 from weighbridge.domain.listing import check_index, check_required, indexes
+from weighbridge.domain.model.judge import judge
+from weighbridge.domain.model.kinds import CODE, is_known, is_sidecar, suffix_of
+from weighbridge.domain.model.looked_at import HEAD_BYTES, LARGEST_JSON, TAIL_BYTES, LookedAt, Peek
+from weighbridge.domain.model.settings import Parameter, parse_json
+from weighbridge.domain.model.shards import INDEX_SUFFIX, parse_index
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, HeaderError, check
+from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, Header, HeaderError, check
 from weighbridge.sources.interface import OpenSource
 
 HEADERS_DEADLINE_SECONDS = 120
 MAX_INDEX_BYTES = 64 * 1024 * 1024
-HEAD_BYTES = 256 * 1024
+HEAD_OF_HEADER_BYTES = 256 * 1024
 """Asked for first of each safetensors file; most headers fit."""
 
 MAX_HEADER_BYTES = 32 * 1024 * 1024
 """Longer headers are left to the mover, which reads the whole file anyway."""
 
 MAX_HEADERS_CHECKED = 512
+MAX_PEEKS: Final = 512
+"""Of other files; the known ones of the top directory come first."""
 
 
-def look(source: OpenSource, exclude: tuple[str, ...] = (), *, headers: bool = True) -> SourceListing:
-    """What the set is now, sorted by path; ``headers``: read those of the safetensors files as well.
+def look(
+    source: OpenSource,
+    exclude: tuple[str, ...] = (),
+    *,
+    parameters: Mapping[str, Parameter] | None = None,
+    deadline_seconds: float = HEADERS_DEADLINE_SECONDS,
+) -> SourceListing:
+    """What the set is now, sorted by path, and what is wrong with it. ``parameters``: as the model is to be registered.
 
-    ``PreconditionError`` when the source cannot be read or does not hold a model that can be served.
+    ``PreconditionError`` when the source cannot be read or does not hold the files of a model.
     """
     listing = source.list(exclude)
     check_required(listing, source.where)
-    for index in indexes(listing):
-        check_index(index.path, _small_file(source, index), listing, source.where)
-    if headers:
-        check_headers(source, listing)
-    return listing
+    reading = _Reading(source, listing, time.monotonic() + deadline_seconds)
+    maps = reading.indexes()
+    headers = reading.headers()
+    peeks, documents = reading.others()
+    seen = LookedAt(listing, peeks, headers, maps, documents)
+    return replace(listing, flaws=judge(seen, parameters or {}))
 
 
-def check_headers(
-    source: OpenSource, listing: SourceListing, deadline_seconds: float = HEADERS_DEADLINE_SECONDS
-) -> int:
-    """Read the header of each safetensors file and return how many were read: at most ``MAX_HEADERS_CHECKED``, and as many
-    as the deadline allows. ``PreconditionError`` names a bad one.
-    """
-    deadline = time.monotonic() + deadline_seconds
-    checked = 0
-    for file in listing.files:
-        if not file.path.endswith(".safetensors"):
-            continue
-        if checked == MAX_HEADERS_CHECKED or time.monotonic() > deadline:
-            break
-        _check_header(source, file)
-        checked += 1
-    return checked
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads of one source, within limits: what exceeds them is left out, and not judged."""
 
+    source: OpenSource
+    listing: SourceListing
+    deadline: float
+    """A ``time.monotonic`` value, for headers and ends of files."""
 
-def _small_file(source: OpenSource, file: SourceFile) -> bytes:
-    if file.size > MAX_INDEX_BYTES:
-        raise PreconditionError(
-            f"{file.path} of {source.where} is {file.size} bytes, too large for a shard index",
-            remedy="Upload the model again.",
-            code="source-bad-index",
-        )
-    return source.read(file, 0, file.size)
+    def indexes(self) -> dict[str, dict[str, str]]:
+        """Those of the top directory are checked as well; of the others those that are indexes."""
+        found = {}
+        top = indexes(self.listing)
+        for file in self.listing.files:
+            if not file.path.endswith(INDEX_SUFFIX) or is_sidecar(file.path):
+                continue
+            if file in top:
+                content = self._small_file(file)
+                check_index(file.path, content, self.listing, self.source.where)
+            elif self._late() or file.size > MAX_INDEX_BYTES:
+                continue
+            else:
+                content = self.source.read(file, 0, file.size)
+            weight_map = parse_index(file.path, content)
+            if weight_map is not None:
+                found[file.path] = weight_map
+        return found
 
+    def headers(self) -> dict[str, Header]:
+        """By path: at most ``MAX_HEADERS_CHECKED``, and as many as the deadline allows. ``PreconditionError`` names a bad one."""
+        found: dict[str, Header] = {}
+        read = 0
+        for file in self.listing.files:
+            if not file.path.endswith(".safetensors") or is_sidecar(file.path):
+                continue
+            if read == MAX_HEADERS_CHECKED or self._late():
+                break
+            header = self._header(file)
+            if header is not None:
+                found[file.path] = header
+            read += 1
+        return found
 
-def _check_header(source: OpenSource, file: SourceFile) -> None:
-    head = source.read(file, 0, min(HEAD_BYTES, file.size))
-    length = int.from_bytes(head[:PREFIX], "little")
-    if MAX_HEADER_BYTES < length <= MAX_HEADER:
-        return
-    if length <= MAX_HEADER and len(head) < PREFIX + length <= file.size:
-        head += source.read(file, len(head), PREFIX + length)
-    try:
-        check(head, file.size)
-    except HeaderError as error:
-        raise PreconditionError(
-            f"{file.path} of {source.where} is not a sound safetensors file: {error}",
-            remedy="Upload it again; a half upload or a Git LFS pointer looks like this.",
-            code="source-bad-safetensors",
-        ) from error
+    def others(self) -> tuple[dict[str, Peek], dict[str, Json]]:
+        """Both ends of the other files, and the documents in those that are JSON."""
+        peeks: dict[str, Peek] = {}
+        documents: dict[str, Json] = {}
+        for file in sorted(
+            self.listing.files, key=lambda file: ("/" in file.path, not is_known(file.path), file.path)
+        ):
+            if not self._peeked_at(file):
+                continue
+            if len(peeks) == MAX_PEEKS or self._late():
+                break
+            peek = self._peek(file)
+            peeks[file.path] = peek
+            if peek.whole and suffix_of(file.path) == ".json" and (document := parse_json(peek.head)):
+                documents[file.path] = document[0]
+        return peeks, documents
+
+    @staticmethod
+    def _peeked_at(file: SourceFile) -> bool:
+        """Whether its bytes can say more than its name does."""
+        ours = suffix_of(file.path) == ".safetensors" or file.path.endswith(INDEX_SUFFIX)
+        return not (ours or is_sidecar(file.path) or suffix_of(file.path) in CODE)
+
+    def _peek(self, file: SourceFile) -> Peek:
+        is_json = suffix_of(file.path) == ".json"
+        whole = file.size <= (LARGEST_JSON if is_json and "/" not in file.path else HEAD_BYTES)
+        head = self.source.read(file, 0, file.size if whole else HEAD_BYTES)
+        if whole:
+            return Peek(head, head[-TAIL_BYTES:], whole=True)
+        wants_tail = is_json or not is_known(file.path)
+        return Peek(head, self.source.read(file, file.size - TAIL_BYTES, file.size) if wants_tail else b"")
+
+    def _late(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def _small_file(self, file: SourceFile) -> bytes:
+        if file.size > MAX_INDEX_BYTES:
+            raise PreconditionError(
+                f"{file.path} of {self.source.where} is {file.size} bytes, too large for a shard index",
+                remedy="Upload the model again.",
+                code="source-bad-index",
+            )
+        return self.source.read(file, 0, file.size)
+
+    def _header(self, file: SourceFile) -> Header | None:
+        head = self.source.read(file, 0, min(HEAD_OF_HEADER_BYTES, file.size))
+        length = int.from_bytes(head[:PREFIX], "little")
+        if MAX_HEADER_BYTES < length <= MAX_HEADER:
+            return None
+        if length <= MAX_HEADER and len(head) < PREFIX + length <= file.size:
+            head += self.source.read(file, len(head), PREFIX + length)
+        try:
+            return check(head, file.size)
+        except HeaderError as error:
+            raise PreconditionError(
+                f"{file.path} of {self.source.where} is not a sound safetensors file: {error}",
+                remedy="Upload it again; a half upload or a Git LFS pointer looks like this.",
+                code="source-bad-safetensors",
+            ) from error

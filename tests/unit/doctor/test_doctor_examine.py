@@ -5,9 +5,10 @@ import threading
 import pytest
 
 from support.probes import FakeProbes, ProbePorts
-from support.world import environment
+from support.world import FakeCluster, World, environment
 from weighbridge.core.finding import Diagnosis, Finding, Level
 from weighbridge.doctor.examine import examine
+from weighbridge.domain.model.flaws import Flaw, warning
 from weighbridge.environment.types import Environment
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
 from weighbridge.probing.deadline import within
@@ -194,3 +195,21 @@ def test_a_pod_that_cannot_start_says_why() -> None:
     assert [(item.name, item.said, item.remedy) for item in failing(diagnosis)] == [
         ("pod of one", "image x cannot be pulled", "mirror it")
     ]
+
+
+FLAWS = (
+    Flaw("source-bad-json", "config.json is empty", "Upload it"),
+    warning("w", "twice", "Leave it behind"),
+)
+
+
+def test_what_is_no_model_fails_here_and_not_only_at_the_apply() -> None:
+    world = World(environment("one"))
+    ports = ProbePorts(FakeProbes(flaws=FLAWS), holdings=FakeCluster(world))
+    diagnosis = examine(environment("one"), ports, pods=False, seconds=30)
+    assert [(item.name, item.said, item.remedy) for item in failing(diagnosis)] == [
+        ("files of one", "config.json is empty", "Upload it")
+    ]
+    assert any(item.said == "twice" and item.level is Level.WARN for item in diagnosis.findings)
+    world.session().apply()
+    assert not failing(examine(environment("one"), ports, pods=False, seconds=30))

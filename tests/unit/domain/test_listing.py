@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weighbridge.domain.listing import check_index, check_required, folder_prefix, named, to_listing
+from weighbridge.domain.listing import check_index, check_required, folder_prefix, to_listing
+from weighbridge.domain.names import named
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
 
@@ -89,6 +90,12 @@ def test_required_files_deeper_down_are_pointed_at() -> None:
         check_required(listing, WHERE)
     assert "config.json" in refused.value.what
     assert "v2 holds a config.json" in str(refused.value.remedy)
+
+
+def test_a_model_with_the_older_tokenizer_is_told_how_to_convert_it() -> None:
+    with pytest.raises(PreconditionError) as refused:
+        check_required(SourceListing(tuple(rows("config.json", "m.safetensors", "tokenizer.model"))), WHERE)
+    assert "save_pretrained" in str(refused.value.remedy)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.base import EnvReference, FileReference, KubernetesSecretReference
 from weighbridge.environment.secrets import Secrets
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.keys import keys_from
+from weighbridge.mover.errors import RefusedError
+from weighbridge.mover.sources.s3.credentials import MountedKeys
+from weighbridge.mover.sources.s3.sigv4 import Keys
+from weighbridge.s3.keys import OPTIONAL, REQUIRED, keys_from
 from weighbridge.s3.settings import S3Credentials, S3KeyPair, S3Source
 from weighbridge.sources import chosen
 from weighbridge.sources.s3 import S3
@@ -36,6 +39,67 @@ def test_variables_and_files_are_read_and_one_newline_is_dropped(tmp_path: Path)
     secret_file(tmp_path, b"s3cr3t\n")
     keys = keys_of(Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}), PAIR)
     assert (keys.access_key, keys.secret_key, keys.session_token) == ("AKIAPLANTED", "s3cr3t", None)
+
+
+WITH_TOKEN = S3KeyPair(
+    access_key=EnvReference(env="AK"), secret_key=EnvReference(env="SK"), session_token=EnvReference(env="TK")
+)
+SOUND = {"AK": "AKIAPLANTED", "SK": "PLANTEDSECRET", "TK": "PLANTEDTOKEN"}
+
+
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}", "\t{} \n\n"])
+def test_white_space_around_a_key_is_left_out_wherever_it_came_from(tmp_path: Path, around: str) -> None:
+    written = {name: around.format(value) for name, value in SOUND.items()}
+    expected = S3Keys("AKIAPLANTED", "PLANTEDSECRET", "PLANTEDTOKEN")
+    assert keys_of(Secrets(tmp_path, environ=written), WITH_TOKEN) == expected
+    secret_file(tmp_path, around.format("PLANTEDSECRET").encode())
+    assert keys_of(Secrets(tmp_path, environ={"KEY": "AKIAPLANTED"}), PAIR).secret_key == "PLANTEDSECRET"
+    data = dict(zip((*REQUIRED, *OPTIONAL), written.values(), strict=True))
+    reference = KubernetesSecretReference(secret="s3")
+    assert keys_of(Secrets(tmp_path, kube_reader=lambda _: data, environ={}), reference) == expected
+    for name, text in data.items():
+        (tmp_path / name).write_bytes(text.encode())
+    mounted = MountedKeys(str(tmp_path)).read()
+    assert mounted == Keys("AKIAPLANTED", "PLANTEDSECRET", "PLANTEDTOKEN")
+
+
+@pytest.mark.parametrize("name", ["AK", "SK", "TK"])
+@pytest.mark.parametrize("within", ["PLANTED\nPLANTED", "PLANTED\x00PLANTED", "PLANTED\udcffPLANTED"])
+def test_what_no_key_can_hold_is_refused_by_the_name_of_its_reference_and_not_shown(
+    tmp_path: Path, name: str, within: str
+) -> None:
+    with pytest.raises(PreconditionError) as refused:
+        keys_of(Secrets(tmp_path, environ={**SOUND, name: within}), WITH_TOKEN)
+    assert f"environment variable {name} holds" in refused.value.what
+    assert "PLANTED" not in str(refused.value)
+    data = dict(zip((*REQUIRED, *OPTIONAL), {**SOUND, name: within}.values(), strict=True))
+    key = {"AK": REQUIRED[0], "SK": REQUIRED[1], "TK": OPTIONAL[0]}[name]
+    with pytest.raises(PreconditionError, match=f"{key} of Kubernetes Secret s3 holds") as read:
+        keys_of(
+            Secrets(tmp_path, kube_reader=lambda _: data, environ={}), KubernetesSecretReference(secret="s3")
+        )
+    assert "PLANTED" not in str(read.value)
+    for file, text in data.items():
+        (tmp_path / file).write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(RefusedError, match=key) as mounted:
+        MountedKeys(str(tmp_path)).read()
+    assert "PLANTED" not in f"{mounted.value.message} {mounted.value.remedy}"
+
+
+def test_a_key_that_no_header_carries_is_refused_by_both_sides(tmp_path: Path) -> None:
+    for name in ("AK", "TK"):
+        with pytest.raises(PreconditionError, match="credentials") as refused:
+            keys_of(Secrets(tmp_path, environ={**SOUND, name: "PLANTED é"}), WITH_TOKEN)
+        assert "PLANTED" not in str(refused.value)
+    assert (
+        keys_of(Secrets(tmp_path, environ={**SOUND, "SK": "a secret é"}), WITH_TOKEN).secret_key
+        == "a secret é"
+    )
+
+
+def test_a_passphrase_of_several_lines_stays_one(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "one\ntwo\n"})
+    assert secrets.collect(environment("a", "b"))["env:PASS"] == "one\ntwo"
 
 
 def test_keys_never_show_themselves(tmp_path: Path) -> None:

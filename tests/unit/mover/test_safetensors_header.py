@@ -1,10 +1,12 @@
 import json
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from weighbridge.mover.safetensors_header import HeaderError, check
@@ -73,6 +75,71 @@ def test_what_the_reference_implementation_writes_is_accepted(
 )
 def test_what_is_wrong_is_said(content: bytes, reason: str) -> None:
     with pytest.raises(HeaderError, match=reason):
+        check(content, len(content))
+
+
+ROW = tensor(0, 4)
+READ_BY_THE_REFERENCE = {
+    "no tensor": build({}),
+    "metadata alone": build({"__metadata__": {"format": "pt"}}),
+    "metadata null": build({"__metadata__": None, "a": ROW}, 4),
+    "metadata number": build({"__metadata__": {"a": 1}, "a": ROW}, 4),
+    "metadata list": build({"__metadata__": [], "a": ROW}, 4),
+    "more keys": build({"a": {**ROW, "note": "x"}}, 4),
+    "a key missing": build({"a": {"dtype": "U8", "shape": [4]}}, 4),
+    "spaces after": build(json.dumps({"a": ROW}).encode() + b"   ", 4),
+    "white space after": build(json.dumps({"a": ROW}).encode() + b"\n\t ", 4),
+    "zeros after": build(json.dumps({"a": ROW}).encode() + b"\0\0", 4),
+    "byte order mark": build(b"\xef\xbb\xbf" + json.dumps({"a": ROW}).encode(), 4),
+    "empty tensor first": build({"z": tensor(0, 0, shape=[0]), "a": ROW}, 4),
+    "empty tensor last": build({"a": ROW, "z": tensor(4, 4, shape=[2, 0])}, 4),
+    "empty tensor within": build({"a": ROW, "z": tensor(2, 2, shape=[0])}, 4),
+    "empty by a large shape": build({"a": tensor(0, 0, shape=[0, 1 << 63, 1 << 63])}),
+    "large shape, then empty": build({"a": tensor(0, 0, shape=[1 << 63, 1 << 63, 0])}),
+    "scalar": build({"a": tensor(0, 1, shape=[])}, 1),
+    "any order": build({"b": ROW, "a": tensor(4, 8)}, 8),
+    "no name": build({"": ROW}, 4),
+    "hole": build({"a": ROW, "b": tensor(5, 9)}, 9),
+    "overlap": build({"a": ROW, "b": tensor(2, 6)}, 6),
+    "too long": build({"a": ROW}, 6),
+    "too short": build({"a": ROW}, 3),
+    "half bytes": build({"a": tensor(0, 2, "F4", [4])}, 2),
+    "half a byte over": build({"a": tensor(0, 2, "F4", [3])}, 2),
+    "six bits": build({"a": tensor(0, 3, "F6_E2M3", [4])}, 3),
+    "complex": build({"a": tensor(0, 8, "C64", [1])}, 8),
+    "lower case": build({"a": tensor(0, 4, "u8", [4])}, 4),
+    "negative": build({"a": tensor(0, 4, shape=[-4])}, 4),
+    "fraction": build(b'{"a":{"dtype":"U8","shape":[4.0],"data_offsets":[0,4]}}', 4),
+    "three offsets": build({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4, 4]}}, 4),
+    "half a surrogate": build(b'{"a\\ud800":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', 4),
+    "no UTF-8": build(b'{"a\xff":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', 4),
+}
+
+
+@pytest.mark.parametrize("content", READ_BY_THE_REFERENCE.values(), ids=READ_BY_THE_REFERENCE)
+def test_what_the_reference_reader_takes_is_taken_and_nothing_else(content: bytes) -> None:
+    def takes(read: Callable[[bytes], object]) -> bool:
+        try:
+            read(content)
+        except (SafetensorError, HeaderError):
+            return False
+        return True
+
+    assert takes(lambda text: check(text, len(text))) == takes(deserialize)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b' {"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',
+        b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}',
+    ],
+    ids=["begins with a space", "a name twice"],
+)
+def test_what_the_format_forbids_is_refused_though_the_reference_reader_takes_it(header: bytes) -> None:
+    content = build(header, 4)
+    deserialize(content)  # type: ignore[no-untyped-call]
+    with pytest.raises(HeaderError):
         check(content, len(content))
 
 

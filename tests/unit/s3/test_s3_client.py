@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import botocore.exceptions
@@ -14,8 +15,10 @@ from botocore.parsers import ResponseParserError
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.environment.types import EnvReference, Proxy
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
-from weighbridge.s3.client import S3Target, is_transient, proxies_for, s3_errors, translate
+from weighbridge.s3.client import proxies_for
+from weighbridge.s3.failures import is_transient, s3_errors, translate
 from weighbridge.s3.settings import S3KeyPair, S3Source
+from weighbridge.s3.target import S3Target
 
 PAIR = S3KeyPair(access_key=EnvReference(env="A"), secret_key=EnvReference(env="B"))
 SOURCE = S3Source(bucket="models", prefix="m/", endpoint="https://s3.example.com:9000", credentials=PAIR)
@@ -129,3 +132,42 @@ def test_whatever_is_raised_below_becomes_one_of_ours(error: Exception) -> None:
     assert caught.value.__cause__ is error
     assert caught.value.exit_code in {3, 4}
     assert caught.value.remedy
+
+
+QUOTED = (
+    "Invalid header value b'AWS4-HMAC-SHA256 Credential=AKIAPLANTEDKEY\\n/20260101/us-east-1/s3/aws4_request'",
+    "Invalid header value b'PLANTEDTOKEN\\n'",
+    "PLANTEDSECRET",
+)
+
+
+QUOTING: dict[str, Callable[[str], Exception]] = {
+    "unsent": lambda text: botocore.exceptions.HTTPClientError(error=ValueError(text)),
+    "lost": lambda text: botocore.exceptions.HTTPClientError(error=OSError(text)),
+    "unreached": lambda text: botocore.exceptions.EndpointConnectionError(
+        endpoint_url="x", error=OSError(text)
+    ),
+    "tls": lambda text: botocore.exceptions.SSLError(endpoint_url="x", error=OSError(text)),
+    "malformed": ValueError,
+    "not XML": ResponseParserError,
+    "broken": urllib3.exceptions.ProtocolError,
+    "long": lambda text: client_error(418, "Teapot", Message=f"{'x' * 190}{text}"),
+    "code": lambda text: client_error(400, text, Message=text),
+    "region": lambda text: client_error(301, "PermanentRedirect", Region=text),
+}
+
+
+@pytest.mark.parametrize("text", QUOTED, ids=range(len(QUOTED)))
+@pytest.mark.parametrize("made", QUOTING.values(), ids=QUOTING)
+def test_what_others_quote_of_the_keys_is_not_passed_on(made: Callable[[str], Exception], text: str) -> None:
+    error = translate(made(text), TARGET, "list")
+    assert "PLANTED" not in f"{error} {error.code}"
+    assert "Credential=AKIA" not in str(error)
+
+
+def test_a_request_that_cannot_be_written_is_not_tried_again_and_names_where_to_look() -> None:
+    unsent = botocore.exceptions.HTTPClientError(error=ValueError("Invalid header value b'PLANTED'"))
+    assert not is_transient(unsent)
+    error = translate(unsent, TARGET, "list")
+    assert (error.exit_code, error.code) == (3, "s3-unsendable")
+    assert "credentials" in str(error.remedy)

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from weighbridge.domain import human
-from weighbridge.domain.listing import check_required, named, to_listing
+from weighbridge.domain.listing import check_required, to_listing
+from weighbridge.domain.names import named
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError
 from weighbridge.sources.folder.digests import Digests, identity, now

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from weighbridge.domain.listing import named
+from weighbridge.domain.names import named
 from weighbridge.errors import PreconditionError
 
 MAX_FILES = 100_000

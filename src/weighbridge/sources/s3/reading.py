@@ -11,20 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from weighbridge.domain.listing import folder_prefix, named, to_listing
+from weighbridge.domain.listing import folder_prefix, to_listing
+from weighbridge.domain.names import named
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.client import (
-    S3Client,
-    S3Target,
-    foreign_errors,
-    is_transient,
-    open_client,
-    s3_errors,
-)
+from weighbridge.s3.client import S3Client, open_client
 from weighbridge.s3.download import download
+from weighbridge.s3.failures import foreign_errors, is_transient, s3_errors
 from weighbridge.s3.keys import keys_from
 from weighbridge.s3.settings import S3Source
+from weighbridge.s3.target import S3Target
 from weighbridge.sources.interface import Advance, Around
 
 LIST_DEADLINE_SECONDS = 120

@@ -1,21 +1,24 @@
 """What ``doctor`` looks at of the models' source: its secrets, the way to its servers from here, its login."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from weighbridge.core import examination
-from weighbridge.core.finding import Finding, flat, not_looked_at, of_error, ok
+from weighbridge.core.finding import Finding, fail, flat, not_looked_at, of_error, ok, warn
 from weighbridge.domain import human
+from weighbridge.domain.claims import claim_of
 from weighbridge.domain.facts import Key
 from weighbridge.domain.weights import LISTING, SourceListing
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import ForbiddenError, WeighbridgeError
+from weighbridge.holdings import HOLDINGS
 from weighbridge.probing.deadline import together
 from weighbridge.probing.probes import PROBES, Probes, Stage
 from weighbridge.steps.weights import areas, reach
+from weighbridge.steps.weights.judged import is_in_place
 
 T = TypeVar("T")
 
@@ -90,6 +93,26 @@ class SourceLook:
                 self.found.append(not_looked_at(SOURCE, name, "its server was not reached"))
             else:
                 self.found.append(self._listed(model, name, found[model.id], unresolved=unresolved))
+                self.found.extend(self._judged(model))
+
+    def _judged(self, model: Model) -> Iterator[Finding]:
+        """What is wrong with the model that was listed; no failure where the set is in place, for an apply leaves that alone."""
+        listing = self.look.facts.one(LISTING, model.id)
+        if listing is None or not listing.flaws:
+            return
+        stays = any(flaw.refused for flaw in listing.flaws) and self._in_place(model, listing)
+        for flaw in listing.flaws:
+            judge = fail if flaw.refused and not stays else warn
+            yield judge(SOURCE, f"files of {model.id}", flaw.what, flaw.remedy)
+
+    def _in_place(self, model: Model, listing: SourceListing) -> bool:
+        try:
+            holdings = self.look.port(HOLDINGS)
+            receipt = holdings.receipts(self.environment.name).get(model.id)
+            claim = holdings.claim(claim_of(self.environment, model))
+        except WeighbridgeError:  # what keeps us from asking is said elsewhere
+            return False
+        return is_in_place(listing, claim, receipt)
 
     def _answers(self, model: Model) -> bool:
         server = model.source.chosen.server

@@ -32,7 +32,7 @@ class _Sources:
             say=lambda text: shop.observer(Note(text)),
         )
         with closing(source.open(around)) as place:
-            return look(place, model.exclude)
+            return look(place, model.exclude, parameters=model.parameters)
 
 
 def made_weights(shop: Workshop) -> Weights:

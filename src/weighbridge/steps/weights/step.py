@@ -34,6 +34,7 @@ from weighbridge.errors import PreconditionError, StepFailedError, VerificationE
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.processes.at_once import at_once
 from weighbridge.steps.weights import areas
+from weighbridge.steps.weights.judged import judge_models
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
@@ -73,6 +74,7 @@ class WeightsStep(Step):
 
     def observe(self, world: World, facts: Facts) -> None:
         look_at_holdings(world, facts)
+        judge_models(world.environment, facts, self.name)
 
     def plan(self, environment: Environment, request: Request, facts: Facts) -> tuple[PlannedStep, ...]:
         del request

@@ -34,7 +34,7 @@ def facts_of(response: http.client.HTTPResponse) -> ObjectFacts:
 
 
 def error_body(response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
-    """Code and message of S3's error document; empty where there is none, or it comes too slowly: it is read as files are,
+    """Code and message of S3's error document, as the server put them (``secret_text.told``); empty where there is none, or it comes too slowly: it is read as files are,
     under the watch of whoever cuts a lane that stalls.
     """
     view = memoryview(bytearray(_ERROR_BYTES))
@@ -45,7 +45,7 @@ def error_body(response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str
     lane.close()
     found = [re.search(f"<{tag}>([^<]*)</{tag}>", body) for tag in ("Code", "Message")]
     code, message = (match.group(1).strip() if match else "" for match in found)
-    return code, message[:300]
+    return code, message
 
 
 def changed(file: OrderFile, how: str) -> RefusedError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import RefusedError
+from ...secret_text import LARGEST, flaw, header_flaw, trimmed
 from .sigv4 import Keys
 
 ACCESS_KEY = "AWS_ACCESS_KEY_ID"
@@ -19,7 +20,7 @@ class MountedKeys:
         self._directory = directory
 
     def read(self) -> Keys | None:
-        """The keys as they are now; ``RefusedError`` names the file that is absent or empty."""
+        """The keys as they are now; ``RefusedError`` names the file that is absent, empty or holds what no key can."""
         if self._directory is None:
             return None
         return Keys(
@@ -30,7 +31,7 @@ class MountedKeys:
         path = Path(self._directory or "", name)
         try:
             with path.open(encoding="utf-8") as stream:
-                value = stream.read(16384).strip()
+                value = trimmed(stream.read(LARGEST + 1))
         except FileNotFoundError:
             value = ""
         except (OSError, UnicodeDecodeError) as error:
@@ -43,7 +44,18 @@ class MountedKeys:
             raise RefusedError(
                 "credentials-missing", f"{name} is absent from {self._directory}, or empty", remedy=_REMEDY
             )
+        wrong = "more than a key can be" if len(value) > LARGEST else self._flaw(name, value)
+        if wrong:
+            raise RefusedError(
+                "credentials-malformed",
+                f"{name} in {self._directory} holds {wrong}",
+                remedy="write the value alone, in one line, into that key of the Secret; white space around it does no harm",
+            )
         return value
+
+    @staticmethod
+    def _flaw(name: str, value: str) -> str | None:
+        return flaw(value) if name == SECRET_KEY else header_flaw(value)
 
 
 _REMEDY = f"the credentials Secret needs the keys {ACCESS_KEY} and {SECRET_KEY} (and {SESSION_TOKEN} for temporary ones)"

@@ -9,6 +9,7 @@ from typing import Callable
 from urllib.parse import urlsplit
 
 from ...errors import MoverError
+from ...secret_text import told
 from ...way import Finding, Way, body_of, connected, exchange, failed, passed
 from .location import Location
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
@@ -40,5 +41,7 @@ def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -
     code = re.search(r"<Code>([^<]{1,80})</Code>", text)
     word = code.group(1) if code else ("PermanentRedirect" if response.status in _FOUND_ELSEWHERE else "")
     said = re.search(r"<Message>([^<]{1,160})</Message>", text)
-    words = f"HTTP {response.status} {word} {said.group(1) if said else ''}".strip()
+    words = told(
+        f"HTTP {response.status} {word} {said.group(1) if said else ''}", keys.secrets if keys else ()
+    )
     return failed("login", f"s3:{word or response.status}", words)

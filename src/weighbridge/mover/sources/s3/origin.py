@@ -20,6 +20,7 @@ from ...errors import FailedError, MoverError, RefusedError, TryAgain
 from ...limits import Limits
 from ...paths import of_set
 from ...readback import MakeCheck
+from ...secret_text import told
 from ...transport import NETWORK_ERRORS, Lane, Stalled
 from .answers import CHANGED, changed, error_body, facts_of, skew_text
 from .checksums import ObjectFacts, choose_check
@@ -231,7 +232,7 @@ class S3Origin:
                 http.client.FORBIDDEN,
             }:
                 return response
-            code, text = error_body(response, lane)
+            code, text = self._error(response, lane)
             if code == "RequestTimeTooSkewed" and not corrected:
                 corrected = self._adopt_clock(response)
                 continue
@@ -264,10 +265,17 @@ class S3Origin:
             lane.close()
             raise self._unreached(error, lane) from error
         if response.status in _RETRIED:
-            code, text = error_body(response, lane)
+            code, text = self._error(response, lane)
             message = f"{self._location.endpoint} answers {response.status} {code or response.reason}{f': {text}' if text else ''}"
             raise TryAgain(message)
         return response
+
+    def _error(self, response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
+        """Code and message of S3's error document, as they may be shown: a server may quote what it was asked with."""
+        code, text = error_body(response, lane)
+        keys = self._mounted.read()
+        secrets = () if keys is None else keys.secrets
+        return told(code, secrets, 80), told(text, secrets)
 
     def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
         etag = (response.getheader("ETag") or "").strip().strip('"')
@@ -286,11 +294,8 @@ class S3Origin:
             return TryAgain(f"the name of {where} does not resolve: {error.strerror}")
         if isinstance(error, socket.timeout):
             return TryAgain(f"{where} does not answer in time")
-        text = (
-            error.strerror
-            if isinstance(error, OSError) and error.strerror
-            else str(error) or type(error).__name__
-        )
+        # Of the others the kind alone: a ValueError quotes the header that it refuses, and so the keys.
+        text = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         return TryAgain(f"{where}{lane.via()}: {text}")
 
     def _adopt_clock(self, response: http.client.HTTPResponse) -> bool:
@@ -342,7 +347,7 @@ class S3Origin:
         )
 
     def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
-        code, text = error_body(response, lane)
+        code, text = self._error(response, lane)
         if response.status in {http.client.PRECONDITION_FAILED, http.client.REQUESTED_RANGE_NOT_SATISFIABLE}:
             raise changed(
                 file,

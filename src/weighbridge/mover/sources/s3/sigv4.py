@@ -23,6 +23,11 @@ class Keys:
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not stand in any message."""
+        return tuple(text for text in (self.access_key, self.secret_key, self.session_token) if text)
+
 
 def object_target(bucket: str, key: str) -> str:
     """The path-style request target of an object, encoded once as S3 wants it."""

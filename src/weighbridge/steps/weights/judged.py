@@ -1,0 +1,43 @@
+"""What is done about the flaws of a model's files: refused while it is to be brought in, told of where it is in place."""
+
+from collections.abc import Iterator
+
+from weighbridge.core.step import WARNINGS
+from weighbridge.domain.claims import CLAIM, ClaimFacts
+from weighbridge.domain.facts import Facts
+from weighbridge.domain.model.flaws import Flaw
+from weighbridge.domain.model.judge import refusal
+from weighbridge.domain.weights import LISTING, RECEIPT, Receipt, SourceListing
+from weighbridge.environment.types import Environment, Model
+from weighbridge.errors import PreconditionError
+
+
+def judge_models(environment: Environment, facts: Facts, step: str) -> None:
+    """Put the ``WARNINGS`` of every model. ``PreconditionError`` for the first that is refused, before anything is moved."""
+    told: list[str] = []
+    for model in environment.models:
+        listing = facts.known(LISTING, model.id)
+        in_place = is_in_place(listing, facts.one(CLAIM, model.id), facts.one(RECEIPT, model.id))
+        if not in_place and (refused := refused_model(model, listing)) is not None:
+            raise refused
+        told += [f"{model.id}: {text}" for text in _warnings(listing.flaws, in_place=in_place)]
+    facts.put(WARNINGS, tuple(told), step)
+
+
+def refused_model(model: Model, listing: SourceListing) -> PreconditionError | None:
+    return refusal(listing.flaws, f"model {model.id}, {model.source.chosen.where}")
+
+
+def is_in_place(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt | None) -> bool:
+    """Whether this very set was published on the volume that the claim is now. A damaged one too: it is mended, not judged anew."""
+    return (
+        claim is not None
+        and receipt is not None
+        and receipt.claim_uid == claim.uid
+        and receipt.fingerprint == listing.fingerprint
+    )
+
+
+def _warnings(flaws: tuple[Flaw, ...], *, in_place: bool) -> Iterator[str]:
+    for flaw in flaws:
+        yield f"{flaw.told} (the set is in place and stays)" if flaw.refused and in_place else flaw.told
