@@ -155,8 +155,18 @@ def _policy(
         claims=allowed.claims,
         secrets=allowed.secrets,
         config_maps=allowed.config_maps,
+        pull_secrets=(environment.pods.pull_secret,) if environment.pods.pull_secret is not None else (),
+        storage_classes=_storage_classes(environment),
     )
     return render(policy), render(PolicyBindingContext(name=name, labels=labels))
+
+
+def _storage_classes(environment: Environment) -> tuple[str, ...]:
+    """Those of the claims that are made; none where one of them takes the cluster's default."""
+    found = [
+        model.storage.storage_class for model in environment.models if model.storage.existing_pvc is None
+    ]
+    return tuple(dict.fromkeys(name for name in found if name is not None)) if None not in found else ()
 
 
 def _warnings(environment: Environment) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ class Failing(QuickClock):
     seconds after the edit.
     """
 
-    def __init__(self, place: InMemory, *answers: str) -> None:
+    def __init__(self, place: InMemory, *answers: str, message: str = "'ours': no claim") -> None:
         super().__init__(place)
+        self.message = message
         self.memory, self.answers = place, list(answers)
         self.generation, self.since, self.ended = place.cr["metadata"]["generation"], 0.0, 0
 
@@ -35,14 +36,16 @@ class Failing(QuickClock):
             self.generation, self.ended = generation, self.ended + 1
             state = self.answers.pop(0)
             self.memory.server.put_status(
-                state, completion=f"u{self.ended}", message="'ours': no claim" if state == "Failed" else ""
+                state, completion=f"u{self.ended}", message=self.message if state == "Failed" else ""
             )
 
 
-def failing(*answers: str) -> tuple[InMemory, ReconcilingRegistry]:
+def failing(*answers: str, message: str = "'ours': no claim") -> tuple[InMemory, ReconcilingRegistry]:
     """As :func:`memory`, with an operator that gives these answers."""
     place, ours = memory()
-    return place, replace(ours, clock=Failing(place, *answers), limits=replace(LIMITS, reconcile=90))
+    return place, replace(
+        ours, clock=Failing(place, *answers, message=message), limits=replace(LIMITS, reconcile=90)
+    )
 
 
 def test_an_operator_that_failed_is_asked_once_and_its_second_answer_counts() -> None:
@@ -118,3 +121,45 @@ def test_an_entry_alone_in_the_list_comes_back_whoever_writes_in_between() -> No
     ours = replace(ours, kube=Meddled(place.api, before_patch=meddle))
     assert ours.await_reconciled(lambda _: None).startswith("Completed")
     assert models(place) == [late, entry("ours").value()]
+
+
+def test_a_failure_for_an_entry_of_others_alone_is_warned_of_and_the_run_goes_on() -> None:
+    message = "custom foundation model 'theirs': claim 'team-b-models' is not bound"
+    _, ours = failing("Failed", message=message)
+    ours.write((), [entry("ours")])
+    said: list[Event] = []
+    assert "others alone" in ours.await_reconciled(said.append)
+    [warned] = [event.text for event in said if isinstance(event, Warned)]
+    assert message in warned
+    assert asked(said) == [], "nothing of ours is moved for it"
+    state = ours.look((entry("ours").value(),), frozenset())
+    assert state.unreconciled is None
+    assert any(message in text for text in state.warnings)
+    assert not ours.unconfirmed()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "custom foundation models 'theirs', 'ours': no claim",
+        "model 'theirs' and 1 more failed",
+        "model 'theirs' failed: team-a-models is not bound",
+        "no space left on the volume",
+        "model 'theirs' is fine; model 'unknown' failed",
+    ],
+)
+def test_a_failure_that_may_be_ours_fails_as_ever(message: str) -> None:
+    _, ours = failing("Failed", "Failed", message=message)
+    ours.write((), [entry("ours")])
+    with pytest.raises(StepFailedError) as caught:
+        ours.await_reconciled(lambda _: None)
+    assert caught.value.code == "operator-failed"
+
+
+def test_a_failure_for_others_does_not_hide_that_ours_was_changed() -> None:
+    place, ours = failing("Failed", message="model 'theirs': no claim")
+    ours.write((), [entry("ours")])
+    place.edit([{"op": "add", "path": "/spec/custom_foundation_models/2/tags", "value": ["edited"]}])
+    with pytest.raises(StepFailedError) as caught:
+        ours.await_reconciled(lambda _: None)
+    assert caught.value.code == "registration-overwritten"

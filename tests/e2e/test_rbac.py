@@ -154,6 +154,24 @@ STRANGERS: dict[str, tuple[Document, str]] = {
     "host path": ({"volume": {"hostPath": {"path": "/"}}}, "no hostPath"),
     "privileged": ({"securityContext": {"privileged": True}}, "must not be privileged"),
     "host network": ({"hostNetwork": True}, "must not share the node's network"),
+    "node": ({"nodeName": "node"}, "must not choose its node"),
+    "scheduler": ({"schedulerName": "another"}, "the default scheduler"),
+    "priority": ({"priorityClassName": "system-cluster-critical"}, "must not rank before"),
+    "name": ({"hostname": "db", "subdomain": "team-a"}, "must not choose names"),
+    "resolution": ({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["s3"]}]}, "must not choose names"),
+    "shared processes": ({"shareProcessNamespace": True}, "must not share their processes"),
+    "affinity": ({"affinity": {"nodeAffinity": {}}}, "must not be drawn"),
+    "root": ({"securityContext": {"allowPrivilegeEscalation": False, "runAsUser": 0}}, "must not gain"),
+    "capability": (
+        {"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"add": ["NET_ADMIN"]}}},
+        "must not gain capabilities",
+    ),
+    "csi volume": ({"volume": {"csi": {"driver": "secrets-store.csi.k8s.io"}}}, "and nothing else"),
+    "ephemeral volume": (
+        {"volume": {"ephemeral": {"volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}}}},
+        "and nothing else",
+    ),
     "init container": (
         {"initContainers": [{"name": "i", "image": "weighbridge.local/pause:sandbox"}]},
         "weighbridge.local/pause:sandbox is not this environment's",
@@ -193,6 +211,62 @@ def test_a_claim_of_ours_must_carry_our_label(estate: Estate) -> None:
     claim["metadata"]["labels"] = {"weighbridge.dev/environment": estate.name}  # type: ignore[index]
     code, said = dry_run(estate, claim)
     assert code == 0, said
+
+
+BORROWED: dict[str, tuple[Document, str]] = {
+    "a claim": ({"dataSource": {"kind": "PersistentVolumeClaim", "name": "team-a-models"}}, "must not be made from another claim"),
+    "a claim, by reference": (
+        {"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "team-a-models"}}, "must not be made from another claim",
+    ),
+    "a snapshot": (
+        {"dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "s"}},
+        "must not be made from another claim",
+    ),
+    "a volume": ({"volumeName": "pv-of-team-a"}, "must not choose its volume"),
+    "a volume by label": ({"selector": {"matchLabels": {"team": "a"}}}, "must not choose among volumes"),
+    "any volume": ({"storageClassName": ""}, "must not choose among volumes"),
+    "another class": ({"storageClassName": "team-a-fast"}, "a storage class is not this environment's"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("borrowed", BORROWED)
+def test_a_claim_of_ours_borrows_nothing(estate: Estate, borrowed: str) -> None:
+    changes, words = BORROWED[borrowed]
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": f"{estate.name}-llama-fetch-weights",
+            "namespace": estate.name,
+            "labels": {"weighbridge.dev/environment": estate.name},
+        },
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}, **changes},
+    }
+    code, said = dry_run(estate, claim)
+    assert code != 0
+    assert words in said
+
+
+@pytest.mark.parametrize("kind", ["job", "pod"])
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"finalizers": ["example.com/never"]}, "finalizers must not be added"),
+        (
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}]},
+            "nothing but a Job may be an owner",
+        ),
+    ],
+    ids=["finalizer", "owner"],
+)
+def test_no_object_of_ours_binds_the_life_of_others(
+    estate: Estate, work: dict[str, Document], kind: str, metadata: Document, words: str
+) -> None:
+    made = copy.deepcopy(work[kind])
+    made["metadata"] |= metadata
+    code, said = dry_run(estate, made)
+    assert code != 0
+    assert words in said
 
 
 def test_a_secret_cannot_be_made_to_fetch_another_accounts_token(estate: Estate) -> None:

@@ -68,8 +68,8 @@ def test_a_command_that_lacks_one_rule_names_it(estate: Estate, admin: Client, l
     arguments = ["--yes"] if lack.command == "destroy" else []
     if lack.command == "destroy":
         estate.applied(models=one)
-    names = {kind: job_name(estate.name, "llama-fetch", kind) for kind in ("credentials", "fetch")}
-    name = lack.name and lack.name.format(env=estate.name, **names)
+    made = {kind: job_name(estate.name, "llama-fetch", kind) for kind in ("credentials", "fetch")}
+    name = lack.name and lack.name.format(env=estate.name, **made)
     asked = access(estate, lack.verb, lack.resource, name, group=lack.group)
     with without(estate, admin, asked):
         ran = estate.run(lack.command, *arguments, models=one)

@@ -214,6 +214,9 @@ class PolicyContext:
     claims: tuple[str, ...]
     secrets: tuple[str, ...]
     config_maps: tuple[str, ...]
+    pull_secrets: tuple[str, ...]
+    storage_classes: tuple[str, ...]
+    """None of them: any class but the empty one, because the file leaves one to the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,19 @@
 """Our entries and the operator that takes them in: a write is done when it was seen to be, not before."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from weighbridge.core.events import Observer
+from weighbridge.core.events import Observer, Warned
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 from weighbridge.watsonx.ownership import resolved
 from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Mark, Reconciled, await_reconciled, completed
 from weighbridge.watsonx.record import Intents, confirmed
-from weighbridge.watsonx.registry import WatsonxRegistry
+from weighbridge.watsonx.registry import WatsonxRegistry, others_failure
 from weighbridge.watsonx.registry_nudge import explained, nudge
+
+_LOOKED: Final = "it has looked after our write, and failed for entries of others alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class ReconcilingRegistry(WatsonxRegistry):
     def await_reconciled(self, observer: Observer) -> str:
         """Wait until the operator has reconciled after our last write; returns what was seen.
 
-        An operator that has failed is asked once to look again, which is announced, and waited for once more.
+        An operator that has failed is asked once to look again, which is announced, and waited for once more. One that has
+        failed for others' entries alone has taken ours in: that is warned of.
         Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
         undid our write, or the deadline.
         """
@@ -54,11 +58,19 @@ class ReconcilingRegistry(WatsonxRegistry):
         except StepFailedError as failure:
             if failure.code != OPERATOR_FAILED:
                 raise
+            if (blamed := self._others(mark)) is not None:
+                observer(Warned(blamed))
+                self.confirm(mark)
+                return _LOOKED
             mark = nudge(self, failure, mark, observer)
             try:
                 seen = self._await(mark, observer)
             except StepFailedError as again:
-                raise explained(self, again) from failure
+                blamed = self._others(mark) if again.code == OPERATOR_FAILED else None
+                if blamed is None:
+                    raise explained(self, again) from failure
+                observer(Warned(blamed))
+                seen = Reconciled(_LOOKED)
         self.confirm(mark)
         return seen.evidence
 
@@ -69,6 +81,10 @@ class ReconcilingRegistry(WatsonxRegistry):
             self.record(intents, found)
             return found
         return intents
+
+    def _others(self, mark: Mark) -> str | None:
+        """See ``others_failure``: a failure that may be ours is none of these."""
+        return others_failure(self.read(), replace(self.intents(), mark=mark))
 
     def _await(self, mark: Mark, observer: Observer) -> Reconciled:
         return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)

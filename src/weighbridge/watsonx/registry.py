@@ -17,15 +17,34 @@ from weighbridge.domain.naming import intents_name, is_ours, object_labels
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.client import CONFIG_MAP, WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.attempt import Attempt, require_writable, warnings_of
+from weighbridge.watsonx.blame import only_others
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.watsonx.entries import RegistrationState
 from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.ownership import resolved, unproven_words
-from weighbridge.watsonx.reconciled import Clock, Mark, Pace, standing
+from weighbridge.watsonx.reconciled import Clock, Mark, Pace, overwritten, standing
 from weighbridge.watsonx.record import Intents, Written, parse_intents
 from weighbridge.watsonx.refusals import Refused
 from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_entries
+
+
+def others_failure(live: LiveCustomResource, intents: Intents) -> str | None:
+    """In words, that the operator failed for entries of others alone, while ours stand as they were written; None where it did
+    not fail, or that cannot be told.
+    """
+    mark, said = intents.mark, live.status.failure
+    if said is None or mark is None or mark.intended is not None or overwritten(mark, live) is not None:
+        return None
+    ours: dict[str, Entry | None] = dict.fromkeys(dict(mark.entries))
+    ours |= {model_id: intent.entry for model_id, intent in intents.models.items()}
+    named = only_others(said, live.models, ours)
+    if not named:
+        return None
+    return (
+        f"the operator failed on {live.where}, and names {', '.join(named)} alone, which others registered: {said}. Ours stand as they"
+        " were written, and it has looked at them; ask whoever registered what it names"
+    )
 
 
 class KubeApi(Protocol):
@@ -145,12 +164,18 @@ class WatsonxRegistry:
         recorded = any(key in found for key in ours)
         mark = intents.mark or (Mark.unrecorded(live) if recorded else None)
         left = intents.unproven.keys() - adopt
+        behind = standing(mark, live)
+        blamed = (
+            others_failure(live, intents)
+            if behind is not None and mark is not None and mark.confirmed
+            else None
+        )
         return RegistrationState(
             entries=planned_entries(merge, ours, left),
             standing=found,
             status=live.status.describe(),
-            unreconciled=standing(mark, live),
-            warnings=(*warnings_of(live), *unproven_words(sorted(left))),
+            unreconciled=None if blamed else behind,
+            warnings=(*warnings_of(live), *unproven_words(sorted(left)), *([blamed] if blamed else [])),
         )
 
     # -- writing -----------------------------------------------------------------------------------------------------

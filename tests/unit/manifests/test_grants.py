@@ -2,6 +2,7 @@
 golden files with WEIGHBRIDGE_RENEW_GOLDEN=1 and read the difference."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -126,3 +127,71 @@ def test_an_image_without_a_digest_is_warned_of(environment: Environment) -> Non
     pods = environment.pods.model_copy(update={"image": "registry.example.com/python:3.11"})
     (warning,) = render_grants(environment.model_copy(update={"pods": pods})).warnings
     assert "registry.example.com/python:3.11 is not pinned by a digest" in warning
+
+
+FORBIDDEN = {
+    "persistentvolumeclaims": (
+        "dataSource", "dataSourceRef", "volumeName", "selector", "volumeAttributesClassName", "storageClassName",
+    ),
+    "jobs": ("managedBy", "imagePullSecrets", "template.metadata.finalizers"),
+    "work": (
+        "nodeName", "schedulerName", "priorityClassName", "runtimeClassName", "resourceClaims", "hostAliases", "hostname",
+        "subdomain", "dnsConfig", "dnsPolicy", "shareProcessNamespace", "affinity", "topologySpreadConstraints", "sysctls",
+        "ports", "volumeDevices", "capabilities.add", "procMount", "runAsUser", "runAsNonRoot", "hostNetwork", "hostPID",
+        "hostIPC", "privileged", "envFrom", "valueFrom",
+    ),
+    "DELETE": ("finalizers", "owners"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "field"), [(what, field) for what, row in FORBIDDEN.items() for field in row]
+)
+def test_what_belongs_to_others_cannot_be_borrowed(environment: Environment, what: str, field: str) -> None:
+    """What the expressions come to, the tests on the sandbox ask the API server (tests/e2e/test_rbac.py)."""
+    (policy,) = of_kind(environment, "ValidatingAdmissionPolicy")
+    about = [row for row in policy["spec"]["validations"] if what in row["expression"]]
+    speaking = [row for row in about if re.search(rf"[.]{re.escape(field)}\b", row["expression"])]
+    assert speaking, field
+    assert all(row.get("message") or row.get("messageExpression") for row in speaking)
+
+
+def test_expressions_are_whole(environment: Environment) -> None:
+    (policy,) = of_kind(environment, "ValidatingAdmissionPolicy")
+    rows = [row["expression"] for part in ("variables", "validations") for row in policy["spec"][part]]
+    rows += [row["messageExpression"] for row in policy["spec"]["validations"] if "messageExpression" in row]
+    names = {row["name"] for row in policy["spec"]["variables"]}
+    for text in rows:
+        bare = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "''", text)
+        for opening, closing in ("()", "[]", "{}"):
+            assert bare.count(opening) == bare.count(closing), text
+        assert "'" not in bare.replace("''", ""), text
+        assert set(re.findall(r"variables\.(\w+)", bare)) <= names, text
+
+
+def test_our_own_objects_use_nothing_that_is_forbidden(
+    environment: Environment, listing: SourceListing, around: Surroundings
+) -> None:
+    for model in environment.models:
+        for documents in render_weights(environment, model, listing, around).files.values():
+            for document in cast("list[dict[str, Any]]", [*documents]):
+                assert not {"finalizers", "ownerReferences"} & document["metadata"].keys()
+                if document["kind"] not in {"Pod", "Job"}:
+                    continue
+                job = document["kind"] == "Job"
+                spec = document["spec"]["template"]["spec"] if job else document["spec"]
+                assert not {*FORBIDDEN["work"]} & spec.keys()
+                assert spec["securityContext"]["runAsNonRoot"] is True
+                for container in spec["containers"]:
+                    assert not {"ports", "volumeDevices", "envFrom"} & container.keys()
+                    assert not {"runAsUser", "procMount"} & container["securityContext"].keys()
+                    assert "add" not in container["securityContext"]["capabilities"]
+
+
+def test_pull_secrets_and_storage_classes_are_those_of_the_file(environment: Environment) -> None:
+    (policy,) = of_kind(environment, "ValidatingAdmissionPolicy")
+    rows = {row["name"]: row["expression"] for row in policy["spec"]["variables"]}
+    expected = [environment.pods.pull_secret] if environment.pods.pull_secret else []
+    assert yaml.safe_load(rows["pullSecrets"]) == expected
+    classes = {model.storage.storage_class for model in environment.models if not model.storage.existing_pvc}
+    assert set(yaml.safe_load(rows["classes"])) == classes

@@ -298,7 +298,7 @@ class _Bundling:
                 verb: {"name": self._name(verb), "order": digest(self._order(order, verb))} for verb in verbs
             },
             "weights_rsync_pod": self._name("rsync"),
-            "weights_former": [dict[str, Json](left) for left in self._former()],
+            "weights_former": [dict[str, Json](row) for row in self._former()],
             "weights_manifests": {name.removesuffix(".yaml"): name for name in names},
             "weights_deadline_seconds": self._deadline,
             "weights_schedule_seconds": self.environment.pods.start_seconds,
