@@ -117,7 +117,9 @@ class ClusterFacts:
             self.kube.merge(CONFIG_MAP, name, self.namespace, {"data": dict.fromkeys(gone)})
 
     def secret(self, name: str) -> Mapping[str, str]:
-        """Decoded values of an existing Secret; ``PreconditionError`` where it is absent."""
+        """Values of an existing Secret as text, without the white space around them, as movers read them from a mounted one.
+        Values that are no text are left out. ``PreconditionError`` where it is absent.
+        """
         found = self.kube.get(SECRET, name, self.namespace)
         if found is None:
             raise PreconditionError(
@@ -125,7 +127,15 @@ class ClusterFacts:
                 remedy="make it, with keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or reference the keys by env or file",
                 code="secret-absent",
             )
-        return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()}
+        values = {key: _text(value) for key, value in (found.get("data") or {}).items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def _text(value: str) -> str | None:
+    try:
+        return base64.b64decode(value).decode().strip()
+    except ValueError:
+        return None
 
 
 def _receipt(text: str) -> Receipt | None:
