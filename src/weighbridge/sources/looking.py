@@ -8,16 +8,12 @@ import time
 from weighbridge.domain.listing import check_index, check_required, indexes
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, HeaderError, check
+from weighbridge.mover.safetensors_header import MAX_HEADER, MAX_INDEX, PREFIX, HeaderError, check
 from weighbridge.sources.interface import OpenSource
 
 HEADERS_DEADLINE_SECONDS = 120
-MAX_INDEX_BYTES = 64 * 1024 * 1024
 HEAD_BYTES = 256 * 1024
 """Asked for first of each safetensors file; most headers fit."""
-
-MAX_HEADER_BYTES = 32 * 1024 * 1024
-"""Longer headers are left to the mover, which reads the whole file anyway."""
 
 MAX_HEADERS_CHECKED = 512
 
@@ -55,9 +51,9 @@ def check_headers(
 
 
 def _small_file(source: OpenSource, file: SourceFile) -> bytes:
-    if file.size > MAX_INDEX_BYTES:
+    if file.size > MAX_INDEX:
         raise PreconditionError(
-            f"{file.path} of {source.where} is {file.size} bytes, too large for a shard index",
+            f"{file.path} of {source.where} is {file.size} bytes, too large for a shard index (at most {MAX_INDEX})",
             remedy="Upload the model again.",
             code="source-bad-index",
         )
@@ -67,8 +63,6 @@ def _small_file(source: OpenSource, file: SourceFile) -> bytes:
 def _check_header(source: OpenSource, file: SourceFile) -> None:
     head = source.read(file, 0, min(HEAD_BYTES, file.size))
     length = int.from_bytes(head[:PREFIX], "little")
-    if MAX_HEADER_BYTES < length <= MAX_HEADER:
-        return
     if length <= MAX_HEADER and len(head) < PREFIX + length <= file.size:
         head += source.read(file, len(head), PREFIX + length)
     try:
