@@ -4,14 +4,13 @@ Pure: adapters bring the raw rows of a bucket (or of a repository), this module 
 or says what is wrong and which line of the environment file mends it.
 """
 
-import fnmatch
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.paths import UnsafePathError, missing_required, refused_suffix, safe_relative
+from weighbridge.mover.paths import UnsafePathError, missing_required, of_set, refused_suffix, safe_relative
 
 SHOWN = 10
 """File names shown in one message; the rest is counted."""
@@ -41,9 +40,9 @@ def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -
     refused: list[SourceFile] = []
     excluded = 0
     for row in rows:
-        if row.size == 0 and (not row.path or row.path.endswith("/")):
+        if not of_set(row.path, row.size, ()):
             continue
-        if any(fnmatch.fnmatchcase(row.path, pattern) for pattern in exclude):
+        if not of_set(row.path, row.size, exclude):
             excluded += 1
             continue
         try:
