@@ -48,6 +48,7 @@ class ActionModule(WeighbridgeAction):
         "source": {"type": "dict", "required": True},
         "folder": {"type": "str", "default": "."},
         "damaged": {"type": "list", "elements": "str", "default": []},
+        "recorded": {"type": "str"},
         "spool": {"type": "str", "default": "var/spool"},
         "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
         "deadline_seconds": {"type": "float", "default": 21600.0},
@@ -67,7 +68,7 @@ class ActionModule(WeighbridgeAction):
         if self.check_mode:
             return {"changed": True}
         deadline = time.monotonic() + arguments["deadline_seconds"]
-        order = PushOrder.from_mapping(arguments["order"], arguments["damaged"])
+        order = PushOrder.from_mapping(arguments["order"], arguments["damaged"], arguments["recorded"])
         cluster, namespace = arguments["cluster"], arguments["namespace"]
         kube = kube_of(cluster)
         source, folder = chosen(arguments["source"]), Path(arguments["folder"])

@@ -16,7 +16,7 @@ from weighbridge.errors import ForbiddenError, PreconditionError
 from weighbridge.kubernetes.client import CONFIG_MAP, JOB, POD, SECRET, Kind, Kube
 from weighbridge.kubernetes.cluster import ClusterFacts
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
-from weighbridge.steps.weights.publication import same_work
+from weighbridge.steps.weights.publication import same_order, same_work
 
 
 class ActionModule(WeighbridgeAction):
@@ -52,13 +52,15 @@ class ActionModule(WeighbridgeAction):
                 code="nothing-to-verify",
             )
         _refuse_foreign(kube, arguments)
-        running, leftovers = _found(kube, arguments)
+        recorded = _recorded(receipt, claim, arguments)
+        running, leftovers = _found(kube, arguments, recorded)
         return {
             "changed": False,
             "verified": pending is None,
             "reason": pending or f"verified {receipt.verified_at if receipt else ''}",
             "claim_uid": claim.uid if claim else "",
             "receipt": to_json(receipt) if receipt else None,
+            "recorded": recorded,
             "damaged": _damaged(receipt, claim, arguments),
             "running": running,
             "leftovers": leftovers,
@@ -86,15 +88,13 @@ def _why(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str,
     return "damaged at its last verification" if receipt.verdict == "damaged" else None
 
 
-def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> list[str]:
-    """Files of this very set that are known to be bad."""
-    same = (
+def _of_this_set(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> bool:
+    return bool(
         receipt
         and claim
         and receipt.claim_uid == claim.uid
         and receipt.fingerprint == arguments["fingerprint"]
     )
-    return list(receipt.damaged) if receipt and same else []
 
 
 def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
@@ -118,14 +118,24 @@ def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
             )
 
 
-def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, Any]]]:
+def _recorded(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> str | None:
+    """Digest of this very set, as it was when its bytes were last known to be the source's."""
+    return receipt.set_digest if receipt and _of_this_set(receipt, claim, arguments) else None
+
+
+def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> list[str]:
+    """Files of this very set that are known to be bad."""
+    return list(receipt.damaged) if receipt and _of_this_set(receipt, claim, arguments) else []
+
+
+def _found(kube: Kube, arguments: dict[str, Any], recorded: str | None) -> tuple[bool, list[dict[str, Any]]]:
     """Whether a Job of an earlier run is still at exactly this work, and what earlier runs left that is of no use."""
     namespace, verb = arguments["namespace"], arguments["verb"]
     running = False
     leftovers: list[dict[str, Any]] = []
     for kind, job in arguments["jobs"].items():
         found, order = (kube.get(what, job["name"], namespace) for what in (JOB, CONFIG_MAP))
-        if found and kind == verb and _at_work(found, kind, order, job["order"]):
+        if found and kind == verb and _at_work(found, kind, order, job["order"], recorded):
             running = True
             continue
         if found:
@@ -137,15 +147,17 @@ def _found(kube: Kube, arguments: dict[str, Any]) -> tuple[bool, list[dict[str, 
     return running, leftovers
 
 
-def _at_work(job: dict[str, Any], verb: str, order_map: dict[str, Any] | None, order: str) -> bool:
+def _at_work(
+    job: dict[str, Any], verb: str, order_map: dict[str, Any] | None, order: str, recorded: str | None
+) -> bool:
     metadata, conditions = job["metadata"], job.get("status", {}).get("conditions") or []
     ended = any(item["status"] == "True" and item["type"] != "Suspended" for item in conditions)
     annotation = (metadata.get("annotations") or {}).get(ORDER_ANNOTATION)
+    told = ((order_map or {}).get("data") or {}).get("order.json")
     if verb == "publish":
-        told = ((order_map or {}).get("data") or {}).get("order.json")
         same = same_work(told, annotation, order)
     else:
-        same = annotation == order
+        same = same_order(told, annotation, order, verb, recorded)
     return same and not ended and not metadata.get("deletionTimestamp")
 
 

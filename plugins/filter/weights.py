@@ -9,7 +9,7 @@ from ansible.errors import AnsibleFilterError
 
 from weighbridge.domain import receipts
 from weighbridge.errors import DefectError
-from weighbridge.steps.weights.publication import completed
+from weighbridge.steps.weights.publication import completed, on_record
 
 
 def published_receipt(message: dict[str, Any], **facts: str) -> str:
@@ -39,6 +39,18 @@ def publication(documents: list[dict[str, Any]], pushed: dict[str, Any]) -> list
         raise AnsibleFilterError(f"what was sent cannot be ordered to be published: {error}") from error
 
 
+def recorded(documents: list[dict[str, Any]], verb: str, set_digest: str | None) -> list[dict[str, Any]]:
+    """``recorded``: the documents of ``fetch.yaml`` or ``verify.yaml``, their order completed with the digest of the set that the
+    cluster has on record, or ``None``.
+    """
+    try:
+        # Ansible tags its strings by subclassing them; canonical JSON is made of plain ones.
+        plain = json.loads(json.dumps([documents, verb, set_digest or None]))
+        return on_record(*plain)
+    except (DefectError, KeyError, TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"the order cannot be completed: {error}") from error
+
+
 def short_lived(
     jobs: dict[str, dict[str, str]], verbs: list[str], *, namespace: str, rsync_pod: str, secret: str | None
 ) -> list[dict[str, Any]]:
@@ -65,6 +77,7 @@ class FilterModule:
         return {
             "publication": publication,
             "published_receipt": published_receipt,
+            "recorded": recorded,
             "short_lived": short_lived,
             "verified_receipt": verified_receipt,
         }

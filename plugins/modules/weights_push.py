@@ -7,7 +7,8 @@ author: The Weighbridge authors
 short_description: Download a weight set file by file and send it into an rsync pod
 description:
   - Downloads from the source into a bounded spool on this machine, and sends each file by rsync into the staging folder of the volume.
-  - Continues inside a file after an interruption, also from another machine. What is on the volume already is not sent again.
+  - Continues inside a file after an interruption. What is on the volume already is not sent again, also by another machine; that
+    one reads it from the source again, because what the volume says of itself proves nothing.
   - The pod's daemon asks for the password of the Secret that has the pod's name; see M(weighbridge.byom.rsync_password).
   - Nothing is published here; that is the task of the publishing Job, which is told the digests that this returns.
 extends_documentation_fragment: weighbridge.byom.cluster
@@ -19,6 +20,7 @@ options:
   source: {type: dict, required: true, description: "The source: its kind, and its keys as in the environment file, secrets by reference."}
   folder: {type: str, default: ., description: Where relative paths of the source and of references to files start.}
   damaged: {type: list, elements: str, default: [], description: Files whose bytes on the volume are known to be wrong.}
+  recorded: {type: str, description: "Digest of this very set as the cluster has it on record; a receipt on the volume counts only if it attests just that."}
   spool: {type: str, default: var/spool, description: Folder on this machine where files wait.}
   spool_bytes: {type: int, default: 2147483648, description: Most bytes in the spool; one larger file may still stand there alone.}
   deadline_seconds: {type: float, default: 21600, description: For all of it.}

@@ -33,6 +33,7 @@ verified: {type: bool, returned: success, description: The volume holds this ver
 reason: {type: str, returned: success, description: Why there is something to do, or when the set was verified.}
 claim_uid: {type: str, returned: success, description: UID of the claim.}
 receipt: {type: str, returned: success, description: "The receipt as JSON, or null."}
+recorded: {type: str, returned: success, description: "Digest of this very set as the receipt holds it, or null: what the volume says of itself proves nothing."}
 damaged: {type: list, elements: str, returned: success, description: Files of this set that the last verification found damaged.}
 running: {type: bool, returned: success, description: "A Job of an earlier run is still at exactly this work; if it publishes, by the digests of what was sent."}
 leftovers: {type: list, elements: dict, returned: success, description: Objects of earlier runs that are of no use.}

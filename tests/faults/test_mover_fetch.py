@@ -11,6 +11,7 @@ import pytest
 
 from support.fake_s3 import FakeS3, Fault, Stored, fake_s3
 from support.mover_bench import MODEL, Bench, digest_of, weight_set
+from weighbridge.mover.safetensors_header import MAX_HEADER
 
 SHARD = f"{MODEL}/model-00000.safetensors"
 
@@ -401,3 +402,78 @@ def test_links_on_the_volume_are_never_followed(bench: Bench, s3: FakeS3) -> Non
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "volume-strange-file")
     assert list(elsewhere.iterdir()) == []
+
+
+def test_an_error_whose_body_drips_is_cut_like_any_stall(bench: Bench, s3: FakeS3) -> None:
+    bench.limits = {"patience_seconds": 4, "workers": 1}
+    s3.faults = [Fault("before", times=1), Fault("drip", status=503, times=999)]
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.error) == (4, "source-unreachable")
+    assert ended.termination["seconds"] < 25
+    s3.faults = []
+
+
+def test_a_set_that_no_order_can_list_is_listed_again_and_fetched(bench: Bench, s3: FakeS3) -> None:
+    s3.page = 3
+    s3.objects |= {f"{MODEL}/README.md": Stored(b"left out"), f"{MODEL}/": Stored(b"")}
+    bench.without_list()
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.outcome, ended.termination["files"]) == (0, "published", len(bench.files))
+    assert_published(bench)
+    assert bench.run("fetch", s3).outcome == "unchanged"
+    assert bench.run("verify").outcome == "verified"
+
+
+@pytest.mark.parametrize("how", ["more", "fewer", "other"])
+def test_a_listing_that_is_not_the_planned_one_is_refused(bench: Bench, s3: FakeS3, how: str) -> None:
+    bench.without_list()
+    order = bench.order(s3.endpoint)
+    bench.extra |= {"fingerprint": order["fingerprint"], "sub_path": order["sub_path"]}
+    if how == "more":
+        s3.objects[f"{MODEL}/new.json"] = Stored(b"{}")
+    elif how == "fewer":
+        del s3.objects[f"{MODEL}/empty.txt"]
+    else:
+        s3.objects[f"{MODEL}/config.json"] = Stored(b"{} ")
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.error) == (3, "source-changed")
+    assert s3.served == 0
+
+
+def test_a_listing_that_is_cut_short_in_silence_is_no_listing(bench: Bench, s3: FakeS3) -> None:
+    s3.page, s3.tokens = 3, False
+    bench.without_list()
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.error) == (3, "source-refused")
+    assert "cut short" in ended.termination["error"]["message"]
+
+
+def test_many_files_need_few_descriptors(tmp_path: Path) -> None:
+    many = {f"shards/{number:05}.json": b"%d" % number for number in range(1200)}
+    bench = Bench(tmp_path, weight_set(1000) | many, limits={"workers": 4})
+    with fake_s3(bench.objects()) as s3:
+        ended = bench.run("fetch", s3, prefix=["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"])
+    assert (ended.code, ended.outcome) == (0, "published"), ended
+    assert bench.stored() == bench.files
+
+
+def test_a_header_beyond_the_limit_costs_little_and_is_refused_by_name(tmp_path: Path) -> None:
+    header = b"{" + b" " * (60 << 20) + b"}"
+    content = len(header).to_bytes(8, "little") + header
+    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content})
+    with fake_s3(bench.objects()) as s3:
+        ended = bench.run("fetch", s3)
+    assert (ended.code, ended.error) == (3, "weights-refused")
+    assert str(MAX_HEADER) in ended.termination["error"]["message"]
+    assert ended.termination["max_rss_bytes"] < 96 << 20
+
+
+def test_a_header_within_the_limit_fits_the_pod_whatever_is_in_it(tmp_path: Path) -> None:
+    """The worst that we know: lists of nothing."""
+    header = b'{"a":[' + b"[]," * ((MAX_HEADER - 16) // 3) + b"[]]}"
+    content = len(header).to_bytes(8, "little") + header
+    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content})
+    with fake_s3(bench.objects()) as s3:
+        ended = bench.run("fetch", s3)
+    assert (ended.code, ended.error) == (3, "weights-refused")
+    assert ended.termination["max_rss_bytes"] < 400 << 20

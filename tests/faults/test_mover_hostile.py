@@ -272,11 +272,7 @@ class Swapping(Volume):
         self._act = act
 
     def rename(self, old: str, new: str) -> None:
-        if (
-            old.startswith(".weighbridge/staging/")
-            and not old.endswith(".json")
-            and "/.weighbridge" not in new
-        ):
+        if not new.startswith(".weighbridge/"):
             self._act(Path(self.root) / old)
         super().rename(old, new)
 

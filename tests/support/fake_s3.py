@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from support.s3_signature import refusal
 
@@ -61,7 +62,7 @@ class Stored:
 class Fault:
     """Strikes the next GET of an object (or of ``key``), ``times`` over, after ``after`` bytes of its body."""
 
-    kind: Literal["stall", "reset", "truncate", "flip", "error", "before"]
+    kind: Literal["stall", "reset", "truncate", "flip", "error", "drip", "before"]
     after: int = 0
     status: int = 500
     code: str = "InternalError"
@@ -83,6 +84,10 @@ class FakeS3:
     pace: float = 0.0
     """Seconds of sleep a piece of 64 KiB; set to 0, it ends a sleep too."""
     clock: timedelta = timedelta()
+    page: int = 1000
+    """Keys of one page of a listing."""
+    tokens: bool = True
+    """Whether a page that is cut short names the next one."""
     served: int = 0
     """Body bytes of GETs that went out."""
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
@@ -111,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    def _serve(self) -> None:
+    def _serve(self) -> None:  # noqa: PLR0911 - every way to be refused
         fake = self.server.fake
         url = urlsplit(self.path)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
@@ -127,17 +132,46 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(403, refused)
         if bucket != BUCKET:
             return self._error(404, "NoSuchBucket")
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        if "list-type" in query:
+            return self._listing(fake, query)
         fault = fake.take_fault(key) if self.command == "GET" else None
         if fault and fault.kind == "before":
             fault.act()
         if fault and fault.kind == "error":
             return self._error(fault.status, fault.code)
+        if fault and fault.kind == "drip":
+            return self._drip(fault.status)
         stored = fake.objects.get(key)
         if stored is None:
             return self._error(404, "NoSuchKey")
         if self.headers.get("If-Match", f'"{stored.etag}"') != f'"{stored.etag}"':
             return self._error(412, "PreconditionFailed")
         return self._object(fake, key, stored, dict(parse_qsl(url.query)), fault)
+
+    def _listing(self, fake: FakeS3, query: dict[str, str]) -> None:
+        """A page of ListObjectsV2, as a server writes it that was asked for encoded keys."""
+        prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
+        keys = [key for key in sorted(fake.objects) if key.startswith(prefix) and key > after]
+        page, more = keys[: fake.page], len(keys) > fake.page
+        rows = "".join(
+            f"<Contents><Key>{quote(key)}</Key><Size>{len(fake.objects[key].content)}</Size>"
+            f"<ETag>&quot;{fake.objects[key].etag}&quot;</ETag></Contents>"
+            for key in page
+        )
+        token = (
+            f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>"
+            if more and fake.tokens
+            else ""
+        )
+        body = (
+            f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+            f"<IsTruncated>{str(more).lower()}</IsTruncated><EncodingType>url</EncodingType>{token}{rows}</ListBucketResult>"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _object(
         self, fake: FakeS3, key: str, stored: Stored, query: dict[str, str], fault: Fault | None
@@ -191,6 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault and fault.kind == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+
+    def _drip(self, status: int) -> None:
+        """An error whose body comes a byte at a time, for ever."""
+        self.send_response(status)
+        self.send_header("Content-Length", "65536")
+        self.end_headers()
+        self.close_connection = True
+        for _ in range(65536):
+            self.wfile.write(b" ")
+            time.sleep(0.1)
 
     def _error(self, status: int, code: str) -> None:
         body = (

@@ -148,6 +148,10 @@ class Bench:
             "files": files, "limits": {**QUICK, **self.limits}, **sent, **self.extra,
         }  # fmt: skip
 
+    def without_list(self) -> None:
+        """Order as it is done where the list of files fits no order."""
+        self.extra = {"files": [], "listed": {"count": len(self.files), "exclude": ["*.md"]}}
+
     def write_order(self, endpoint: str, route: str = "fetch", verb: str = "fetch") -> Path:
         """The order as the role completes it with the cluster's record."""
         path = self.folder / "order.json"

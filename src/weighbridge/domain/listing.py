@@ -4,7 +4,6 @@ Pure: adapters bring the raw rows of a bucket (or of a repository), this module 
 or says what is wrong and which line of the environment file mends it.
 """
 
-import fnmatch
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -13,7 +12,7 @@ from weighbridge.domain.model.shards import INDEX_SUFFIX
 from weighbridge.domain.names import named, patterns
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.paths import UnsafePathError, missing_required, refused_suffix, safe_relative
+from weighbridge.mover.paths import UnsafePathError, missing_required, of_set, refused_suffix, safe_relative
 
 
 def folder_prefix(prefix: str) -> str:
@@ -32,9 +31,9 @@ def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -
     refused: list[SourceFile] = []
     excluded = 0
     for row in rows:
-        if row.size == 0 and (not row.path or row.path.endswith("/")):
+        if not of_set(row.path, row.size, ()):
             continue
-        if any(fnmatch.fnmatchcase(row.path, pattern) for pattern in exclude):
+        if not of_set(row.path, row.size, exclude):
             excluded += 1
             continue
         try:

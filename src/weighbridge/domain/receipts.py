@@ -50,6 +50,13 @@ def published(  # noqa: PLR0913 - a receipt's own fields
 def verified(previous: Receipt, message: Mapping[str, Json], now: datetime) -> Receipt:
     """``previous`` with the verdict of a verification that read every byte."""
     error = message.get("error")
+    if (
+        not isinstance(error, Mapping)
+        and message.get("set_digest", previous.set_digest) != previous.set_digest
+    ):
+        return replace(
+            previous, verified_at=timestamp(now), verdict="damaged", damaged=()
+        )  # another set lies there
     if not isinstance(error, Mapping):
         return replace(previous, verified_at=timestamp(now), verdict="verified", damaged=())
     files = error.get("files")

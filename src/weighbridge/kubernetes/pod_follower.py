@@ -41,6 +41,8 @@ _DRAIN_SECONDS = 5.0
 _NOTE_SECONDS = 3.0
 """What passes quickly is not worth a line."""
 _KEPT_LINES = 10
+_RECENT_LINES = 5000
+"""Of a log that was rotated, so many lines before the break are recognised."""
 
 
 class Reader(Protocol):
@@ -219,8 +221,8 @@ class Follower:
 
 
 class _Tail:
-    """Reads one pod's log in a thread of its own. A broken stream is read again from the start, less what was seen:
-    a log only grows.
+    """Reads one pod's log in a thread of its own. A broken stream is read again from the start, less what was seen: a log
+    only grows, until the kubelet rotates it. Then it begins with another line, and what was seen is told by the lines themselves.
     """
 
     def __init__(self, log: Callable[[str], Iterator[str]]) -> None:
@@ -229,6 +231,8 @@ class _Tail:
         self._thread: threading.Thread | None = None
         self._pod = ""
         self._seen = 0
+        self._first: str | None = None
+        self._recent: deque[str] = deque(maxlen=_RECENT_LINES)
         self._whole = False
         self._denied = False
 
@@ -237,7 +241,8 @@ class _Tail:
         if self.busy and pod == self._pod:
             return
         if pod != self._pod:
-            self._pod, self._seen, self._whole = pod, 0, False
+            self._pod, self._seen, self._first, self._whole = pod, 0, None, False
+            self._recent.clear()
         if not self._whole and not self._denied:
             self._thread = threading.Thread(target=self._read, args=(pod, self._seen), daemon=True)
             self._thread.start()
@@ -255,14 +260,24 @@ class _Tail:
                 return
 
     def _read(self, pod: str, skip: int) -> None:
+        known: set[str] = set()
         try:
             for number, line in enumerate(self._log(pod)):
                 if pod != self._pod:
                     return
-                if number >= skip:
-                    self._lines.put(line)
-                    self._seen += 1
-                    self._whole = (_event(line) or {}).get("event") == "result"
+                if number == 0:
+                    if self._first not in {None, line}:  # rotated
+                        skip, self._seen, known = 0, 0, set(self._recent)
+                    self._first = line
+                if number < skip:
+                    continue
+                self._seen += 1
+                if line in known:
+                    continue
+                known.clear()
+                self._recent.append(line)
+                self._lines.put(line)
+                self._whole = (_event(line) or {}).get("event") == "result"
         except PreconditionError as error:
             self._denied = error.code == "cluster-forbidden"
             if self._denied:

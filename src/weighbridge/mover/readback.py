@@ -19,7 +19,6 @@ from .volume import Volume
 
 _BUFFER = 1 << 20
 _INDEX = ".safetensors.index.json"
-_MAX_INDEX = 64 << 20
 
 
 class Check(Protocol):
@@ -122,13 +121,23 @@ def check_weights(volume: Volume, location: Callable[[str], str], paths: Sequenc
 
     ``location`` tells where on the volume a path of the set lies now. Raises ``RefusedError`` that names the file.
     """
-    tensors = {}
+    weights = {path for path in paths if path.endswith(".safetensors")}
+    checked: set[str] = set()
     for path in paths:
-        if path.endswith(".safetensors"):
-            tensors[path] = _header(volume, location(path), path).tensors
-    for path in paths:
-        if path.endswith(_INDEX):
-            _check_index(path, volume.read(location(path), _MAX_INDEX), tensors)
+        if path.endswith(_INDEX):  # one index and one header at a time: memory does not grow with the set
+            for shard, names in _placed(
+                path, volume.read(location(path), safetensors_header.MAX_INDEX)
+            ).items():
+                if shard not in weights:
+                    raise _unfit(path, f"it names the shard {shard}, which is not in the set")
+                absent = names - _header(volume, location(shard), shard).tensors
+                if absent:
+                    raise _unfit(
+                        path, f"it places the tensor {min(absent)} in {shard}, which does not hold it"
+                    )
+                checked.add(shard)
+    for path in sorted(weights - checked):
+        _header(volume, location(path), path)
 
 
 def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
@@ -150,19 +159,22 @@ def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
         os.close(descriptor)
 
 
-def _check_index(path: str, content: bytes | None, tensors: dict[str, frozenset[str]]) -> None:
+def _placed(path: str, content: bytes | None) -> dict[str, set[str]]:
+    """Shard, as a path of the set, to the tensors that the index ``path`` places in it."""
+    if content is None:
+        raise _unfit(
+            path, f"it has more than {safetensors_header.MAX_INDEX} bytes, too large for a safetensors index"
+        )
     try:
-        weight_map = json.loads((content or b"").decode())["weight_map"]
+        weight_map = json.loads(content.decode())["weight_map"]
         pairs = [(str(name), str(shard)) for name, shard in weight_map.items()]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unfit(path, "it is not a safetensors index") from error
     folder = path.rpartition("/")[0]
+    placed: dict[str, set[str]] = {}
     for name, shard in pairs:
-        held = tensors.get(f"{folder}/{shard}" if folder else shard)
-        if held is None:
-            raise _unfit(path, f"it names the shard {shard}, which is not in the set")
-        if name not in held:
-            raise _unfit(path, f"it places the tensor {name} in {shard}, which does not hold it")
+        placed.setdefault(f"{folder}/{shard}" if folder else shard, set()).add(name)
+    return placed
 
 
 def _unfit(path: str, why: str) -> RefusedError:

@@ -15,8 +15,12 @@ from typing import Any
 
 PREFIX = 8
 """Bytes of the length field."""
-MAX_HEADER = 100_000_000
-"""Bytes; the reference implementation's own limit."""
+MAX_HEADER = 8 << 20
+"""Bytes. The reference implementation takes 100 MB, but a header takes up to 24 times its size while it is parsed (lists of
+lists of nothing, as nobody but an attacker writes them), and a mover's pod has 512 MiB. A tensor takes some 120 bytes.
+"""
+MAX_INDEX = 16 << 20
+"""Bytes of a shard index; of each tensor it has some 100."""
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -47,7 +51,7 @@ def header_length(prefix: bytes, size: int) -> int:
         raise HeaderError(message)
     length = int.from_bytes(prefix[:PREFIX], "little")
     if length > MAX_HEADER:
-        message = f"header length {length} exceeds {MAX_HEADER} bytes"
+        message = f"header length {length} exceeds {MAX_HEADER} bytes, the most that Weighbridge reads; save the weights in more files"
         raise HeaderError(message)
     if PREFIX + length > size:
         message = f"header length {length} reaches beyond the file's {size} bytes"

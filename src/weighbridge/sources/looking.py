@@ -19,16 +19,12 @@ from weighbridge.domain.model.settings import Parameter, parse_json
 from weighbridge.domain.model.shards import INDEX_SUFFIX, parse_index
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, Header, HeaderError, check
+from weighbridge.mover.safetensors_header import MAX_HEADER, MAX_INDEX, PREFIX, Header, HeaderError, check
 from weighbridge.sources.interface import OpenSource
 
 HEADERS_DEADLINE_SECONDS = 120
-MAX_INDEX_BYTES = 64 * 1024 * 1024
 HEAD_OF_HEADER_BYTES = 256 * 1024
 """Asked for first of each safetensors file; most headers fit."""
-
-MAX_HEADER_BYTES = 32 * 1024 * 1024
-"""Longer headers are left to the mover, which reads the whole file anyway."""
 
 MAX_HEADERS_CHECKED = 512
 MAX_PEEKS: Final = 512
@@ -75,7 +71,7 @@ class _Reading:
             if file in top:
                 content = self._small_file(file)
                 check_index(file.path, content, self.listing, self.source.where)
-            elif self._late() or file.size > MAX_INDEX_BYTES:
+            elif self._late() or file.size > MAX_INDEX:
                 continue
             else:
                 content = self.source.read(file, 0, file.size)
@@ -87,16 +83,12 @@ class _Reading:
     def headers(self) -> dict[str, Header]:
         """By path: at most ``MAX_HEADERS_CHECKED``, and as many as the deadline allows. ``PreconditionError`` names a bad one."""
         found: dict[str, Header] = {}
-        read = 0
         for file in self.listing.files:
             if not file.path.endswith(".safetensors") or is_sidecar(file.path):
                 continue
-            if read == MAX_HEADERS_CHECKED or self._late():
+            if len(found) == MAX_HEADERS_CHECKED or self._late():
                 break
-            header = self._header(file)
-            if header is not None:
-                found[file.path] = header
-            read += 1
+            found[file.path] = self._header(file)
         return found
 
     def others(self) -> tuple[dict[str, Peek], dict[str, Json]]:
@@ -135,19 +127,17 @@ class _Reading:
         return time.monotonic() > self.deadline
 
     def _small_file(self, file: SourceFile) -> bytes:
-        if file.size > MAX_INDEX_BYTES:
+        if file.size > MAX_INDEX:
             raise PreconditionError(
-                f"{file.path} of {self.source.where} is {file.size} bytes, too large for a shard index",
+                f"{file.path} of {self.source.where} is {file.size} bytes, too large for a shard index (at most {MAX_INDEX})",
                 remedy="Upload the model again.",
                 code="source-bad-index",
             )
         return self.source.read(file, 0, file.size)
 
-    def _header(self, file: SourceFile) -> Header | None:
+    def _header(self, file: SourceFile) -> Header:
         head = self.source.read(file, 0, min(HEAD_OF_HEADER_BYTES, file.size))
         length = int.from_bytes(head[:PREFIX], "little")
-        if MAX_HEADER_BYTES < length <= MAX_HEADER:
-            return None
         if length <= MAX_HEADER and len(head) < PREFIX + length <= file.size:
             head += self.source.read(file, len(head), PREFIX + length)
         try:

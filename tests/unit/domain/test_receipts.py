@@ -50,6 +50,11 @@ def test_damage_is_named_and_a_later_verification_clears_it() -> None:
     assert again.published_at == damaged.published_at
 
 
+def test_another_set_than_the_one_on_record_is_damage() -> None:
+    receipt = receipts.verified(made(), {"error": None, "set_digest": "sha256:" + "ef" * 32}, NOW)
+    assert (receipt.verdict, receipt.set_digest) == ("damaged", MESSAGE["set_digest"])
+
+
 def test_json_and_back() -> None:
     receipt = receipts.verified(made(), {"error": {"files": ["a"]}}, NOW)
     assert receipts.from_json(receipts.to_json(receipt)) == receipt

@@ -268,3 +268,14 @@ def test_words_that_are_no_events_are_kept_for_the_failure() -> None:
     ended, _, follower = follow(script)
     assert ended.error is not None
     assert follower.last_lines == ("Traceback", "SyntaxError: invalid syntax")
+
+
+def test_a_log_that_was_rotated_before_the_connection_broke_is_followed_on() -> None:
+    """The kubelet then gives its newest file alone: it begins with another line, and is shorter than what was seen."""
+    files = [line(event="file", path=f"{number}", size=2, sha256="s") for number in range(8)]
+    script = Script(
+        [*[(job(), [running("p")])] * 6, (job("Complete"), [finished("p", DONE)])],
+        {"p": [files[:5], [*files[3:7]], [*files[3:], RESULT]]},
+    )
+    _, said, _ = follow(script)
+    assert [event["path"] for event in said if event["event"] == "file"] == list("01234567")

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +15,20 @@ import yaml
 from support.world import World
 from weighbridge.domain.naming import job_name
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
-from weighbridge.environment.types import Environment
+from weighbridge.environment.types import Environment, Route
 from weighbridge.errors import InputError
 from weighbridge.manifests.mover_archive import mover_archive
 from weighbridge.manifests.pods import pod_settings
 from weighbridge.manifests.surroundings import Surroundings
-from weighbridge.mover.order import parse_order
-from weighbridge.steps.weights.bundle import deadline_seconds, render_verification, render_weights
+from weighbridge.mover.order import Listed, parse_order
+from weighbridge.mover.weightset import fingerprint
+from weighbridge.steps.weights.bundle import (
+    deadline_seconds,
+    refused_routes,
+    render_verification,
+    render_weights,
+    require_a_route,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "rendered"
 
@@ -219,15 +227,66 @@ def test_verifying_needs_nothing_but_the_receipt(
     assert order["expect_set_digest"] == receipt.set_digest
 
 
+def many_files(count: int) -> SourceListing:
+    required = ("config.json", "model.safetensors", "tokenizer.json")
+    names = [*required, *(f"shard-{number:06}.json" for number in range(count - 3))]
+    return SourceListing(tuple(SourceFile(name, 1, "e" * 32) for name in names))
+
+
 def test_a_list_of_files_that_no_configmap_holds_is_refused(
     environment: Environment, around: Surroundings
 ) -> None:
-    many = SourceListing(
-        tuple(SourceFile(f"shard-{number:06}.json", 1, "e" * 32) for number in range(15_000))
-    )
+    """Before anything is made, and only where no route is left that can do without."""
+    many, model = many_files(15_000), environment.models[0]
+    require_a_route(environment, model, many, around)
+    pushed = model.model_copy(update={"routes": (Route.PUSH,)})
     with pytest.raises(InputError) as refused:
-        render_weights(environment, environment.models[0], many, around)
+        require_a_route(environment, pushed, many, around)
     assert refused.value.code == "too-many-files"
+    assert "15000 files" in refused.value.what
+
+
+def test_a_plan_says_that_no_route_can_carry_a_set(environment: Environment, around: Surroundings) -> None:
+    model = environment.models[0].model_copy(update={"routes": (Route.PUSH,)})
+    alone = environment.model_copy(update={"models": (model,)})
+    world = World(alone, sources={model.id: many_files(15_000)})
+    world.ports["surroundings"] = around
+    with pytest.raises(InputError, match="15000 files"):
+        world.session().plan()
+    assert world.calls == []
+
+
+def test_a_fetch_of_100_000_files_is_ordered_by_filter_count_and_fingerprint(
+    environment: Environment, around: Surroundings
+) -> None:
+    many = many_files(100_000)
+    model = environment.models[0].model_copy(update={"exclude": ("*.md",)})
+    bundle = render_weights(environment, model, many, around)
+    assert bundle.files.keys() == {"fetch.yaml", "verify.yaml", "receipts.yaml"}
+    text = cast("dict[str, Any]", bundle.files["fetch.yaml"][0])["data"]["order.json"]
+    order = parse_order(json.loads(text))
+    assert (order.files, order.listed) == ((), Listed(100_000, ("*.md",)))
+    assert order.fingerprint == many.fingerprint
+    assert len(text) < 2000
+    assert refused_routes(environment, model, many, around).keys() == {Route.PUSH}
+
+
+def test_the_mover_computes_the_fingerprint_that_the_plan_computed(listing: SourceListing) -> None:
+    rows = [(file.path, file.size, file.etag) for file in reversed(listing.files)]
+    assert fingerprint(rows) == listing.fingerprint
+
+
+def test_an_order_holds_as_many_files_as_a_configmap_does(
+    environment: Environment, around: Surroundings
+) -> None:
+    """As it is, not as base64, and without what another route's order needs."""
+    real = replace(around, mover=mover_archive())
+    bundle = render_weights(environment, environment.models[0], many_files(7_000), real)
+    order_map = cast("dict[str, Any]", bundle.files["fetch.yaml"][0])
+    assert len(parse_order(json.loads(order_map["data"]["order.json"])).files) == 7_000
+    size = sum(len(text.encode()) for text in order_map["data"].values())
+    size += sum(len(base64.b64decode(text)) for text in order_map["binaryData"].values())
+    assert size < 1 << 20
 
 
 def test_the_packaged_mover_leaves_room_for_thousands_of_files() -> None:

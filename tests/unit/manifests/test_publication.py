@@ -11,7 +11,7 @@ from weighbridge.errors import DefectError
 from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.mover.order import parse_order
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, render_weights
-from weighbridge.steps.weights.publication import completed, same_work
+from weighbridge.steps.weights.publication import completed, on_record, same_order, same_work
 
 SET = "sha256:" + "cd" * 32
 
@@ -77,3 +77,28 @@ def test_a_job_is_followed_only_if_it_was_told_what_was_sent_of_the_same_work(
     # no order, or none that can be read
     for broken in (None, "", "[]", "{", '{"expect_set_digest": "x"}'):
         assert not same_work(broken, annotation, rendered["order"])
+
+
+@pytest.mark.parametrize(("verb", "key"), [("fetch", "recorded_set_digest"), ("verify", "expect_set_digest")])
+def test_a_mover_is_told_what_is_on_record(
+    environment: Environment, listing: SourceListing, around: Surroundings, verb: Any, key: str
+) -> None:
+    """Also by a playbook that is run by hand, whose order was rendered before anything was on record."""
+    bundle = render_weights(environment, environment.models[1], listing, around)
+    variables = cast("dict[str, Any]", bundle.variables)
+    order = variables["weights_jobs"][verb]["order"]
+    rendered = cast("list[dict[str, Any]]", list(bundle.files[f"{verb}.yaml"]))
+    text, annotation = of(cast("list[dict[str, Any]]", on_record(rendered, verb, SET)))
+    assert getattr(parse_order(json.loads(text)), key) == SET
+    assert same_order(text, annotation, order, verb, SET)
+    # the record is another one by now, or there is none
+    assert not same_order(text, annotation, order, verb, "sha256:" + "ef" * 32)
+    assert not same_order(text, annotation, order, verb, None)
+    # told nothing, where something is on record
+    plain = of(rendered)
+    assert of(cast("list[dict[str, Any]]", on_record(rendered, verb, None))) == plain
+    assert same_order(*plain, order, verb, None)
+    assert not same_order(*plain, order, verb, SET)
+    # the order was exchanged under the Job, or cannot be read
+    assert not same_order(plain[0], annotation, order, verb, SET)
+    assert not same_order(None, annotation, order, verb, SET)

@@ -1,4 +1,4 @@
-"""The role's push as Ansible really plays it, over stand-ins for whatever would touch a cluster."""
+"""The role's work as Ansible really plays it, over stand-ins for whatever would touch a cluster."""
 
 import json
 import os
@@ -6,24 +6,29 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from weighbridge.domain import receipts
+from weighbridge.domain.digest import Json
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[3]
 RENDERED = ROOT / "tests/golden/rendered/weights/plain"
 OURS = (
     "await_pod", "follow_job", "rsync_password", "short_lived_left", "source_secret", "weights_push", "weights_state",
+    "weights_verdict",
 )  # fmt: skip
 SET = "sha256:" + "ab" * 32
 STATE = {
     "changed": False, "verified": False, "reason": "", "claim_uid": "u", "receipt": None,
     "damaged": [], "running": False, "leftovers": [],
 }  # fmt: skip
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "changed": True, "exit_code": 0, "files": [],
     "result": {"set_digest": SET, "files": 3, "total_bytes": 1, "published_at": "x", "outcome": "published"},
 }  # fmt: skip
@@ -54,13 +59,15 @@ class Played:
         ]
 
 
-def play(
+def play(  # noqa: PLR0913 - what is played, and what it finds
     folder: Path,
     *jobs: dict[str, Any],
     running: bool = False,
     password: bool = True,
     playbook: str = "sync_weights",
     left: tuple[dict[str, Any], ...] = (),
+    route: str = "push",
+    state: dict[str, Any] | None = None,
 ) -> Played:
     ours = folder / "ansible_collections/weighbridge/byom"
     theirs = folder / "ansible_collections/kubernetes/core/plugins"
@@ -81,7 +88,7 @@ def play(
     rows = [{"path": file["path"], "size": file["size"], "sha256": "cd" * 32} for file in order["files"]]
     sent = {"changed": True, "set_digest": SET, "files": rows}
     answers = {
-        "weights_state": [{**STATE, "running": running}],
+        "weights_state": [{**STATE, "running": running, **(state or {})}],
         "rsync_password": [{"changed": password, "made": password}],
         "weights_push": [sent, sent],
         "short_lived_left": [{"changed": False, "left": [*left]}],
@@ -89,7 +96,7 @@ def play(
     }
     (folder / "answers.json").write_text(json.dumps(answers))
     variables = yaml.safe_load((RENDERED / "vars.yml").read_text())
-    extra = json.dumps({**variables, "weights_dir": str(RENDERED), "weights_route": "push"})
+    extra = json.dumps({**variables, "weights_dir": str(RENDERED), "weights_route": route})
     done = subprocess.run(
         [BIN / "ansible-playbook", ROOT / f"playbooks/{playbook}.yml", "-e", extra],
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(folder), "STAND_INS": str(folder)},
@@ -168,3 +175,38 @@ def test_where_nothing_of_ours_is_left_nothing_is_removed(tmp_path: Path) -> Non
     played = play(tmp_path, playbook="clean_up_weights")
     assert played.code == 0, played.said
     assert played.of("k8s") == []
+
+
+RECORD = "sha256:" + "ef" * 32
+
+
+def test_a_fetch_is_told_what_the_cluster_has_on_record(tmp_path: Path) -> None:
+    played = play(tmp_path, PUBLISHED, route="fetch", state={"recorded": RECORD})
+    assert played.code == 0, played.said
+    [order] = played.orders
+    assert order["recorded_set_digest"] == RECORD
+    assert "expect_set_digest" not in order, "the source may say otherwise"
+
+
+def test_a_push_is_told_it_too(tmp_path: Path) -> None:
+    played = play(tmp_path, PUBLISHED, state={"recorded": RECORD})
+    assert played.code == 0, played.said
+    assert [task["recorded"] for task in played.of("weights_push")] == [RECORD]
+
+
+@pytest.mark.parametrize("found", [RECORD, SET])
+def test_what_is_verified_is_compared_with_the_record_and_not_with_the_volume_alone(
+    tmp_path: Path, found: str
+) -> None:
+    message: dict[str, Json] = {"set_digest": RECORD, "files": 3, "total_bytes": 1}
+    receipt = receipts.published(
+        message, model_id="plain", fingerprint="sha256:" + "12" * 32, sub_path="plain/121212121212",
+        claim="their-claim", claim_uid="u", route="fetch", now=datetime.now(UTC),
+    )  # fmt: skip
+    verified = {**PUBLISHED, "result": {**PUBLISHED["result"], "set_digest": found, "error": None}}
+    played = play(tmp_path, verified, playbook="verify_weights", state={"receipt": receipts.to_json(receipt)})
+    [order] = played.orders
+    assert order["expect_set_digest"] == RECORD
+    assert played.code == 0, played.said
+    [recorded] = [task["definition"]["data"] for task in played.of("k8s") if "data" in task["definition"]]
+    assert json.loads(recorded["plain"])["verdict"] == ("verified" if found == RECORD else "damaged")

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from weighbridge.domain import naming
 from weighbridge.domain.claims import claim_of
 from weighbridge.domain.digest import Json, canonical_json, digest
-from weighbridge.domain.quantity import MIB, format_bytes
+from weighbridge.domain.quantity import MIB
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import InputError
@@ -37,9 +37,11 @@ RETRIES = 3
 KEEP_SECONDS = 3600
 
 _SLOWEST_BYTES_PER_SECOND = 4 * MIB
+_SLOWEST_FILES_PER_SECOND = 20
+"""Each is asked about, fetched, made to last and read back by itself."""
 _DEADLINE_FLOOR_SECONDS = 1800
-_LARGEST_ORDER_BYTES = 1_000_000
-"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps")."""
+_LARGEST_ORDER_BYTES = (1 << 20) - 16_384
+"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps"), as it is and not as base64; some is left for what else it has."""
 SENT_FILE_BYTES = len(',"sha256":""') + 64
 """What each file of a publishing order takes more once its sender has completed it (``publication.py``)."""
 
@@ -59,10 +61,7 @@ class WeightsBundle:
 def render_weights(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings | None = None
 ) -> WeightsBundle:
-    """Everything for bringing ``listing`` in by any route and verifying it.
-
-    Raises ``InputError`` where the list of files is too long for a ConfigMap.
-    """
+    """Everything for bringing ``listing`` in by every route that can carry it (``refused_routes``) and verifying it."""
     order: dict[str, Json] = {
         "model_id": model.id,
         "sub_path": sub_path_of(model.id, listing.fingerprint),
@@ -72,6 +71,37 @@ def render_weights(
     }
     extent = (len(listing.files), listing.total_bytes)
     return _Bundling(environment, model, around or Surroundings(), extent).bundle(order, VERBS)
+
+
+def refused_routes(
+    environment: Environment, model: Model, listing: SourceListing, around: Surroundings
+) -> dict[Route, str]:
+    """The routes whose order cannot hold what it must of ``listing``, and why. A fetch can leave the list of files to the mover,
+    which lists the source again; a push cannot, because its order says what was sent of each file.
+    """
+    order: dict[str, Json] = {"files": [_row(file) for file in listing.files]}
+    extent = (len(listing.files), listing.total_bytes)
+    bundling = _Bundling(environment, model, around, extent)
+    if bundling.fits(order, "publish"):
+        return {}
+    why = f"{extent[0]} files are too many for its order, which says of each what was sent (1 MiB in all holds some thousand)"
+    return {Route.PUSH: why}
+
+
+def require_a_route(
+    environment: Environment, model: Model, listing: SourceListing, around: Surroundings
+) -> None:
+    """Raises ``InputError`` where none of the model's routes can carry it."""
+    refused = refused_routes(environment, model, listing, around)
+    if any(route not in refused for route in model.routes):
+        return
+    said = "; ".join(f"{route.value}: {refused[route]}" for route in model.routes)
+    raise InputError(
+        f"no route can bring in {model.id}: {said}",
+        remedy="add the route `fetch`, where the source can be reached from pods, or leave files that serving does not need behind "
+        "with `exclude:`",
+        code="too-many-files",
+    )
 
 
 def render_verification(
@@ -128,11 +158,15 @@ def credentials_secret(environment: Environment, model: Model) -> str | None:
     return secrets.existing or naming.job_name(environment.name, model.id, "credentials")
 
 
-def deadline_seconds(total_bytes: int) -> int:
-    """How long a Job may take in all: half an hour, and what the bytes need at 4 MiB/s. A stalled transfer ends
-    much earlier by itself.
+def deadline_seconds(total_bytes: int, files: int = 0) -> int:
+    """How long a Job may take in all: half an hour, and what the bytes need at 4 MiB/s and the files at 20/s. A stalled
+    transfer ends much earlier by itself.
     """
-    return _DEADLINE_FLOOR_SECONDS + total_bytes // _SLOWEST_BYTES_PER_SECOND
+    return (
+        _DEADLINE_FLOOR_SECONDS
+        + total_bytes // _SLOWEST_BYTES_PER_SECOND
+        + files // _SLOWEST_FILES_PER_SECOND
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +180,14 @@ class _Bundling:
     def bundle(self, order: Mapping[str, Json], verbs: tuple[Verb, ...]) -> WeightsBundle:
         archive = base64.b64encode(self.around.mover or mover_archive()).decode()
         files: dict[str, tuple[Object, ...]] = {}
+        jobs: dict[str, Json] = {}
         for verb in verbs:
+            if verb == "publish" and not self.fits(order, verb):
+                continue
+            told = self._order(order if self.fits(order, verb) else self._unlisted(order, verb), verb)
+            jobs[verb] = {"name": self._name(verb), "order": digest(told)}
             if verb == "fetch" and order["source"] is None:
                 continue
-            told = self._order(order, verb)
             order_map = self._order_map(told, verb, archive)
             files[f"{verb}.yaml"] = (order_map, self._job(told, verb))
             if verb == "publish":
@@ -166,7 +204,7 @@ class _Bundling:
             model_id=self.model.id,
             slug=naming.slug(self.model.id),
             files=files,
-            variables=self._variables(order, verbs, tuple(files)),
+            variables=self._variables(order, jobs, tuple(files)),
         )
 
     def _name(self, kind: str) -> str:
@@ -183,34 +221,44 @@ class _Bundling:
 
     @property
     def _deadline(self) -> int:
-        return deadline_seconds(self.extent[1])
+        return deadline_seconds(self.extent[1], self.extent[0])
 
     def _order(self, order: Mapping[str, Json], verb: Verb) -> Object:
         route = Route.PUSH if verb == "publish" else Route.FETCH
         told = _unattested(order) if verb == "publish" else order
         return {"schema": 1, **told, "route": route.value, "limits": {"deadline_seconds": self._deadline}}
 
-    def _order_map(self, told: Object, verb: Verb, archive: str) -> Object:
+    def _unlisted(self, order: Mapping[str, Json], verb: Verb) -> dict[str, Json]:
+        """The order without its list of files: who fetches lists the source again and compares (``mover.order.Listed``), who
+        verifies goes by the receipt, once it is told which one.
+        """
+        if verb == "verify":
+            return {**order, "files": []}
+        listed: dict[str, Json] = {"count": self.extent[0], "exclude": list(self.model.exclude)}
+        return {**order, "files": [], "listed": listed}
+
+    def fits(self, order: Mapping[str, Json], verb: Verb) -> bool:
+        """Whether a ConfigMap holds the list of files with everything else; a push's sender adds to each what it sent."""
+        texts = self._texts(self._order(order, verb), verb)
+        size = sum(len(text.encode()) for text in texts.values()) + len(self.around.mover or mover_archive())
+        size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0
+        return size <= _LARGEST_ORDER_BYTES
+
+    def _texts(self, told: Object, verb: Verb) -> dict[str, str]:
         texts = {"order.json": canonical_json(told).decode() + "\n"}
         if self.around.ca_pem is not None:
             texts["ca.pem"] = self.around.ca_pem
         if verb == "publish":
             texts["rsyncd.conf"] = (share_dir("templates") / "rsyncd.conf").read_text(encoding="utf-8")
-        size = sum(len(text.encode()) for text in texts.values()) + len(archive)
-        size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0
-        if size > _LARGEST_ORDER_BYTES:
-            raise InputError(
-                f"the list of {self.extent[0]} files of model {self.model.id} takes {format_bytes(size)} bytes with the mover;"
-                f" an order holds {_LARGEST_ORDER_BYTES}",
-                remedy="leave files that serving does not need behind with `exclude:`",
-                code="too-many-files",
-            )
+        return texts
+
+    def _order_map(self, told: Object, verb: Verb, archive: str) -> Object:
         return render(
             OrderContext(
                 name=self._name(verb),
                 namespace=self.environment.cluster.namespace,
                 labels=self._labels,
-                texts=texts,
+                texts=self._texts(told, verb),
                 archive=archive,
             )
         )
@@ -263,7 +311,7 @@ class _Bundling:
         yield from ({"kind": "Secret", "name": name(kind)} for kind in ("rsync", "credentials"))
 
     def _variables(
-        self, order: Mapping[str, Json], verbs: tuple[Verb, ...], names: tuple[str, ...]
+        self, order: Mapping[str, Json], jobs: Mapping[str, Json], names: tuple[str, ...]
     ) -> Object:
         cluster = self.environment.cluster
         context, in_cluster = cluster.reach("storage")  # who may make the claims moves what lies on them
@@ -294,9 +342,7 @@ class _Bundling:
             "weights_proxy": None if proxy is None else proxy.model_dump(mode="json", exclude_none=True),
             "weights_receipts": naming.receipts_name(self.environment.name),
             "weights_receipt_key": naming.receipt_key(self.model.id),
-            "weights_jobs": {
-                verb: {"name": self._name(verb), "order": digest(self._order(order, verb))} for verb in verbs
-            },
+            "weights_jobs": dict(jobs),
             "weights_rsync_pod": self._name("rsync"),
             "weights_former": [dict[str, Json](row) for row in self._former()],
             "weights_manifests": {name.removesuffix(".yaml"): name for name in names},

@@ -87,14 +87,15 @@ class AnsiblePlaybooks:
         """See ``ports.Playbooks.sync``."""
         bundle = render_weights(self.environment, model, listing, self.around)
         started = time.monotonic()
-        said = self._play("sync_weights", bundle, listing.total_bytes, observer, route=route)
+        extent = (listing.total_bytes, len(listing.files))
+        said = self._play("sync_weights", bundle, extent, observer, route=route)
         return _report(_sync_outcome(said, route), said, time.monotonic() - started)
 
     def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
         """See ``ports.Playbooks.verify``."""
         bundle = render_verification(self.environment, model, receipt, self.around)
         started = time.monotonic()
-        said = self._play("verify_weights", bundle, receipt.total_bytes, observer)
+        said = self._play("verify_weights", bundle, (receipt.total_bytes, receipt.files), observer)
         outcome = Failed(said.failure) if said.failure else Done(f"{receipt.files} files read")
         return _report(outcome, said, time.monotonic() - started)
 
@@ -117,7 +118,7 @@ class AnsiblePlaybooks:
         self,
         name: str,
         bundle: WeightsBundle,
-        total_bytes: int,
+        extent: tuple[int, int],
         observer: Observer,
         route: Route | None = None,
     ) -> Collected:
@@ -131,7 +132,8 @@ class AnsiblePlaybooks:
         inherited = model_id in self.notes.weights
         ends_note = route is not None or not inherited  # a verification removes nothing of other verbs
         with self._folder(bundle, extra, self.secrets(model_id)) as folder:
-            limit = self.limit or limit_seconds(route, total_bytes, self.environment.pods.start_seconds)
+            start = self.environment.pods.start_seconds
+            limit = self.limit or limit_seconds(route, extent[0], start, files=extent[1])
             self.notes.weights_begin(model_id)
             try:
                 run = PlaybookRun(folder, name, limit)
@@ -231,9 +233,9 @@ def _known(said: Collected) -> Receipt | None:
     return from_json(text) if isinstance(text, str) and said.state.get("verified") else None
 
 
-def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int) -> int:
+def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int, files: int = 0) -> int:
     """How long a whole playbook may take: every deadline within it ends it earlier, with a better word."""
-    one = deadline_seconds(total_bytes) + 2 * start_seconds + _SLACK_SECONDS
+    one = deadline_seconds(total_bytes, files) + 2 * start_seconds + _SLACK_SECONDS
     return _TRANSFERS[route] * one
 
 

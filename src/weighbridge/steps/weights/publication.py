@@ -1,17 +1,31 @@
-"""The publishing Job of a push, told what was sent: its order is rendered before anything is sent, so it lacks that.
+"""Orders completed with what is known only when they are carried out, and never from the volume, where others write.
 
-The mover publishes only what has the digests of its order, so these must come from the sender's memory, not from the
-volume, where others may have written in between.
+A publishing Job is told what was sent, as its sender remembers it. Every mover is told which set the cluster has on record:
+what a receipt on the volume says counts only where it is the same.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from weighbridge.domain.digest import Json, canonical_json, digest
 from weighbridge.errors import DefectError
 from weighbridge.manifests.render import Object
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
+
+RECORD: Final = {"fetch": "recorded_set_digest", "verify": "expect_set_digest"}
+"""Verb → the key of its order that holds the record: what fetching may go by, and what verifying must find."""
+
+
+def on_record(
+    documents: Sequence[Mapping[str, Any]], verb: Literal["fetch", "verify"], set_digest: str | None
+) -> list[Object]:
+    """The rendered documents of ``VERB.yaml``, told which set is on record (``None``: nothing is), the Job named after that
+    order.
+    """
+    if set_digest is None:
+        return [dict(document) for document in documents]
+    return _told_more(documents, lambda order: {**order, RECORD[verb]: set_digest})
 
 
 def completed(
@@ -20,12 +34,18 @@ def completed(
     """The rendered documents of ``publish.yaml``, the order with the digests of what was sent (path to sha256), the
     Job named after that order. Raises ``DefectError`` where a file of the order is not among them.
     """
+    return _told_more(documents, lambda order: _told(order, set_digest, sha256))
+
+
+def _told_more(
+    documents: Sequence[Mapping[str, Any]], more: Callable[[dict[str, Any]], dict[str, Json]]
+) -> list[Object]:
     told: dict[str, Json] | None = None
     done: list[Object] = []
     for document in documents:
         item = json.loads(json.dumps(document))
         if item["kind"] == "ConfigMap":
-            told = _told(json.loads(item["data"]["order.json"]), set_digest, sha256)
+            told = more(json.loads(item["data"]["order.json"]))
             item["data"]["order.json"] = canonical_json(told).decode() + "\n"
         elif item["kind"] == "Job" and told is not None:
             item["metadata"]["annotations"][ORDER_ANNOTATION] = digest(told)
@@ -33,6 +53,25 @@ def completed(
     if told is None:
         raise DefectError("the rendered publication has no order", remedy="Render the manifests again.")
     return done
+
+
+def same_order(
+    order: str | None, annotation: str | None, rendered: str, verb: str, set_digest: str | None
+) -> bool:
+    """Whether a Job that fetches or verifies works by this ``order`` of the cluster, and that is the one whose digest was
+    ``rendered``, completed with the record as it is now.
+    """
+    key = RECORD.get(verb, "")
+    try:
+        told = json.loads(order or "")
+        if digest(told) != annotation or (set_digest is not None and told.get(key) != set_digest):
+            return False
+        if annotation == rendered:
+            return True
+        told.pop(key, None)
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return digest(told) == rendered and set_digest is not None
 
 
 def same_work(order: str | None, annotation: str | None, rendered: str) -> bool:

@@ -10,7 +10,7 @@ from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.manifests.render import Object, render_claim
 from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.probing.probes import Document
-from weighbridge.steps.weights.bundle import render_weights
+from weighbridge.steps.weights.bundle import render_weights, require_a_route
 
 _NO_MOVER = b"rehearsal"
 """Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""
@@ -24,6 +24,7 @@ def documents(
 
     Raises ``PreconditionError`` where ``storage.size`` is too small, ``InputError`` where there are too many files.
     """
+    require_a_route(environment, model, listing, around)
     found: list[Document] = []
     claim = render_claim(environment, model, listing)
     if claim is not None:
@@ -36,7 +37,7 @@ def documents(
             for body in bundle.files["fetch.yaml"]
             if body["kind"] == "Job"
         ]
-    if Route.PUSH in model.routes:
+    if Route.PUSH in model.routes and "push.yaml" in bundle.files:
         found += [Document(body) for body in (*bundle.files["push.yaml"], bundle.files["publish.yaml"][-1])]
     return found
 

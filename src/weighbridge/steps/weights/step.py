@@ -32,8 +32,10 @@ from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
+from weighbridge.manifests.surroundings import SURROUNDINGS
 from weighbridge.processes.at_once import at_once
 from weighbridge.steps.weights import areas
+from weighbridge.steps.weights.bundle import refused_routes, require_a_route
 from weighbridge.steps.weights.judged import judge_models
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
@@ -69,7 +71,9 @@ class WeightsStep(Step):
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models
         listings = at_once(world.port(WEIGHTS).list, models, _LISTINGS_AT_ONCE)  # one may read for minutes
+        around = world.port(SURROUNDINGS)
         for model, listing in zip(models, listings, strict=True):
+            require_a_route(world.environment, model, listing, around)
             facts.put(LISTING, listing, model.id)
 
     def observe(self, world: World, facts: Facts) -> None:
@@ -90,8 +94,13 @@ class WeightsStep(Step):
             facts.put(ARRIVED, receipt, model.id)
             return Finished(outcome=Unchanged(planned.reason))
         declined: list[str] = []
+        listing = facts.known(LISTING, model.id)
+        refused = refused_routes(world.environment, model, listing, world.port(SURROUNDINGS))
         for route in model.routes:
-            report = world.port(PLAYBOOKS).sync(model, facts.known(LISTING, model.id), route, world.observer)
+            if route in refused:
+                declined.append(f"{route.value}: {refused[route]}")
+                continue
+            report = world.port(PLAYBOOKS).sync(model, listing, route, world.observer)
             if isinstance(report.outcome, Declined):
                 declined.append(f"{route.value}: {report.outcome.reason}")
                 continue

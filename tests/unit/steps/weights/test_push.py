@@ -20,7 +20,7 @@ from support.rsync_daemon import DirectWay, FaultyNetwork, RsyncDaemon, rsync_da
 from weighbridge.core.events import Event, Note, TransferProgress
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceFile
-from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
+from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 from weighbridge.mover.weightset import set_digest
 from weighbridge.steps.weights.push.rsync import Rsync, Target
 from weighbridge.steps.weights.push.sender import Advance, Push, PushOrder, PushResult
@@ -65,12 +65,14 @@ def content(seed: int = 0) -> dict[str, bytes]:
     }
 
 
-def order(files: Mapping[str, bytes], damaged: Collection[str] = ()) -> PushOrder:
+def order(
+    files: Mapping[str, bytes], damaged: Collection[str] = (), recorded: str | None = None
+) -> PushOrder:
     rows = tuple(
         SourceFile(path, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
         for path, data in files.items()
     )
-    return PushOrder("team/model", SUB_PATH, rows, frozenset(damaged))
+    return PushOrder("team/model", SUB_PATH, rows, frozenset(damaged), recorded)
 
 
 def expected_digest(files: Mapping[str, bytes]) -> str:
@@ -155,9 +157,60 @@ def test_a_second_push_downloads_and_sends_nothing(tmp_path: Path, daemon: Rsync
     files = content()
     push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
     again = FolderReader(files)
-    result = push(tmp_path / "elsewhere", order(files), again, DirectWay(daemon.port))
+    result = push(tmp_path, order(files), again, DirectWay(daemon.port))
     assert (again.asked, result.files_sent, result.bytes_moved) == ([], 0, 0)
     assert result.set_digest == expected_digest(files)
+
+
+def test_another_machine_reads_what_it_has_not_sent_itself_and_sends_what_the_volume_lacks(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
+    files = content()
+    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    again = FolderReader(files)
+    result = push(tmp_path / "elsewhere", order(files), again, DirectWay(daemon.port))
+    assert sorted(again.asked) == sorted(files)
+    assert result.bytes_moved < MB, "the blocks that are there already are not sent"
+    assert result.set_digest == expected_digest(files)
+
+
+def test_a_manifest_and_a_receipt_that_somebody_else_wrote_are_not_believed(
+    tmp_path: Path, daemon: RsyncDaemon
+) -> None:
+    files = content()
+    name = "model-00001-of-00002.safetensors"
+    forged = {**files, name: files[name][:-1] + b"?"}
+    push(tmp_path / "theirs", order(files), FolderReader(forged), DirectWay(daemon.port))
+    rows = json.loads((daemon.volume / f"{STAGING}.manifest.json").read_text())["files"]
+    receipt = daemon.volume / "receipts" / "team__model" / "0123456789ab.json"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text(json.dumps({"schema": 1, "files": rows}))
+    for recorded in (None, expected_digest(files)):
+        reader = FolderReader(files)
+        result = push(
+            tmp_path / str(recorded), order(files, recorded=recorded), reader, DirectWay(daemon.port)
+        )
+        assert sorted(reader.asked) == sorted(files)
+        assert staged(daemon) == files
+        assert result.set_digest == expected_digest(files)
+
+
+def test_the_mark_on_the_volume_is_not_sent_with_every_file(tmp_path: Path, daemon: RsyncDaemon) -> None:
+    files = {f"model-{index:02}.safetensors": bytes([index]) * (65 * MB) for index in range(4)}
+    sent: list[str] = []
+
+    class Counting(Rsync):
+        def send_small(self, target: Target, tree: Path, name: str, *, deadline: float) -> None:
+            sent.append(name)
+            super().send_small(target, tree, name, deadline=deadline)
+
+    with Spool(tmp_path / "spool", "pod", "0123456789ab", 2**31) as spool:
+        Push(
+            order(files), FolderReader(files), Counting(20), [DirectWay(daemon.port)], spool,
+            deadline=time.monotonic() + 120, emit=lambda _event: None,
+        ).run()  # fmt: skip
+    assert len(sent) == 2, "at the beginning and at the end"
+    assert recorded(daemon).keys() == files.keys()
 
 
 def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(
@@ -192,7 +245,8 @@ def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
     receipt.write_text(json.dumps({"schema": 1, "files": rows}))
     reader = FolderReader(files)
     damaged = "model-00001-of-00002.safetensors"
-    result = push(tmp_path, order(files, damaged=[damaged]), reader, DirectWay(daemon.port))
+    record = expected_digest(files)
+    result = push(tmp_path, order(files, damaged=[damaged], recorded=record), reader, DirectWay(daemon.port))
     assert reader.asked == [damaged]
     assert list(staged(daemon)) == [damaged]
     assert (result.files_sent, result.files_kept) == (1, 4)
@@ -200,19 +254,25 @@ def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
     assert result.set_digest == expected_digest(files)
 
 
-def test_other_bytes_under_the_etag_of_a_published_file_are_not_sent(
+def test_a_receipt_that_the_source_contradicts_is_not_believed_and_leaves_nobody_stuck(
     tmp_path: Path, daemon: RsyncDaemon
 ) -> None:
     files = content()
-    [config] = [row for row in order(files).files if row.path == "config.json"]
+    """Also where the cluster's record agrees with it, as it may after a forgery that an earlier version took over."""
     receipt = daemon.volume / "receipts" / "team__model" / "0123456789ab.json"
     receipt.parent.mkdir(parents=True)
-    published = {"path": config.path, "size": config.size, "etag": config.etag, "sha256": "ab" * 32}
-    receipt.write_text(json.dumps({"schema": 1, "files": [published]}))
-    with pytest.raises(VerificationError, match=r"config\.json has another SHA-256") as failure:
-        push(tmp_path, order(files, damaged=[config.path]), FolderReader(files), DirectWay(daemon.port))
-    assert failure.value.code == "content-differs"
-    assert staged(daemon) == {}
+    published = [
+        {"path": row.path, "size": row.size, "etag": row.etag, "sha256": "ab" * 32}
+        for row in order(files).files
+    ]
+    receipt.write_text(json.dumps({"schema": 1, "files": published}))
+    record = set_digest((path, len(data), "ab" * 32) for path, data in files.items())
+    events: list[Event] = []
+    what = order(files, damaged=["config.json"], recorded=record)
+    result = push(tmp_path, what, FolderReader(files), DirectWay(daemon.port), events=events)
+    assert staged(daemon) == files
+    assert (result.set_digest, result.files_kept) == (expected_digest(files), 0)
+    assert any("another SHA-256" in event.text for event in events if isinstance(event, Note))
 
 
 def test_who_does_not_know_the_password_sends_nothing(tmp_path: Path, daemon: RsyncDaemon) -> None:

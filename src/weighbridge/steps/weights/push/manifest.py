@@ -1,8 +1,9 @@
 """What a push has to do, decided from what is known: pure.
 
-Three memories tell what is on the volume already: the receipt of the published set, the manifest of the set in flight, and the sizes of
-the files in flight. A row of the manifest is written before its file is sent, so a file counts as there when its row matches the order
-and its size is whole. ``publish`` reads every byte anyway, and compares it with what the sender tells it, not with the manifest.
+Three things tell what is on the volume already: the receipt of the published set, this machine's memory of what it sent, and the
+sizes of the files in flight. A row is remembered before its file is sent, so a file counts as there when its row matches the order
+and its size is whole. Others write to the volume: its receipt is believed where the cluster's record has the same digest, and
+its manifest is never read. ``publish`` reads every byte anyway, and compares it with what the sender tells it.
 """
 
 import json
@@ -145,8 +146,31 @@ def read_rows(content: bytes | None) -> dict[str, Row]:
     return {row.path: row for row in rows}
 
 
+def published_rows(receipt: bytes | None, recorded: str | None) -> dict[str, Row]:
+    """Rows of the volume's receipt, if they make up the set that the cluster has on record."""
+    rows = read_rows(receipt)
+    return rows if recorded is not None and rows and digest_of(rows.values()) == recorded else {}
+
+
+def memory_line(row: Row) -> str:
+    """A row as a line of the memory; what is torn is passed over when it is read (``read_memory``)."""
+    return json.dumps([row.path, row.size, row.sha256, row.etag]) + "\n"
+
+
+def read_memory(text: str) -> dict[str, Row]:
+    """By path; of several lines of one file the last counts."""
+    rows: dict[str, Row] = {}
+    for line in text.splitlines():
+        try:
+            path, size, sha256, etag = json.loads(line)
+            rows[path] = Row(str(path), int(size), str(sha256), str(etag))
+        except (ValueError, TypeError):
+            continue
+    return rows
+
+
 def manifest(rows: Collection[Row]) -> bytes:
-    """The manifest for the next sender: sorted by path, ``keep`` only where true."""
+    """What lies in flight, for people and as a mark that a push is under way: sorted by path, ``keep`` only where true."""
     files: list[Json] = []
     for row in sorted(rows, key=lambda row: row.path):
         entry: dict[str, Json] = {"path": row.path, "size": row.size, "sha256": row.sha256, "etag": row.etag}

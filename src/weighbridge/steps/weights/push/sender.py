@@ -1,8 +1,8 @@
 """The route `push`: from the source through a bounded spool into the staging folder on the volume, by rsync.
 
-While one parcel is sent the next is downloaded. Every file's sha256 is known before it is sent, and written into the manifest on the
-volume first, so another machine can go on where this one stopped. Publishing, which reads every byte again and compares it with the
-result of this, is the mover's.
+While one parcel is sent the next is downloaded. Every file's sha256 is known before it is sent, and remembered on this machine
+first, so that the next run need not read it again. Another machine reads from the source again what it has not sent itself, and
+sends of it what the volume lacks. Publishing, which reads every byte again and compares it with the result of this, is the mover's.
 """
 
 import queue
@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from weighbridge.core.events import Event, Note, TransferProgress
 from weighbridge.domain.weights import SourceFile
-from weighbridge.errors import DefectError, PreconditionError, StepFailedError, VerificationError
+from weighbridge.errors import DefectError, PreconditionError, StepFailedError
 from weighbridge.kubernetes.denials import missing_rule
 from weighbridge.mover.report import peak_memory
 from weighbridge.steps.weights.push.daemon import manifest_path, receipt_path
@@ -27,8 +27,10 @@ from weighbridge.steps.weights.push.manifest import (
     Row,
     digest_of,
     manifest,
+    memory_line,
     plan,
-    read_rows,
+    published_rows,
+    read_memory,
 )
 from weighbridge.steps.weights.push.rsync import Moved, Rsync, RsyncFailedError, Target
 from weighbridge.steps.weights.push.spool import Spool
@@ -36,6 +38,7 @@ from weighbridge.steps.weights.push.transport import PodGoneError, Way, WayRefus
 
 EVENT_SECONDS = 0.5
 FRUITLESS_TRIES = 6
+MARK_SECONDS = 60.0
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try; reset by progress."""
 
@@ -65,15 +68,19 @@ class PushOrder:
     files: tuple[SourceFile, ...]
     damaged: frozenset[str] = frozenset()
     """Files whose bytes on the volume are known to be wrong."""
+    recorded: str | None = None
+    """Digest of this very set, where the cluster has it on record."""
 
     @classmethod
-    def from_mapping(cls, order: Mapping[str, Any], damaged: Collection[str] = ()) -> "PushOrder":
+    def from_mapping(
+        cls, order: Mapping[str, Any], damaged: Collection[str] = (), recorded: str | None = None
+    ) -> "PushOrder":
         """From ``order.json``. ``DefectError`` when it is not one: rendered orders always are."""
         try:
             files = tuple(
                 SourceFile(str(row["path"]), int(row["size"]), str(row["etag"])) for row in order["files"]
             )
-            return cls(str(order["model_id"]), str(order["sub_path"]), files, frozenset(damaged))
+            return cls(str(order["model_id"]), str(order["sub_path"]), files, frozenset(damaged), recorded)
         except (KeyError, TypeError, ValueError) as error:
             raise DefectError(f"not an order: {error!r}", remedy="Render the manifests again.") from error
 
@@ -116,6 +123,10 @@ class _Rate:
         return max(0.0, (after - before) / (last - first)) if last > first else 0.0
 
 
+class _ContradictedError(Exception):
+    """The source says otherwise than the receipt of the published set."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     parcel: Parcel
@@ -145,6 +156,8 @@ class Push:
         self._spool = spool
         self._deadline = deadline
         self._emit = emit
+        self._downloader: threading.Thread | None = None
+        self._marked = float("-inf")
         self._ready: queue.Queue[_Ready | BaseException] = queue.Queue()
         self._ahead = threading.Semaphore(2)
         self._total = sum(file.size for file in order.files)
@@ -159,27 +172,18 @@ class Push:
         self._resumed_files = 0
 
     def run(self) -> PushResult:
-        """Brings staging and its manifest up to the order. Raises ``PreconditionError``, ``StepFailedError``, or
-        ``VerificationError`` for a source that changed; what was done until then is kept for the next run.
+        """Brings staging and its manifest up to the order. Raises ``PreconditionError``, also for a source that changed, or
+        ``StepFailedError``; what was done until then is kept for the next run.
         """
         started = time.monotonic()
-        downloader: threading.Thread | None = None
         try:
-            todo, memory = self._look()
-            rows = {row.path: row for row in todo.rows}
-            self._done = sum(row.size for row in todo.rows)
-            names = [self._name(file) for parcel in todo.parcels for file in parcel.files]
-            self._spool.prepare(names, [file.size for parcel in todo.parcels for file in parcel.files])
-            downloader = threading.Thread(
-                target=self._download_all, args=(todo,), name="download", daemon=True
-            )
-            downloader.start()
-            for _parcel in todo.parcels:
-                ready = self._next()
-                rows |= {row.path: row for row in ready.rows}
-                memory = self._remember(rows.values(), memory)
-                self._send(ready.parcel)
-            self._remember(rows.values(), memory)
+            todo = self._look()
+            try:
+                rows = self._bring(todo)
+            except _ContradictedError as problem:
+                self._say(Note(f"{problem}: nothing that was published is taken for the source's"))
+                todo = self._look(believe_receipt=False)
+                rows = self._bring(todo)
             self._progress(self._total, force=True)
         finally:
             self._spool.stop()
@@ -187,10 +191,10 @@ class Push:
             self._rsync.abort()
             for way in self._ways:
                 way.close()
-            if downloader is not None:
-                downloader.join(5)
+            if self._downloader is not None:
+                self._downloader.join(5)
         return PushResult(
-            files_sent=len(names),
+            files_sent=sum(len(parcel.files) for parcel in todo.parcels),
             files_kept=sum(row.keep for row in rows.values()),
             files_resumed=self._resumed_files + sum(not row.keep for row in todo.rows),
             bytes_moved=self._moved,
@@ -204,33 +208,48 @@ class Push:
             max_rss_bytes=peak_memory(),
         )
 
-    def _look(self) -> tuple[PushPlan, bytes]:
-        """What the volume holds, and its manifest as it is."""
+    def _bring(self, todo: PushPlan) -> dict[str, Row]:
+        """Download and send what ``todo`` lacks; every row of the set."""
+        self._ready, self._ahead = queue.Queue(), threading.Semaphore(2)
+        self._spool.forget_reserved()
+        rows = {row.path: row for row in todo.rows}
+        self._done = sum(row.size for row in todo.rows)
+        names = [self._name(file) for parcel in todo.parcels for file in parcel.files]
+        self._spool.prepare(names, [file.size for parcel in todo.parcels for file in parcel.files])
+        self._downloader = threading.Thread(
+            target=self._download_all, args=(todo,), name="download", daemon=True
+        )
+        self._downloader.start()
+        for _parcel in todo.parcels:
+            ready = self._next()
+            rows |= {row.path: row for row in ready.rows}
+            self._remember(ready.rows)
+            self._leave_mark(rows.values())
+            self._send(ready.parcel)
+        self._leave_mark(rows.values(), now=True)
+        return rows
+
+    def _look(self, *, believe_receipt: bool = True) -> PushPlan:
+        """What the volume holds."""
         order, memory = self._order, self._spool.tree / ".memory"
         shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
-        published, staged = receipt_path(order.model_id, order.sub_path), manifest_path(order.sub_path)
+        published = receipt_path(order.model_id, order.sub_path)
         self._through(
             lambda target, _retry: self._rsync.fetch_small(
                 target, target.receipts, published, memory, deadline=self._deadline
             )
         )
-        self._through(
-            lambda target, _retry: self._rsync.fetch_small(
-                target, target.staging, staged, memory, deadline=self._deadline
-            )
-        )
         sizes = self._through(
             lambda target, _retry: self._rsync.sizes(target, memory, order.sub_path, deadline=self._deadline)
         )
-        receipt, before = _content(memory / published), _content(memory / staged)
-        todo = plan(
+        receipt, sent = _content(memory / published), _content(self._spool.memory)
+        return plan(
             order.files,
-            published=read_rows(receipt),
-            staged=read_rows(before),
+            published=published_rows(receipt, order.recorded if believe_receipt else None),
+            staged=read_memory((sent or b"").decode("utf-8", "replace")),
             staged_sizes=sizes,
             damaged=order.damaged,
         )
-        return todo, before or b""
 
     def _name(self, file: SourceFile) -> str:
         return f"{self._order.sub_path}/{file.path}"
@@ -274,20 +293,27 @@ class Push:
             raise ready
         return ready
 
-    def _remember(self, rows: Collection[Row], before: bytes) -> bytes:
-        """Writes the manifest on the volume where it differs from ``before``, and returns it."""
-        content = manifest(rows)
-        if content != before:
-            name = manifest_path(self._order.sub_path)
-            path = self._spool.tree / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            self._through(
-                lambda target, _retry: self._rsync.send_small(
-                    target, self._spool.tree, name, deadline=self._deadline
-                )
+    def _remember(self, rows: Collection[Row]) -> None:
+        """Before their files are sent: what is whole on the volume is then known to be of these digests, or damaged."""
+        with self._spool.memory.open("a", encoding="utf-8") as memory:
+            memory.writelines(map(memory_line, rows))
+
+    def _leave_mark(self, rows: Collection[Row], *, now: bool = False) -> None:
+        """Write the manifest on the volume, now and then: a mark by which movers know that a push is under way. It grows with
+        the files, so it is not sent with each of them.
+        """
+        if not now and time.monotonic() - self._marked < MARK_SECONDS:
+            return
+        self._marked = time.monotonic()
+        name = manifest_path(self._order.sub_path)
+        path = self._spool.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(manifest(rows))
+        self._through(
+            lambda target, _retry: self._rsync.send_small(
+                target, self._spool.tree, name, deadline=self._deadline
             )
-        return content
+        )
 
     def _send(self, parcel: Parcel) -> None:
         names = [self._name(file) for file in parcel.files]
@@ -390,12 +416,10 @@ class Push:
 
 
 def _compare(file: SourceFile, sha256: str, attested: Mapping[str, str]) -> None:
-    """An ETag names one content: what the receipt of the published set knows of it must be what came from the source."""
+    """An ETag names one content: where the receipt of the published set knows another one, it is the receipt that is wrong."""
     if attested.get(file.path, sha256) != sha256:
-        raise VerificationError(
-            f"{file.path} has another SHA-256 at the source than in the published set's receipt, under the same ETag",
-            remedy="Find out which bytes are right; a new version of the weights belongs under a new prefix.",
-            code="content-differs",
+        raise _ContradictedError(
+            f"{file.path} has another SHA-256 at the source than in the published set's receipt"
         )
 
 

@@ -1,7 +1,8 @@
 """The spool: where files wait between the source and the volume, never more than its limit.
 
 One folder an rsync pod (that is, an environment and model), locked while in use; in it one tree per fingerprint, laid out as
-on the volume, so that a run that was killed finds what it had downloaded.
+on the volume, so that a run that was killed finds what it had downloaded. Beside it lies the memory of what was sent: it is
+on this machine, because on the volume others could write it.
 """
 
 import fcntl
@@ -43,6 +44,11 @@ class Spool:
         """For kubectl's words."""
         return self._home / "port-forward.log"
 
+    @property
+    def memory(self) -> Path:
+        """What this machine has sent of this version: lines that are added one by one."""
+        return self._home / f"{self._version}.sent"
+
     def __enter__(self) -> Self:
         try:
             self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,6 +56,8 @@ class Spool:
             for other in self._home.iterdir():
                 if other.is_dir() and other != self.tree:
                     shutil.rmtree(other)
+                elif other.suffix == ".sent" and other != self.memory:
+                    other.unlink()
             self.tree.mkdir(mode=0o700, exist_ok=True)
         except BlockingIOError as error:
             raise PreconditionError(
@@ -93,6 +101,11 @@ class Spool:
                 remedy="Free space, name another spool folder, or lower the spool's limit (one whole file must fit).",
                 code="spool-too-small",
             )
+
+    def forget_reserved(self) -> None:
+        """Nothing that was downloaded is waiting to be sent any more."""
+        with self._changed:
+            self._used = 0
 
     def reserve(self, size: int) -> None:
         """Waits until ``size`` bytes fit; ``InterruptedError`` once stopped."""
