@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -24,7 +25,7 @@ from ...secret_text import told
 from ...transport import NETWORK_ERRORS, Lane, Stalled
 from .checksums import ObjectFacts, choose_check
 from .credentials import MountedKeys
-from .location import Location
+from .location import Location, redirect_host
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
@@ -54,6 +55,8 @@ class S3Origin:
         self._lock = threading.Lock()
         self._skew = timedelta()
         self._said: set[str] = set()
+        self._conditional = True
+        """Whether the server is asked by ``If-Match``: until it says that it does not know conditions."""
         self.wire_guarded = location.endpoint.startswith("https://")
         """Whether TLS protects the bytes on their way."""
         self.answered = False
@@ -156,12 +159,19 @@ class S3Origin:
             query,
             {**fields, "User-Agent": "weighbridge-mover"},
         )
+        if not self._conditional:
+            request = self._unconditional(request)
         rotation_ends: float | None = None
         corrected = False
         while True:
             self._control.check()
             keys = self._mounted.read()
             response = self._send(lane, request, keys)
+            if response.status == http.client.NOT_IMPLEMENTED and "If-Match" in request.headers:
+                self._conditional = False
+                lane.close()
+                request = self._unconditional(request)
+                continue
             if response.status not in {
                 http.client.BAD_REQUEST,
                 http.client.UNAUTHORIZED,
@@ -185,6 +195,13 @@ class S3Origin:
             if method == "HEAD":
                 return response
             raise self._denied(response, code, text, file)
+
+    @staticmethod
+    def _unconditional(request: Request) -> Request:
+        """The ETag of the answer is compared in its place."""
+        return replace(
+            request, headers={name: text for name, text in request.headers.items() if name != "If-Match"}
+        )
 
     def _send(self, lane: Lane, request: Request, keys: Keys | None) -> http.client.HTTPResponse:
         headers = {**request.headers, "Host": lane.host}
@@ -214,7 +231,16 @@ class S3Origin:
         return told(code, secrets, 80), told(text, secrets)
 
     def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
-        etag = (response.getheader("ETag") or "").strip().strip('"')
+        # A proxy that changes an answer's form marks its ETag as weak (RFC 9110, 8.8.3); the object is the same.
+        etag = (response.getheader("ETag") or "").strip()
+        etag = (etag.removeprefix("W/")).strip('"')
+        if not etag and not self._conditional:
+            raise RefusedError(
+                "source-unpinned",
+                f"{self._location.endpoint} knows no conditional requests and answers {file.path} without an ETag",
+                remedy="such a server can swap a file unseen: use another endpoint of this store",
+                files=[file.path],
+            )
         if etag and etag != file.etag:
             raise _changed(file, f"its ETag is {etag}, not {file.etag}")
 
@@ -272,12 +298,35 @@ class S3Origin:
         }:
             return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
                                 remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
+        if code == "InvalidObjectState":
+            return RefusedError(
+                "source-archived",
+                f"{where}: {file.path} is archived and cannot be read",
+                remedy="restore it, or copy it to storage class STANDARD, then plan again",
+                files=[file.path],
+            )
         if response.status == http.client.BAD_REQUEST:
             return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=[file.path])
         return RefusedError(
             "credentials-refused",
             f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",
             remedy="check access key, secret key, and the permission s3:GetObject on the prefix",
+            files=[file.path],
+        )
+
+    def _redirected(self, response: http.client.HTTPResponse, code: str, file: OrderFile) -> RefusedError:
+        """Not followed: the keys are for one server alone. Of where it leads only the host is told, the rest may be signed."""
+        region = response.getheader("x-amz-bucket-region")
+        if region or code in {"PermanentRedirect", "TemporaryRedirect"}:
+            return RefusedError(
+                "source-region",
+                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
+                remedy="set the source's region and the endpoint that belongs to it",
+            )
+        return RefusedError(
+            "source-redirect",
+            f"{self._location.endpoint} sends {file.path} on to {redirect_host(response)} ({response.status}); redirects are not followed",
+            remedy="write the endpoint that serves the bytes itself, or bring them in by the route push",
             files=[file.path],
         )
 
@@ -305,12 +354,7 @@ class S3Origin:
                 files=[file.path],
             )
         if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
-            region = response.getheader("x-amz-bucket-region")
-            raise RefusedError(
-                "source-region",
-                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
-                remedy="set the source's region and the endpoint that belongs to it",
-            )
+            raise self._redirected(response, code, file)
         raise FailedError(
             "source-refused",
             f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}",
