@@ -14,6 +14,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from weighbridge.environment.base import Proxy
 from weighbridge.errors import PreconditionError
+from weighbridge.s3.answers import refuse_strange_answers
 from weighbridge.s3.failures import s3_errors
 from weighbridge.s3.target import S3Target
 
@@ -29,6 +30,10 @@ class S3Client(Protocol):
     """The calls used, as botocore's generated client has them."""
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]: ...
+
+    def list_objects(self, **request: Any) -> dict[str, Any]: ...
+
+    def head_object(self, **request: Any) -> dict[str, Any]: ...
 
     def list_buckets(self, **request: Any) -> dict[str, Any]: ...
 
@@ -87,6 +92,7 @@ def open_client(
             verify=str(target.ca_bundle) if target.ca_bundle else None,
             config=config,
         )
+    refuse_strange_answers(client)
     return client
 
 

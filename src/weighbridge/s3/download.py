@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from weighbridge.domain.listing import folder_prefix
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.s3 import failures
 from weighbridge.s3.client import S3Client
+from weighbridge.s3.pinned import get_pinned
 from weighbridge.s3.target import S3Target
 
 CHUNK_BYTES = 1024 * 1024
@@ -120,12 +120,7 @@ def _stream(  # noqa: PLR0913, PLR0917 - the loop's body, under a name
     client: S3Client, target: S3Target, file: SourceFile, part: _Part, deadline: float, advance: Advance
 ) -> None:
     """One request: from what is there to the end."""
-    answer = client.get_object(
-        Bucket=target.source.bucket,
-        Key=folder_prefix(target.source.prefix) + file.path,
-        IfMatch=f'"{file.etag}"',
-        **({"Range": f"bytes={part.have}-"} if part.have else {}),
-    )
+    answer = get_pinned(client, target, file, **({"Range": f"bytes={part.have}-"} if part.have else {}))
     body = answer["Body"]
     try:
         if part.have and not str(answer.get("ContentRange", "")).startswith(f"bytes {part.have}-"):

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
 from weighbridge.mover.secret_text import told
+from weighbridge.s3.answers import StrangeAnswerError
 from weighbridge.s3.target import S3Target
 
 
@@ -46,6 +48,7 @@ def foreign_errors() -> tuple[type[Exception], ...]:
         known.BotoCoreError,
         known.ClientError,
         _unparsable(),
+        StrangeAnswerError,
         urllib3.exceptions.HTTPError,
         ConnectionError,
         TimeoutError,
@@ -66,7 +69,8 @@ def is_transient(error: BaseException) -> bool:
 
     if isinstance(error, known.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        overloaded = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+        failing = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+        overloaded = failing or status == HTTPStatus.TOO_MANY_REQUESTS
         return overloaded or _code(error) in {"SlowDown", "RequestTimeout", "InternalError"}
     if isinstance(error, known.SSLError | known.ProxyConnectionError) or _unsent(error):
         return False
@@ -143,13 +147,41 @@ def _connection(error: Exception, target: S3Target) -> PreconditionError | None:
             remedy="Is the endpoint right, is the server up, and may this machine reach it (firewall, proxy)?",
             code="s3-unreachable",
         )
-    if isinstance(error, _unparsable() | known.InvalidProxiesConfigError | ValueError):
+    return _not_s3(error, target)
+
+
+def _not_s3(error: Exception, target: S3Target) -> PreconditionError | None:
+    """Where something else than an S3 server answered."""
+    if isinstance(error, StrangeAnswerError):
+        return _strange(error, target)
+    if isinstance(error, _unparsable()) and re.search(r"(?i)<(!doctype )?html", str(error)):
+        return _strange(StrangeAnswerError(HTTPStatus.OK), target)
+    if isinstance(error, _unparsable() | _known().InvalidProxiesConfigError | ValueError):
         return PreconditionError(
             f"{target.source.endpoint} does not answer as an S3 server does: {_innermost(error, target)}",
             remedy="The endpoint is the S3 API's address, not its web console; for path-style servers without a path.",
             code="s3-not-s3",
         )
     return None
+
+
+def _strange(error: StrangeAnswerError, target: S3Target) -> PreconditionError:
+    endpoint = target.source.endpoint
+    if not error.is_redirect:
+        return PreconditionError(
+            f"{endpoint} answers with a web page (HTML, {error.status}) and not as an S3 server does",
+            remedy="The endpoint is the S3 API's address, not its web console, and no login page of a proxy may stand in between.",
+            code="s3-not-s3",
+        )
+    host = told(error.host, target.keys.secrets, 120)
+    same = urlsplit(host).hostname == urlsplit(endpoint).hostname
+    return PreconditionError(
+        f"{endpoint} sends on to {host or 'another place'} ({error.status}); redirects are not followed, for the keys are for one server alone",
+        remedy=f"Write endpoint: {host}"
+        if host and same
+        else "Write the endpoint of the server that answers itself.",
+        code="s3-redirect",
+    )
 
 
 _ACCESS = (
@@ -190,6 +222,14 @@ _REFUSALS = {
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "301": _REGION,
+    "NotImplemented": (
+        "{endpoint} does not know what it was asked to {doing}: {status} {code} {said}",
+        "Use another endpoint of this store, or a newer version of its S3 API.",
+    ),
+    "InvalidObjectState": (
+        "an object of {where} is archived and cannot be read",
+        "Restore it (`aws s3api restore-object`) or copy it to storage class STANDARD, then plan again.",
+    ),
     "NoSuchKey": _GONE,
     "404": _GONE,
     "PreconditionFailed": _CHANGED,

@@ -15,6 +15,22 @@ def bucket(text: str) -> tuple[Complaint, ...]:
         name, _, rest = text.removeprefix("s3://").partition("/")
         remedy = f"write bucket: {name}" + (f" and prefix: {rest.rstrip('/')}/" if rest.strip("/") else "")
         return (Complaint(f"{shown(text)} is a URL; a bucket's name is due", remedy[:300], "bad-bucket"),)
+    if text.startswith("arn:"):
+        return (
+            Complaint(
+                f"{shown(text)} is an access point's ARN; access points are hosts of their own, and buckets are addressed by path here",
+                "write the bucket's own name, and keys of a user who may read it",
+                "bad-bucket",
+            ),
+        )
+    if re.fullmatch(r"[\w-]*:[A-Za-z0-9._-]{3,255}", text):
+        return (
+            Complaint(
+                f"{shown(text)} names a tenant before the bucket, as Ceph does; clients of S3 refuse such names",
+                f"write bucket: {text.rpartition(':')[2]}, and keys of a user of that tenant",
+                "bad-bucket",
+            ),
+        )
     if "/" in text:
         name, _, rest = text.strip("/").partition("/")
         remedy = f"write bucket: {name}" + (f" and prefix: {rest}/" if rest else "")

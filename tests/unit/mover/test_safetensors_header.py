@@ -138,7 +138,7 @@ def test_what_the_reference_reader_takes_is_taken_and_nothing_else(content: byte
 )
 def test_what_the_format_forbids_is_refused_though_the_reference_reader_takes_it(header: bytes) -> None:
     content = build(header, 4)
-    deserialize(content)  # type: ignore[no-untyped-call]
+    deserialize(content)  # type: ignore[no-untyped-call] # the package has no types
     with pytest.raises(HeaderError):
         check(content, len(content))
 

@@ -27,6 +27,8 @@ class S3:
     }
     routes: ClassVar[frozenset[Route]] = frozenset(Route)
     remedies: ClassVar[Mapping[str, str]] = {
+        "not-s3": "`endpoint` is the S3 API's address, not its web console",
+        "redirect": "write the endpoint of the server that answers itself",
         "not-http": "`endpoint` is the S3 API's address: https:// where it speaks TLS",
         "credentials-missing": "the Secret needs the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         "source-empty": "upload the model there, or correct `prefix`",

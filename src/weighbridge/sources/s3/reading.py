@@ -5,8 +5,7 @@ Listing reads names, sizes and ETags: one request per 1,000 objects. Nothing her
 
 import contextlib
 import difflib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,11 @@ from weighbridge.s3.client import S3Client, open_client
 from weighbridge.s3.download import download
 from weighbridge.s3.failures import foreign_errors, is_transient, s3_errors
 from weighbridge.s3.keys import keys_from
+from weighbridge.s3.pinned import get_pinned
 from weighbridge.s3.settings import S3Source
 from weighbridge.s3.target import S3Target
 from weighbridge.sources.interface import Advance, Around
-
-LIST_DEADLINE_SECONDS = 120
-MAX_OBJECTS = 100_000
-"""Objects under one prefix; beyond it is a mistake in the prefix (a whole bucket, say), and memory stays bounded."""
+from weighbridge.sources.s3.listing import Listing
 
 SHORT_READ_TRIES = 3
 
@@ -56,10 +53,11 @@ class S3Place:
 
     def list(self, exclude: Sequence[str] = ()) -> SourceListing:
         """Names, sizes, ETags without quotes. Zero-byte files count; folder markers do not."""
-        rows = _rows(self._client, self._target, time.monotonic() + LIST_DEADLINE_SECONDS)
-        listing = to_listing(rows, exclude, self.where)
+        found = Listing(self._client, self._target)
+        listing = to_listing(found.rows(), exclude, self.where)
         if not listing.files:
             raise _nothing_there(self._client, self._target)
+        found.require_readable(listing.files)
         return listing
 
     def read(self, file: SourceFile, start: int, stop: int) -> bytes:
@@ -73,37 +71,6 @@ class S3Place:
         for name in ("_client", "_downloading"):
             if name in vars(self):
                 vars(self).pop(name).close()
-
-
-def _rows(client: S3Client, target: S3Target, deadline: float) -> Iterator[SourceFile]:
-    prefix = folder_prefix(target.source.prefix)
-    token: str | None = None
-    seen = 0
-    while True:
-        with s3_errors(target, "list"):
-            page = client.list_objects_v2(
-                Bucket=target.source.bucket, Prefix=prefix, **({"ContinuationToken": token} if token else {})
-            )
-        for row in page.get("Contents", ()):
-            seen += 1
-            yield SourceFile(
-                path=row["Key"].removeprefix(prefix), size=int(row["Size"]), etag=row["ETag"].strip('"')
-            )
-        token = page.get("NextContinuationToken") if page.get("IsTruncated") else None
-        if token is None:
-            return
-        if seen >= MAX_OBJECTS:
-            raise PreconditionError(
-                f"{target.where} holds more than {MAX_OBJECTS} objects",
-                remedy="A model is one folder: is the prefix too short?",
-                code="source-too-many",
-            )
-        if time.monotonic() > deadline:
-            raise PreconditionError(
-                f"listing {target.where} took too long ({seen} objects so far)",
-                remedy="Is the server overloaded, or the prefix too short?",
-                code="source-slow",
-            )
 
 
 def _nothing_there(client: S3Client, target: S3Target) -> PreconditionError:
@@ -153,12 +120,7 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
     with s3_errors(target, "read"):
         tried = 0
         while True:
-            answer = client.get_object(
-                Bucket=target.source.bucket,
-                Key=folder_prefix(target.source.prefix) + file.path,
-                IfMatch=f'"{file.etag}"',
-                Range=f"bytes={start}-{stop - 1}",
-            )
+            answer = get_pinned(client, target, file, Range=f"bytes={start}-{stop - 1}")
             try:
                 return _whole_body(answer, stop - start, file)
             except foreign_errors() as error:

@@ -21,7 +21,18 @@ def check_place(section: Node) -> Iterator[Finding]:
     except ValueError:
         return
     name = bucket.string
+    if ".s3-accesspoint." in f".{host}" or ".s3-object-lambda." in f".{host}":
+        what = "the endpoint is an access point's, which is addressed as a host, and buckets are addressed by path here"
+        yield at_value(
+            endpoint, "bad-url", what, "write https://s3.REGION.amazonaws.com, and the bucket's own name"
+        )
     aws = host == "amazonaws.com" or host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    if name.endswith("-s3alias") and aws:
+        what = f"{shown(name)} is an access point's alias, which is addressed as a host, and buckets are addressed by path here"
+        yield at_value(
+            bucket, "bad-bucket", what, "write the bucket's own name, and keys of a user who may read it"
+        )
+        return
     if aws and host.startswith(f"{name}.s3"):
         what = "the bucket stands in the endpoint's host as well"
         yield at_value(endpoint, "bad-url", what, f"write https://{host.removeprefix(f'{name}.')}")

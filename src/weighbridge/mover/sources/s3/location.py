@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +17,16 @@ class Location:
     region: str
     bucket: str
     prefix: str
+
+
+def redirect_host(response: http.client.HTTPResponse) -> str:
+    """Scheme and host that a redirect leads to, in words; neither path nor query, which may be signed."""
+    try:
+        parts = urlsplit(response.getheader("Location") or "")
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "another place"
+    return f"{parts.scheme}://{parts.hostname}{port}" if parts.scheme and parts.hostname else "another place"
 
 
 def parse_location(body: Document) -> Location:

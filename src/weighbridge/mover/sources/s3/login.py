@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ...errors import MoverError
 from ...secret_text import told
 from ...way import Finding, Way, body_of, connected, exchange, failed, passed
-from .location import Location
+from .location import Location, redirect_host
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
@@ -37,7 +37,16 @@ def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -
         count = len(re.findall("<Key>", text))
         if count:
             return passed("login", f"lists s3://{location.bucket}/{location.prefix}")
+        if re.search("(?i)<(!doctype )?html", text):
+            return failed("login", "not-s3", "answers with a web page (HTML), not as an S3 server does")
         return failed("login", "source-empty", f"nothing lies under s3://{location.bucket}/{location.prefix}")
+    redirected = 300 <= response.status < 400 and not response.getheader("x-amz-bucket-region")  # noqa: PLR2004 - redirections
+    if redirected and "<Code>" not in text:
+        return failed(
+            "login",
+            "redirect",
+            f"sends on to {redirect_host(response)} ({response.status}); redirects are not followed",
+        )
     code = re.search(r"<Code>([^<]{1,80})</Code>", text)
     word = code.group(1) if code else ("PermanentRedirect" if response.status in _FOUND_ELSEWHERE else "")
     said = re.search(r"<Message>([^<]{1,160})</Message>", text)

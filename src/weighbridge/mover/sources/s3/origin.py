@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -25,7 +26,7 @@ from ...transport import NETWORK_ERRORS, Lane, Stalled
 from .answers import CHANGED, changed, error_body, facts_of, skew_text
 from .checksums import ObjectFacts, choose_check
 from .credentials import MountedKeys
-from .location import Location
+from .location import Location, redirect_host
 from .pages import PAGE_BYTES, Page, PageError, list_query, parse_page
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
@@ -56,6 +57,8 @@ class S3Origin:
         self._lock = threading.Lock()
         self._skew = timedelta()
         self._said: set[str] = set()
+        self._conditional = True
+        """Whether the server is asked by ``If-Match``: until it says that it does not know conditions."""
         self.wire_guarded = location.endpoint.startswith("https://")
         """Whether TLS protects the bytes on their way."""
         self.answered = False
@@ -84,7 +87,7 @@ class S3Origin:
         response = self._exchange(lane, "GET", None, {"Accept-Encoding": "identity"}, query)
         where = f"{self._location.endpoint}, bucket {self._location.bucket}"
         if response.status != http.client.OK:
-            code, text = error_body(response, lane)
+            code, text = self._error(response, lane)
             raise RefusedError(
                 "source-missing" if response.status == http.client.NOT_FOUND else "source-refused",
                 f"{where} answers {response.status} {code or response.reason} to a listing: {text}",
@@ -220,12 +223,19 @@ class S3Origin:
             query,
             {**fields, "User-Agent": "weighbridge-mover"},
         )
+        if not self._conditional:
+            request = self._unconditional(request)
         rotation_ends: float | None = None
         corrected = False
         while True:
             self._control.check()
             keys = self._mounted.read()
             response = self._send(lane, request, keys)
+            if response.status == http.client.NOT_IMPLEMENTED and "If-Match" in request.headers:
+                self._conditional = False
+                lane.close()
+                request = self._unconditional(request)
+                continue
             if response.status not in {
                 http.client.BAD_REQUEST,
                 http.client.UNAUTHORIZED,
@@ -249,6 +259,13 @@ class S3Origin:
             if method == "HEAD":
                 return response
             raise self._denied(response, code, text, file)
+
+    @staticmethod
+    def _unconditional(request: Request) -> Request:
+        """The ETag of the answer is compared in its place."""
+        return replace(
+            request, headers={name: text for name, text in request.headers.items() if name != "If-Match"}
+        )
 
     def _send(self, lane: Lane, request: Request, keys: Keys | None) -> http.client.HTTPResponse:
         headers = {**request.headers, "Host": lane.host}
@@ -278,7 +295,16 @@ class S3Origin:
         return told(code, secrets, 80), told(text, secrets)
 
     def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
-        etag = (response.getheader("ETag") or "").strip().strip('"')
+        # A proxy that changes an answer's form marks its ETag as weak (RFC 9110, 8.8.3); the object is the same.
+        etag = (response.getheader("ETag") or "").strip()
+        etag = (etag.removeprefix("W/")).strip('"')
+        if not etag and not self._conditional:
+            raise RefusedError(
+                "source-unpinned",
+                f"{self._location.endpoint} knows no conditional requests and answers {file.path} without an ETag",
+                remedy="such a server can swap a file unseen: use another endpoint of this store",
+                files=[file.path],
+            )
         if etag and etag != file.etag:
             raise changed(file, f"its ETag is {etag}, not {file.etag}")
 
@@ -337,6 +363,9 @@ class S3Origin:
         }:
             return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
                                 remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
+        if code == "InvalidObjectState":
+            return RefusedError("source-archived", f"{where}: {', '.join(files)} is archived and cannot be read",
+                                remedy="restore it, or copy it to storage class STANDARD, then plan again", files=files)  # fmt: skip
         if response.status == http.client.BAD_REQUEST:
             return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=files)
         return RefusedError(
@@ -344,6 +373,22 @@ class S3Origin:
             f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",
             remedy="check access key, secret key, and the permissions s3:GetObject and, for very many files, s3:ListBucket on the prefix",
             files=files,
+        )
+
+    def _redirected(self, response: http.client.HTTPResponse, code: str, file: OrderFile) -> RefusedError:
+        """Not followed: the keys are for one server alone. Of where it leads only the host is told, the rest may be signed."""
+        region = response.getheader("x-amz-bucket-region")
+        if region or code in {"PermanentRedirect", "TemporaryRedirect"}:
+            return RefusedError(
+                "source-region",
+                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
+                remedy="set the source's region and the endpoint that belongs to it",
+            )
+        return RefusedError(
+            "source-redirect",
+            f"{self._location.endpoint} sends {file.path} on to {redirect_host(response)} ({response.status}); redirects are not followed",
+            remedy="write the endpoint that serves the bytes itself, or bring them in by the route push",
+            files=[file.path],
         )
 
     def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
@@ -370,12 +415,7 @@ class S3Origin:
                 files=[file.path],
             )
         if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
-            region = response.getheader("x-amz-bucket-region")
-            raise RefusedError(
-                "source-region",
-                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
-                remedy="set the source's region and the endpoint that belongs to it",
-            )
+            raise self._redirected(response, code, file)
         raise FailedError(
             "source-refused",
             f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}",

@@ -51,7 +51,10 @@ def parse_page(content: bytes) -> Page:
         key, size = _text(item, "Key"), _text(item, "Size") or ""
         if key is None or not re.fullmatch("[0-9]{1,18}", size):
             raise PageError("an object has no key or no size")
-        files.append(OrderFile(decode(key), int(size), (_text(item, "ETag") or "").strip('"')))
+        etag = (_text(item, "ETag") or "").strip().removeprefix("W/").strip('"')
+        if not etag:
+            raise PageError("it names no ETags, so that nobody can say whether these are the planned objects")
+        files.append(OrderFile(decode(key), int(size), etag))
     token = _text(root, "NextContinuationToken") or None
     truncated = _text(root, "IsTruncated") == "true"
     if truncated and token is None:

@@ -1,0 +1,82 @@
+"""Answers that are not S3's: pages for people, and redirects that no client of S3 follows. Pure but for the hook into botocore.
+
+A redirect is not followed: the keys are signed for one host and are sent to no other. Left alone, botocore asks HEAD of the
+bucket for its region, is redirected again, and so on for ever.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_LISTS: Final = frozenset({"ListObjectsV2", "ListObjects"})
+_OF_REGIONS: Final = frozenset({"PermanentRedirect", "TemporaryRedirect"})
+"""Codes with which S3 itself sends to another region; botocore follows them, within the same endpoint."""
+
+
+class StrangeAnswerError(Exception):
+    """What came instead of S3's answer. ``location``: where a redirect leads; ``None``: it is a page for people."""
+
+    def __init__(self, status: int, location: str | None = None) -> None:
+        super().__init__(f"an answer of status {status}")
+        self.status = status
+        self.location = location
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.status // 100 == HTTPStatus.MULTIPLE_CHOICES // 100
+
+    @property
+    def host(self) -> str:
+        """Scheme and host that a redirect leads to, without path and query, which may be signed; empty where there is none."""
+        try:
+            parts = urlsplit(self.location or "")
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return ""
+        return f"{parts.scheme}://{parts.hostname}{port}" if parts.scheme and parts.hostname else ""
+
+
+def strange(
+    operation: str, status: int, headers: Mapping[str, str], error: Mapping[str, Any]
+) -> StrangeAnswerError | None:
+    """Whether an answer is S3's. ``error``: its error document, as parsed."""
+    if status // 100 == HTTPStatus.MULTIPLE_CHOICES // 100 and status != HTTPStatus.NOT_MODIFIED:
+        known = headers.get("x-amz-bucket-region") or error.get("Region") or error.get("Code") in _OF_REGIONS
+        return None if known else StrangeAnswerError(status, headers.get("location", ""))
+    page = headers.get("content-type", "").lower().startswith("text/html")
+    refused = (
+        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        and status != HTTPStatus.TOO_MANY_REQUESTS
+    )
+    return (
+        StrangeAnswerError(status)
+        if page and (refused or (status == HTTPStatus.OK and operation in _LISTS))
+        else None
+    )
+
+
+def refuse_strange_answers(client: Any) -> None:
+    """Have ``client``, botocore's, raise ``StrangeAnswerError`` before anything else is made of such an answer."""
+
+    def look(response: Any, operation: Any, **_: Any) -> None:
+        if response is not None and (found := strange(operation.name, *_parts(response))) is not None:
+            raise found
+
+    client.meta.events.register_first("needs-retry.s3", look)
+
+
+def _parts(response: tuple[Any, Mapping[str, Any]]) -> tuple[int, Mapping[str, str], Mapping[str, Any]]:
+    """Status, headers and error. The status as it came: botocore makes a 500 of a 200 whose body it cannot read."""
+    raw, parsed = response
+    status = int(getattr(raw.raw, "status", raw.status_code))
+    return (
+        status,
+        {name.lower(): value for name, value in raw.headers.items()},
+        parsed.get("Error", {}),
+    )
+
+
+def identity(etag: str) -> str:
+    """An ETag without its quotes, and without the mark that proxies set which change an answer's form (RFC 9110, 8.8.3)."""
+    return etag.strip().removeprefix("W/").strip('"')
