@@ -75,10 +75,10 @@ def _ambient_keys() -> S3Keys:
 
     try:
         found = boto3.session.Session().get_credentials()
-    except botocore.exceptions.BotoCoreError as error:
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise PreconditionError(
             f"AWS's chain of credentials failed: {error}",
-            remedy="write state.credentials, or mend the profile",
+            remedy="write state.credentials, or mend the profile and the variables AWS_*",
             code="state-login",
         ) from error
     if found is None:
