@@ -248,9 +248,10 @@ class Opened:
         return diagnosed(self, self.port, pods=pods)
 
     def _journal(self, verb: str) -> "Journal":
+        from weighbridge.core.events import Warned  # noqa: PLC0415
         from weighbridge.core.journal import open_journal  # noqa: PLC0415
 
-        return open_journal(self.var, self.environment.name, verb)
+        return open_journal(self.var, self.environment.name, verb, lambda text: self.observer(Warned(text)))
 
     def _ca_text(self) -> str | None:
         if self.ca_bundle is None:

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from weighbridge.environment import state_url
 from weighbridge.environment.secret_shapes import looks_like_secret, shown
 from weighbridge.environment.text_rule import Complaint
 from weighbridge.mover.proxies import exempt
@@ -72,7 +73,7 @@ def no_proxy(text: str) -> tuple[Complaint, ...]:
     return ()
 
 
-def backend(text: str) -> tuple[Complaint, ...]:
+def backend(text: str) -> tuple[Complaint, ...]:  # noqa: PLR0911  a mistake each
     """Pulumi's self-managed backends that Weighbridge drives: ``file://`` and ``s3://``
     (Pulumi documentation, "State and backends").
     """
@@ -97,16 +98,16 @@ def backend(text: str) -> tuple[Complaint, ...]:
             ),
         )
     if parts.scheme == "file":
-        return (
-            ()
-            if parts.netloc or parts.path
-            else (Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),)
-        )
+        if not parts.netloc and not parts.path:
+            return (
+                Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),
+            )
+        return state_url.file_complaints(text)
     if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", parts.netloc):
         return (Complaint("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url"),)
     if parts.fragment:
         return (Complaint("the URL has a fragment (#…)", "write the URL without it", "bad-url"),)
-    return ()
+    return state_url.s3_complaints(text)
 
 
 def _web_url(text: str, example: str, noun: str) -> tuple[Complaint, ...]:

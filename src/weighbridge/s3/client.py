@@ -61,9 +61,16 @@ class S3Target:
 
 
 def open_client(
-    target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+    target: S3Target,
+    *,
+    attempts: int = ATTEMPTS,
+    read_seconds: float = READ_SECONDS,
+    addressing: str | None = None,
 ) -> S3Client:
-    """A client for one source. Not to be shared between threads that close it."""
+    """A client for one source. Not to be shared between threads that close it.
+
+    ``addressing``: ``path`` or ``virtual``, where the bucket's name stands; by default in the path, except at Amazon's.
+    """
     import boto3.session  # noqa: PLC0415 - lazy, see the module's text
     import botocore.config  # noqa: PLC0415 - lazy, see the module's text
     import botocore.configprovider  # noqa: PLC0415
@@ -97,7 +104,7 @@ def open_client(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        s3={"addressing_style": "auto" if amazon else "path"},
+        s3={"addressing_style": addressing or ("auto" if amazon else "path")},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_supported",
         user_agent_extra="weighbridge",

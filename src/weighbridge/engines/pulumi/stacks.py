@@ -47,6 +47,7 @@ from weighbridge.engines.pulumi.errors import translate
 from weighbridge.engines.pulumi.events import Recorder
 from weighbridge.engines.pulumi.lean import LeanStack, LeanWorkspace
 from weighbridge.engines.pulumi.lock import StackLocks
+from weighbridge.engines.pulumi.state import region_of
 from weighbridge.errors import DefectError, PreconditionError
 from weighbridge.kubernetes.client import connect
 from weighbridge.kubernetes.kubeconfig_given import write_trust
@@ -365,6 +366,8 @@ class PulumiStacks:
             backend=url,
             own_identity=settings.secrets.keys is not None,
         )
+        if isinstance(settings.backend, backends.Bucket):
+            environment["AWS_REGION"] = region_of(settings.backend, self._ambient)
         return GuardedCommand(
             executable,
             cli_version(executable, settings.cache / "pulumi-cli.json"),
