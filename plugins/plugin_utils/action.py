@@ -24,6 +24,8 @@ from weighbridge.domain.naming import object_labels
 from weighbridge.domain.visible import error_lines, visible
 from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.kubernetes.client import SECRET, Kube, connect
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.processes.variables import Outside
 
 JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 """Set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""
@@ -105,7 +107,10 @@ def _die_with_parent() -> None:
 
 def kube_of(cluster: Mapping[str, Any]) -> Kube:
     """The cluster that the playbook's variables name; another one than they were rendered for is refused."""
-    kube = connect(context=cluster["context"], in_cluster=cluster["in_cluster"], proxy=cluster["proxy"])
+    settings = ProxySettings(https=cluster["proxy"], http=cluster["proxy"])
+    kube = connect(
+        context=cluster["context"], in_cluster=cluster["in_cluster"], outside=Outside(proxy=settings)
+    )
     expected = cluster.get("uid")
     if expected and (found := kube.identity()) != expected:
         raise PreconditionError(

@@ -18,6 +18,8 @@ from weighbridge.environment.file import LoadedEnvironment, load
 from weighbridge.environment.secrets import Secrets, references
 from weighbridge.environment.types import Environment, EnvReference
 from weighbridge.errors import Place, PreconditionError
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.processes.variables import Outside
 from weighbridge.steps import SECTIONS, STACK_NAMES, STEPS
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ T = TypeVar("T")
 
 LEASE_TIMEOUT_SECONDS = 6
 """For one call that takes or renews the Lease: several fit into the time after which a holder gives up."""
+LEASE_HELPER_SECONDS = 12
+"""For a login helper that a renewal waits for."""
 TIMEOUT_SECONDS = 20
 """For any other call to the API server."""
 
@@ -135,15 +139,17 @@ class Opened:
 
     def _kube(self, context: str | None, *, in_cluster: bool, timeout_seconds: float) -> "Kube":
         from weighbridge.kubernetes.client import connect  # noqa: PLC0415
+        from weighbridge.kubernetes.login import HELPER_SECONDS  # noqa: PLC0415
 
         key = (context, timeout_seconds)
         if key not in self._kubes:
-            proxy = self.environment.proxy
+            urgent = timeout_seconds == LEASE_TIMEOUT_SECONDS
             self._kubes[key] = connect(
                 context=context,
                 in_cluster=in_cluster,
-                proxy=proxy.https if proxy else None,
+                outside=self.outside,
                 timeout_seconds=timeout_seconds,
+                helper_seconds=LEASE_HELPER_SECONDS if urgent else HELPER_SECONDS,
             )
         return self._kubes[key]
 
@@ -172,6 +178,23 @@ class Opened:
     def ca_bundle(self) -> Path | None:
         trust = self.environment.trust
         return None if trust is None else self.folder / trust.ca_bundle
+
+    @cached_property
+    def outside(self) -> Outside:
+        """See ``workshop.Workshop``."""
+        proxy = self.environment.proxy
+        settings = (
+            ProxySettings()
+            if proxy is None
+            else ProxySettings(proxy.http, proxy.https, proxy.no_proxy, alone=True)
+        )
+        return Outside(
+            withheld=frozenset(
+                ref.env for ref in references(self.environment) if isinstance(ref, EnvReference)
+            ),
+            proxy=settings,
+            ca_bundle=self.ca_bundle.resolve() if self.ca_bundle else None,
+        )
 
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
         """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
@@ -204,23 +227,10 @@ class Opened:
             secrets=StateSecrets(passphrase=passphrase, keys=state.keys),
             cache=self.var / "cache",
             kubeconfig=os.environ.get("KUBECONFIG"),
-            withheld=frozenset(ref.env for ref in references(environment) if isinstance(ref, EnvReference)),
-            extra=self._network_variables(),
+            outside=self.outside,
             locks=StackLocks(state.backend, state.objects, self.lock),
         )
         return PulumiStacks(settings, read_object=state.objects.read)
-
-    def _network_variables(self) -> dict[str, str]:
-        """Proxy and trust, as programs read them from their environment."""
-        proxy = self.environment.proxy
-        values = (
-            {}
-            if proxy is None
-            else {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https, "NO_PROXY": ",".join(proxy.no_proxy)}
-        )
-        if self.ca_bundle is not None:
-            values["AWS_CA_BUNDLE"] = str(self.ca_bundle.resolve())
-        return {name: value for name, value in values.items() if value}
 
     # -- doctor ------------------------------------------------------------------------------------------------------
 
@@ -238,9 +248,10 @@ class Opened:
         return diagnosed(self, self.port, pods=pods)
 
     def _journal(self, verb: str) -> "Journal":
+        from weighbridge.core.events import Warned  # noqa: PLC0415
         from weighbridge.core.journal import open_journal  # noqa: PLC0415
 
-        return open_journal(self.var, self.environment.name, verb)
+        return open_journal(self.var, self.environment.name, verb, lambda text: self.observer(Warned(text)))
 
     def _ca_text(self) -> str | None:
         if self.ca_bundle is None:

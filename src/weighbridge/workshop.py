@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from weighbridge.environment.secrets import Secrets
 from weighbridge.environment.types import Environment
+from weighbridge.processes.variables import Outside
 
 if TYPE_CHECKING:  # heavy: whoever makes something of them imports them
     from weighbridge.core.events import Observer
@@ -40,6 +41,11 @@ class Workshop(Protocol):
 
     @property
     def ca_bundle(self) -> Path | None: ...
+
+    @property
+    def outside(self) -> Outside:
+        """Proxy and trust as every child and every connection of ours has them, and the variables that hold secrets."""
+        ...
 
     @property
     def kube(self) -> "Kube": ...

@@ -120,7 +120,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(bench: RealBench, serve
 def test_tls_needs_the_authority_that_signed(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    leaf = authority.issue_cert("127.0.0.1")
+    leaf = authority.issue_cert("127.0.0.1", "s3.test")
     leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
     folder = tmp_path / "bench"
@@ -138,7 +138,8 @@ def test_tls_needs_the_authority_that_signed(tmp_path: Path) -> None:
         (bench.published / "model-00000.safetensors").unlink()
         with http_proxy() as proxy:
             bench.extra = {"proxy": {"https": proxy.url}}
-            through = bench.run("fetch", server.endpoint, more=["--ca", str(tmp_path / "ca.pem")])
+            endpoint = server.endpoint.replace("127.0.0.1", "s3.test")
+            through = bench.run("fetch", endpoint, more=["--ca", str(tmp_path / "ca.pem")])
         assert through.outcome == "repaired"
         assert {line.split(" ")[0] for line in proxy.requests} == {"CONNECT"}
     assert bench.stored() == bench.files
@@ -148,13 +149,14 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_never_told(
     bench: RealBench, server: S3Server
 ) -> None:
     with http_proxy() as proxy:
-        ended = bench.run("fetch", server.endpoint, env={"HTTP_PROXY": proxy.url})
+        endpoint = server.endpoint.replace("127.0.0.1", "s3.test")
+        ended = bench.run("fetch", endpoint, env={"HTTP_PROXY": proxy.url})
         assert (ended.code, ended.outcome) == (0, "published"), ended
-        assert any(line.startswith(f"GET {server.endpoint}/{BUCKET}/") for line in proxy.requests)
+        assert any(line.startswith(f"GET {endpoint}/{BUCKET}/") for line in proxy.requests)
         wrong = proxy.url.replace(PASSWORD, "mistyped")
         (bench.published / "config.json").unlink()
         bench.limits = {"patience_seconds": 5}
-        refused = bench.run("fetch", server.endpoint, env={"HTTP_PROXY": wrong})
+        refused = bench.run("fetch", endpoint, env={"HTTP_PROXY": wrong})
     assert (refused.code, refused.error) == (4, "source-refused")
     assert "407" in refused.termination["error"]["message"]
     assert PASSWORD not in str(ended)

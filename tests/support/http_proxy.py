@@ -1,4 +1,6 @@
-"""A forward proxy that wants a password: CONNECT for TLS, absolute URLs for the rest."""
+"""A forward proxy that wants a password: CONNECT for TLS, absolute URLs for the rest. Names below ``.test`` are this machine to it:
+loopback itself is never asked of a proxy.
+"""
 
 import base64
 import contextlib
@@ -46,6 +48,7 @@ def _serve(proxy: HttpProxy, client: socket.socket) -> None:
     proxy.requests.append(lines[0])
     netloc = target if method == "CONNECT" else urlsplit(target).netloc
     host, _, port = netloc.partition(":")
+    host = "127.0.0.1" if host.endswith(".test") else host
     with socket.create_connection((host, int(port))) as server:
         if method == "CONNECT":
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -1,51 +1,82 @@
 """The journal of a run: append-only JSON lines under ``var/journal/<environment>/``, for people and for reports.
 
 It explains; it does not decide. What later runs rely on stands in the cluster (receipts, intents), because a fresh
-pipeline runner has no ``var/``.
+pipeline runner has no ``var/``, and ``var/`` may be deleted at any time: a run goes on without its journal.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge.domain.digest import Json
-from weighbridge.domain.visible import json_text
 from weighbridge.errors import StepFailedError
 
 
-@dataclass(frozen=True, slots=True)
+def _say_nothing(_text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass(slots=True)
 class FileJournal:
     """One run's file. Each line is complete before the next begins: a torn last line is all a kill can leave."""
 
     path: Path
     run_id: str
+    warn: Callable[[str], None] = _say_nothing
+    _warned: bool = field(default=False, init=False)
 
     def record(self, event: str, **facts: Json) -> None:
-        """Append one event, flushed to the disk."""
-        row = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "run": self.run_id,
-            "event": event,
-            **facts,
-        }
-        data = (json_text(row) + "\n").encode()
+        """Append one event, flushed to the disk. Raises nothing: what cannot be written is said once, and the run goes on. A folder
+        that was deleted is made again.
+        """
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(descriptor, data)
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
+            self._append(self._line(event, facts))
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                self.warn(
+                    f"the journal {self.path} cannot be written: {error.strerror}; this run goes on without it"
+                )
+
+    def begin(self, event: str, **facts: Json) -> None:
+        """``record``, before anything is done: ``StepFailedError`` where it cannot be written."""
+        try:
+            self._append(self._line(event, facts))
         except OSError as error:
             raise StepFailedError(
                 f"the journal {self.path} cannot be written: {error.strerror}",
                 remedy="make room, or run from a folder that you may write to",
             ) from error
 
+    def _line(self, event: str, facts: dict[str, Json]) -> bytes:
+        row = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "run": self.run_id,
+            "event": event,
+            **facts,
+        }
+        return (json_text(row) + "\n").encode()
 
-def open_journal(var: Path, environment: str, verb: str) -> FileJournal:
-    """A new journal below ``var``, named by the time and the process that run it."""
+    def _append(self, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self.path, flags, 0o600)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, flags, 0o600)
+        try:
+            os.write(descriptor, data)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def open_journal(
+    var: Path, environment: str, verb: str, warn: Callable[[str], None] = _say_nothing
+) -> FileJournal:
+    """A new journal below ``var``, named by the time and the process that run it. ``warn`` is told once what a later line meets."""
     folder = var / "journal" / environment
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     try:
@@ -55,6 +86,6 @@ def open_journal(var: Path, environment: str, verb: str) -> FileJournal:
             f"the folder {folder} cannot be made: {error.strerror}",
             remedy="run from a folder that you may write to, or set WEIGHBRIDGE_VAR",
         ) from error
-    journal = FileJournal(folder / f"{run_id}-{verb}.jsonl", run_id)
-    journal.record("run-started", verb=verb, environment=environment)
+    journal = FileJournal((folder / f"{run_id}-{verb}.jsonl").absolute(), run_id, warn)
+    journal.begin("run-started", verb=verb, environment=environment)
     return journal

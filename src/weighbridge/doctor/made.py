@@ -54,6 +54,7 @@ def made_probes(shop: Workshop) -> WorldProbes:
         secrets=shop.secrets,
         weights=made_weights(shop),
         ca_bundle=shop.ca_bundle,
+        outside=shop.outside,
         backend=lambda: (shop.state.backend, shop.state.objects.read),
         stacks=tuple(step.stack for step in STEPS if step.stack is not None),
         cache=shop.var / "cache",

@@ -17,6 +17,7 @@ from weighbridge.engines.pulumi.command import OLDEST, cli_version, find_tool, p
 from weighbridge.environment.types import Environment, Route
 from weighbridge.errors import PreconditionError
 from weighbridge.probing.probes import Tool
+from weighbridge.processes.variables import Child, variables_for
 
 SECONDS = 25
 """For one program to tell its version."""
@@ -108,6 +109,11 @@ class LocalTools:
             return Tool(
                 name="ansible", problem=f"{lacking} is not installed beside weighbridge", remedy=_REINSTALL
             )
+        if _run([place, "--version"], Child.ANSIBLE) is None:  # under the variables that an apply gives it
+            return Tool(
+                name="ansible", place=place, problem=f"{place} --version fails with LC_ALL=C.UTF-8",
+                remedy="see what it says: LC_ALL=C.UTF-8 ansible-playbook --version; a system without this locale lacks its package",
+            )  # fmt: skip
         return Tool(name="ansible", version=f"core {core}, runner {runner}", place=place)
 
     def _program(self, names: Sequence[str], arguments: str, *, needed: bool) -> Tool:
@@ -158,11 +164,11 @@ def _minor(text: str | None) -> tuple[str, ...]:
     return tuple((text or "").split("-")[0].split(".")[:2])
 
 
-def _run(command: Sequence[str]) -> str | None:
+def _run(command: Sequence[str], child: Child = Child.TOOL) -> str | None:
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=True,
-            env={name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            env=variables_for(child),
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

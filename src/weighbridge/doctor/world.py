@@ -33,7 +33,6 @@ from weighbridge.kubernetes.client import (
     Kind,
     Kube,
 )
-from weighbridge.mover.proxies import ProxySettings
 from weighbridge.mover.way import Way, look
 from weighbridge.probing.probes import (
     Document,
@@ -46,6 +45,7 @@ from weighbridge.probing.probes import (
     Stage,
     Tool,
 )
+from weighbridge.processes.variables import Outside
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
 NEIGHBOURS = 8
@@ -84,6 +84,8 @@ class WorldProbes:
     secrets: Secrets
     weights: Listing
     ca_bundle: Path | None
+    outside: Outside
+    """What children and connections get."""
     backend: Callable[[], tuple[backends.Backend, backends.ReadObject]]
     stacks: Sequence[Stack]
     """Whose states are looked at."""
@@ -244,17 +246,7 @@ class WorldProbes:
         return list(found.items())
 
     def reach(self, server: str) -> Sequence[Stage]:
-        wanted = self.environment.proxy
-        settings = ProxySettings()
-        if wanted is not None:
-            settings = ProxySettings(wanted.http, wanted.https, wanted.no_proxy)
-        way = Way(
-            server,
-            settings,
-            None if wanted is None else {},
-            str(self.ca_bundle) if self.ca_bundle else None,
-        )
-        return look(way)
+        return look(Way(server, self.outside.proxy, ca_file=str(self.ca_bundle) if self.ca_bundle else None))
 
     def listing(self, model: Model) -> SourceListing:
         return self.weights.list(model)

@@ -23,7 +23,7 @@ LabelValue: TypeAlias = Annotated[
     str, TextRule(text_rules.label_value, kubernetes_syntax.LABEL_VALUE_PATTERN, may_be_empty=True)
 ]
 FilePath: TypeAlias = Annotated[str, TextRule(text_rules.path)]
-ProxyUrl: TypeAlias = Annotated[str, TextRule(url_rules.proxy, r"^https?://[^/@?#]+$")]
+ProxyUrl: TypeAlias = Annotated[str, TextRule(url_rules.proxy, r"^http://[^/@?#]+$")]
 
 
 class Strict(BaseModel):
@@ -82,4 +82,4 @@ class Proxy(Strict):
     no_proxy: Annotated[
         tuple[Annotated[str, TextRule(url_rules.no_proxy)], ...], Field(examples=[[".svc", ".example.com"]])
     ] = ()
-    """Hosts, domains and networks that are reached directly."""
+    """Hosts, domains and networks that are reached directly; this machine's loopback always is."""

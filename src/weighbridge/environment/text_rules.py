@@ -66,11 +66,11 @@ def subdomain(text: str) -> tuple[Complaint, ...]:
 
 
 def context_name(text: str) -> tuple[Complaint, ...]:
-    """Kubeconfig puts no limits on a context's name; spaces inside it are almost surely a slip."""
-    if any(character.isspace() for character in text):
+    """Kubeconfig puts no limits on a context's name (``oc login`` puts a user's full name into it); around it a space is a slip."""
+    if text != text.strip() or not text.isprintable():
         return (
             Complaint(
-                f"{shown(text)} contains a space",
+                f"{shown(text)} begins or ends with a space, or holds a control character",
                 "write the context's name as `kubectl config get-contexts` prints it",
                 "bad-name",
             ),

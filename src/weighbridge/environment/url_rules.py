@@ -4,13 +4,14 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from weighbridge.environment import state_url
 from weighbridge.environment.secret_shapes import looks_like_secret, shown
 from weighbridge.environment.text_rule import Complaint
+from weighbridge.mover.proxies import exempt
 
 _HOST = re.compile(
     r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*"
 )
-_NO_PROXY = re.compile(r"\.?[A-Za-z0-9*]([A-Za-z0-9._:-]*[A-Za-z0-9])?(/[0-9]{1,3})?")
 
 
 def endpoint(text: str) -> tuple[Complaint, ...]:
@@ -30,12 +31,26 @@ def endpoint(text: str) -> tuple[Complaint, ...]:
 
 
 def proxy(text: str) -> tuple[Complaint, ...]:
-    """An HTTP proxy: ``http(s)://host[:port]``, without credentials."""
-    return _web_url(text, "http://proxy.example.com:3128", "the proxy's URL")
+    """An HTTP proxy: ``http://host[:port]``, without credentials. One that is itself behind TLS is what pods cannot dial: Python's
+    standard library puts no TLS into TLS, and most proxies take both.
+    """
+    found = _web_url(text, "http://proxy.example.com:3128", "the proxy's URL")
+    if not found and text.lower().startswith("https://"):
+        what = f"{shown(text)} is a proxy behind TLS, which pods cannot use"
+        return (
+            Complaint(
+                what,
+                f"write http://{text[8:]}: what goes through it to https servers is encrypted anyway",
+                "bad-url",
+            ),
+        )
+    return found
 
 
 def no_proxy(text: str) -> tuple[Complaint, ...]:
-    """One host, ``.domain``, address or network that is reached without the proxy."""
+    """One host, ``.domain``, address or network, or ``*``, that is reached without the proxy; hosts and addresses with a port if it
+    is for that one alone. Read by ``mover/proxies.py`` for every program.
+    """
     if "," in text or any(character.isspace() for character in text):
         items = ", ".join(part for part in re.split(r"[,\s]+", text) if part)
         return (
@@ -47,18 +62,18 @@ def no_proxy(text: str) -> tuple[Complaint, ...]:
                 "bad-url",
             ),
         )
-    if "://" in text or not _NO_PROXY.fullmatch(text):
+    if "://" in text or exempt(text) is None:
         return (
             Complaint(
                 f"{shown(text)} is not a host, .domain, address or network",
-                "write e.g. .example.com or 10.0.0.0/8",
+                "write e.g. .example.com, example.com:8443, 10.0.0.0/8, fd00::/8 or [::1]",
                 "bad-url",
             ),
         )
     return ()
 
 
-def backend(text: str) -> tuple[Complaint, ...]:
+def backend(text: str) -> tuple[Complaint, ...]:  # noqa: PLR0911  a mistake each
     """Pulumi's self-managed backends that Weighbridge drives: ``file://`` and ``s3://``
     (Pulumi documentation, "State and backends").
     """
@@ -83,16 +98,16 @@ def backend(text: str) -> tuple[Complaint, ...]:
             ),
         )
     if parts.scheme == "file":
-        return (
-            ()
-            if parts.netloc or parts.path
-            else (Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),)
-        )
+        if not parts.netloc and not parts.path:
+            return (
+                Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),
+            )
+        return state_url.file_complaints(text)
     if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", parts.netloc):
         return (Complaint("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url"),)
     if parts.fragment:
         return (Complaint("the URL has a fragment (#…)", "write the URL without it", "bad-url"),)
-    return ()
+    return state_url.s3_complaints(text)
 
 
 def _web_url(text: str, example: str, noun: str) -> tuple[Complaint, ...]:

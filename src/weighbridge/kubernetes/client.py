@@ -1,9 +1,11 @@
-"""The Kubernetes API as plain JSON objects: the one place that knows lightkube, and the seam of its errors.
+"""The Kubernetes API as plain JSON objects: the one place that knows lightkube, and the seam of its errors. How the server is
+reached is ``connection.py``'s.
 
 Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may not ``watch`` everything that is
 met here (facts in ``docs/adr``), so whoever waits polls.
 """
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from threading import Lock
 from typing import Any, TypeAlias, cast
 
 import httpx2 as httpx
-from lightkube import Client
+from lightkube import Client, SingleConfig
+from lightkube.config.models import Cluster, Context, User
 from lightkube.core.decoders import decode_list, decode_status
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
@@ -20,8 +23,11 @@ from lightkube.types import CascadeType, PatchType
 
 from weighbridge.errors import ForbiddenError as ForbiddenError  # noqa: PLC0414 - whoever uses Kube meets it
 from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.kubernetes.connection import Connection, proxy_to
 from weighbridge.kubernetes.denials import forbidden
 from weighbridge.kubernetes.kubeconfig import kubeconfig, service_account
+from weighbridge.kubernetes.login import HELPER_SECONDS, login_for
+from weighbridge.processes.variables import Outside
 
 Object: TypeAlias = dict[str, Any]
 """One Kubernetes object as the API server answers it."""
@@ -255,6 +261,13 @@ class Kube:
                 code="cluster-strange",
             ) from error
         except (httpx.TimeoutException, httpx.TransportError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error.__cause__, ssl.SSLError):
+                raise PreconditionError(
+                    f"TLS to the Kubernetes API at {self.where} failed: {error}",
+                    remedy="the kubeconfig names whom to trust (certificate-authority, tls-server-name); without it the system's "
+                    "authorities and trust.ca_bundle count",
+                    code="cluster-tls",
+                ) from error
             raise PreconditionError(
                 f"the Kubernetes API at {self.where} does not answer: {str(error) or type(error).__name__}",
                 remedy="check the address, the network and the proxy of this cluster (kubectl get --raw /readyz)",
@@ -279,21 +292,43 @@ class Kube:
         )
 
 
-def connect(
+def connect(  # noqa: PLR0913  which cluster, through what, and how long
     *,
     context: str | None,
     in_cluster: bool = False,
-    proxy: str | None = None,
+    outside: Outside | None = None,
     timeout_seconds: float = 20,
+    helper_seconds: float = HELPER_SECONDS,
     environ: Mapping[str, str] | None = None,
 ) -> Kube:
     """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (of ``environ``, else of this process; or
-    ``~/.kube/config``) names, or for the pod's own service account. Nothing is sent yet.
+    ``~/.kube/config``) names, or for the pod's own service account. Nothing is sent yet, and no login helper is asked.
+
+    ``PreconditionError`` where what the kubeconfig says cannot be used.
     """
-    config = service_account() if in_cluster else kubeconfig(context, environ)
-    client = Client(config, field_manager=FIELD_MANAGER, timeout=httpx.Timeout(timeout_seconds), proxy=proxy)
-    where = f"context {config.context_name}" if config.context_name else "this pod's service account"
-    return Kube(client, f"{where} ({config.cluster.server})")
+    chosen = service_account() if in_cluster else kubeconfig(context, environ)
+    around = outside or Outside()
+    proxy = proxy_to(chosen, around.proxy)
+    connection = Connection(
+        chosen,
+        login_for(chosen, around),
+        proxy=proxy,
+        ca_bundle=around.ca_bundle,
+        helper_seconds=helper_seconds,
+    )
+    config = SingleConfig(
+        context_name=chosen.name or "",
+        context=Context(cluster="chosen"),
+        cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
+        user=User(),
+    )
+    timeout = httpx.Timeout(timeout_seconds)
+    client = Client(
+        config, field_manager=FIELD_MANAGER, timeout=timeout, trust_env=False, transport=connection
+    )
+    where = f"context {chosen.name}" if chosen.name else "this pod's service account"
+    through = f", through proxy {proxy.rpartition('@')[2].rpartition('/')[2]}" if proxy else ""
+    return Kube(client, f"{where} ({chosen.server}{through})")
 
 
 @cache

@@ -1,53 +1,121 @@
 """The kubeconfig as kubectl reads it: several files merged (Kubernetes, "Organizing Cluster Access Using kubeconfig
 Files", "Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins.
+
+What is read is one context with all that it leads to. Libraries that read kubeconfigs leave fields out or write keys to a disk
+(lightkube: no v1 helpers, no certificates from them, no proxy-url, no tls-server-name, no impersonation; the official client: no
+proxy-url, no impersonation, keys in /tmp, and 0.4 s to import), so the fields are read here, by the table of ``kubeconfig_fields``.
 """
 
+import base64
+import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import yaml
-from lightkube import KubeConfig
-from lightkube.config.kubeconfig import SingleConfig
-from lightkube.core.exceptions import ConfigError
 
 from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
 
-_LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
-_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
-# Its types are met while there is one thread: see weighbridge.kubernetes.client.
-KubeConfig.from_dict(
-    {
-        "current-context": "none",
-        "clusters": [{"name": "none", "cluster": {"server": "https://none"}}],
-        "contexts": [{"name": "none", "context": {"cluster": "none"}}],
-        "users": [{"name": "none", "user": {}}],
-    }
-).get()
+Entry: TypeAlias = dict[str, Any]
+
+_LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
+_FILES: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-def service_account() -> SingleConfig:
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """A certificate with its key, in memory."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helper:
+    """A login helper (``users[].user.exec``)."""
+
+    api_version: str
+    command: str
+    """A bare name, or an absolute path."""
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    install_hint: str = ""
+    cluster_info: str | None = None
+    """``spec.cluster`` as JSON is made of it, canonical; ``None``: not provided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One context of the kubeconfig, with its cluster and user."""
+
+    name: str | None
+    """``None``: the pod's own service account."""
+    where: str
+    """File and context, for messages."""
+    server: str
+    ca: str | None = None
+    """PEM; ``None``: the system's authorities."""
+    insecure: bool = False
+    server_name: str | None = None
+    proxy_url: str | None = None
+    compression: bool = True
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    basic: tuple[str, str] | None = field(default=None, repr=False)
+    certificate: Pem | None = field(default=None, repr=False)
+    user: str | None = None
+    """Whom to impersonate."""
+    groups: tuple[str, ...] = ()
+    helper: Helper | None = None
+    document: Entry = field(default_factory=dict, repr=False, hash=False, compare=False)
+    """A kubeconfig of this context alone, paths absolute; empty for the pod's own account."""
+
+    def refused(self, what: str, remedy: str | None = None) -> PreconditionError:
+        return PreconditionError(f"{self.where}: {what}", remedy=remedy, code="cluster-config")
+
+
+def service_account(environ: Mapping[str, str] | None = None, folder: Path = _ACCOUNT) -> Chosen:
     """The pod's own. ``PreconditionError`` where this process is in no pod."""
+    variables = os.environ if environ is None else environ
+    host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT")
     try:
-        return cast("SingleConfig", KubeConfig.from_service_account().get())
-    except ConfigError as error:
+        ca = (folder / "ca.crt").read_text(encoding="ascii")
+        (folder / "token").read_bytes()
+        if not host or not port:
+            raise FileNotFoundError("KUBERNETES_SERVICE_HOST")
+    except (OSError, UnicodeDecodeError) as error:
         raise PreconditionError(
             "cluster.in_cluster is true, but this process has no service account token",
             remedy="run it in a pod with automountServiceAccountToken, or name a context instead",
             code="cluster-config",
         ) from error
+    near = f"[{host}]" if ":" in host else host
+    where = "this pod's service account"
+    return Chosen(name=None, where=where, server=f"https://{near}:{port}", ca=ca, token_file=folder / "token")
 
 
-def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) -> SingleConfig:
-    """``context`` (or the current one) of the files that ``KUBECONFIG`` or ``~/.kube/config`` names."""
+def kubeconfig_files(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
+    """The files that ``KUBECONFIG`` names, absolute, or the usual one. Empty entries are left out, as kubectl does."""
     variable = (os.environ if environ is None else environ).get("KUBECONFIG") or "~/.kube/config"
-    files = [Path(part).expanduser() for part in variable.split(os.pathsep) if part]
+    return tuple(Path(part).expanduser().absolute() for part in variable.split(os.pathsep) if part)
+
+
+def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) -> Chosen:
+    """``context`` (or the current one) of the files that ``KUBECONFIG`` or ``~/.kube/config`` names."""
+    files = kubeconfig_files(environ)
     where = ", ".join(str(file) for file in files)
-    merged = _merged([file for file in files if file.is_file()])
-    known = sorted(str(item["name"]) for item in merged["contexts"])
-    wanted = context or merged["current-context"]
-    if wanted not in known:
+    merged = _Merged()
+    for file in files:
+        if file.exists():
+            merged.take(file)
+    wanted = context or merged.current
+    if not wanted or wanted not in merged.entries["contexts"]:
+        known = sorted(merged.entries["contexts"])
         what = (
             f"there is no context {wanted!r} in {where}"
             if wanted
@@ -56,36 +124,41 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
         nothing = 'set KUBECONFIG; for the sandbox: eval "$(weighbridge-sandbox env)"'
         remedy = f"known contexts: {', '.join(known)}" if known else nothing
         raise PreconditionError(what, remedy=remedy, code="cluster-config")
-    try:
-        return cast("SingleConfig", KubeConfig.from_dict(merged).get(wanted))
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise PreconditionError(
-            f"context {wanted!r} of {where} names a cluster or user that is not there: {error}",
-            code="cluster-config",
-        ) from error
+    return _chosen(wanted, merged)
 
 
-def _merged(files: list[Path]) -> dict[str, Any]:
-    merged: dict[str, Any] = {"current-context": None, **{key: [] for key in _LISTS}}
-    for file in files:
+class _Merged:
+    """What the files say, the first of them first; each entry with the file that it is from."""
+
+    def __init__(self) -> None:
+        self.current: str | None = None
+        self.entries: dict[str, dict[str, tuple[Path, Entry]]] = {key: {} for key in _LISTS}
+
+    def take(self, file: Path) -> None:
         parsed = _parsed(file)
-        merged["current-context"] = merged["current-context"] or parsed.get("current-context") or None
+        self.current = self.current or str(parsed.get("current-context") or "") or None
         for key, inner in _LISTS.items():
-            names = {item["name"] for item in merged[key]}
             for item in parsed.get(key) or []:
-                if item.get("name") not in names:
-                    merged[key].append(
-                        {"name": item.get("name"), inner: _absolute(item.get(inner) or {}, file.parent)}
+                if item is None:
+                    continue
+                if not isinstance(item, dict) or not isinstance(item.get(inner) or {}, dict):
+                    raise PreconditionError(
+                        f"{file} is no kubeconfig file: {key} holds something else than entries of name and {inner}",
+                        remedy="look at it: kubectl config view",
+                        code="cluster-config",
                     )
-    return merged
+                values = _absolute(item.get(inner) or {}, file.parent)
+                self.entries[key].setdefault(str(item.get("name") or ""), (file, values))
 
 
-def _parsed(file: Path) -> dict[str, Any]:
+def _parsed(file: Path) -> Entry:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PreconditionError(
-            f"the kubeconfig file {file} cannot be read: {error}", code="cluster-config"
+            f"the kubeconfig file {file} cannot be read: {error}",
+            remedy="mend it, or take it out of KUBECONFIG",
+            code="cluster-config",
         ) from error
     if found is None:
         return {}
@@ -94,8 +167,239 @@ def _parsed(file: Path) -> dict[str, Any]:
     return found
 
 
-def _absolute(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    return {
+def _absolute(values: Entry, folder: Path) -> Entry:
+    made = {
         key: str((folder / str(value)).absolute()) if key in _FILES and value else value
         for key, value in values.items()
     }
+    helper = made.get("exec")
+    if isinstance(helper, dict) and os.sep in str(helper.get("command") or ""):
+        made["exec"] = {**helper, "command": str((folder / str(helper["command"])).absolute())}
+    return made
+
+
+# -- one context ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """The values of one entry, and how its mistakes are told."""
+
+    file: Path
+    context: str
+    section: str
+    values: Entry
+
+    def __post_init__(self) -> None:
+        for key, value in self.values.items():
+            fate = FATES.get(f"{self.section}.{key}")
+            if isinstance(fate, Refused) and value:
+                raise self.refused(key, f"is not supported: {fate.why}", fate.remedy)
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}, context {self.context!r}"
+
+    def refused(self, key: str, what: str, remedy: str | None = None) -> PreconditionError:
+        return PreconditionError(
+            f"{self.where}: {self.section}.{key} {what}",
+            remedy=remedy or f"correct it; see: kubectl config view --minify --context={self.context!r}",
+            code="cluster-config",
+        )
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise self.refused(key, "is no text", "write it in quotes")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.refused(key, "is neither true nor false")
+        return bool(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.values.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.refused(key, "is no list of texts")
+        return tuple(value)
+
+    def pem(self, key: str) -> str | None:
+        """Of ``KEY-data``, else of the file that ``KEY`` names."""
+        data, file = self.text(f"{key}-data"), self.text(key)
+        if data is not None:
+            try:
+                return base64.b64decode(data, validate=True).decode("ascii")
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise self.refused(f"{key}-data", "is not PEM in base64") from error
+        if file is None:
+            return None
+        try:
+            return Path(file).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "is no PEM file"
+            raise self.refused(key, f"{file} cannot be read: {why}") from error
+
+
+def _chosen(name: str, merged: _Merged) -> Chosen:
+    file, values = merged.entries["contexts"][name]
+    context = _Section(file, name, "context", values)
+    cluster_name, user_name = context.text("cluster"), context.text("user")
+    known = sorted(merged.entries["clusters"])
+    if cluster_name is None or cluster_name not in merged.entries["clusters"]:
+        raise context.refused(
+            "cluster",
+            f"names {cluster_name!r}, a cluster that is not there" if cluster_name else "is missing",
+            f"known clusters: {', '.join(known)}" if known else None,
+        )
+    if user_name is not None and user_name not in merged.entries["users"]:
+        known = sorted(merged.entries["users"])
+        raise context.refused(
+            "user",
+            f"names {user_name!r}, a user that is not there",
+            f"known users: {', '.join(known)}" if known else None,
+        )
+    cluster_file, cluster_values = merged.entries["clusters"][cluster_name]
+    cluster = _Section(cluster_file, name, "cluster", cluster_values)
+    user_file, user_values = merged.entries["users"][user_name] if user_name else (file, {})
+    user = _Section(user_file, name, "user", user_values)
+    return _read(
+        name, cluster, user, _document(name, (cluster_name, cluster_values), (user_name, user_values))
+    )
+
+
+def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chosen:
+    server = cluster.text("server")
+    if server is None or not _is_url(server):
+        raise cluster.refused("server", "is missing" if server is None else "is no http(s) URL")
+    insecure, ca = cluster.flag("insecure-skip-tls-verify"), cluster.pem("certificate-authority")
+    if insecure and ca is not None:
+        raise cluster.refused(
+            "insecure-skip-tls-verify", "contradicts certificate-authority", "remove one of them"
+        )
+    proxy = cluster.text("proxy-url")
+    if proxy is not None and not _is_url(proxy):
+        raise cluster.refused("proxy-url", "is no http(s) proxy", "name an HTTP proxy: http://host:port")
+    _extensions(cluster)
+    certificate, key = user.pem("client-certificate"), user.pem("client-key")
+    if (certificate is None) is not (key is None):
+        lacking = "client-certificate" if certificate is None else "client-key"
+        raise user.refused(lacking, "is missing, and its other half is there")
+    token, token_file = user.text("token"), user.text("tokenFile")
+    if token_file is not None and not Path(token_file).is_file():
+        raise user.refused("tokenFile", f"{token_file} is not there", "log in again")
+    username, password = user.text("username"), user.text("password")
+    if username is not None and (token or token_file):
+        raise user.refused(
+            "username", "stands beside a token; only one login is allowed", "remove one of them"
+        )
+    if user.texts("as-groups") and user.text("as") is None:
+        raise user.refused("as-groups", "stands without as", "name the user to impersonate, or remove it")
+    return Chosen(
+        name=name,
+        where=cluster.where,
+        server=server,
+        ca=ca,
+        insecure=insecure,
+        server_name=cluster.text("tls-server-name"),
+        proxy_url=proxy,
+        compression=not cluster.flag("disable-compression"),
+        token=None if token_file else token,
+        token_file=Path(token_file) if token_file else None,
+        basic=(username, password or "") if username else None,
+        certificate=Pem(certificate, key) if certificate and key else None,
+        user=user.text("as"),
+        groups=user.texts("as-groups"),
+        helper=_helper(user, cluster, ca) if user.values.get("exec") else None,
+        document=document,
+    )
+
+
+def _helper(user: _Section, cluster: _Section, ca: str | None) -> Helper:
+    values = user.values["exec"]
+    if not isinstance(values, dict):
+        raise user.refused("exec", "is no mapping")
+    section = _Section(user.file, user.context, "exec", values)
+    version, command = section.text("apiVersion"), section.text("command")
+    fate = EXEC_VERSIONS.get(version or "")
+    if not isinstance(fate, Honoured):
+        known = " or ".join(text for text, each in EXEC_VERSIONS.items() if isinstance(each, Honoured))
+        why = f": {fate.why}" if isinstance(fate, Refused) else ""
+        raise section.refused(
+            "apiVersion", f"{version!r} is not supported{why}",
+            fate.remedy if isinstance(fate, Refused) else f"write {known}, as the helper speaks it",
+        )  # fmt: skip
+    if command is None:
+        raise section.refused("command", "is missing")
+    mode = section.text("interactiveMode")
+    if mode not in (None, "Never", "IfAvailable"):
+        always = "Always: the helper would need a terminal, and gets none here"
+        raise section.refused(
+            "interactiveMode", f"is {always}" if mode == "Always" else f"is {mode!r}",
+            "write IfAvailable or Never, and log in first by a command of kubectl's",
+        )  # fmt: skip
+    if mode is None and str(version).endswith("/v1"):
+        raise section.refused(
+            "interactiveMode", "is missing, which v1 asks for", "write IfAvailable or Never"
+        )
+    env = values.get("env") or []
+    if not isinstance(env, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("value", ""), str)
+        for row in env
+    ):
+        raise section.refused("env", "is no list of name and value")
+    return Helper(
+        api_version=str(version),
+        command=command,
+        args=section.texts("args"),
+        env=tuple((row["name"], row.get("value", "")) for row in env),
+        install_hint=section.text("installHint") or "",
+        cluster_info=_cluster_info(cluster, ca) if section.flag("provideClusterInfo") else None,
+    )
+
+
+def _cluster_info(cluster: _Section, ca: str | None) -> str:
+    """``spec.cluster`` of ``ExecCredential`` (client.authentication.k8s.io/v1, "Cluster")."""
+    import json  # noqa: PLC0415 - seldom needed
+
+    names = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
+    told = {name: cluster.values[name] for name in names if cluster.values.get(name)}
+    if ca is not None:
+        told["certificate-authority-data"] = base64.b64encode(ca.encode()).decode()
+    for extension in _extensions(cluster):
+        if extension.get("name") == "client.authentication.k8s.io/exec":
+            told["config"] = extension.get("extension")
+    return json.dumps(told, sort_keys=True)
+
+
+def _extensions(cluster: _Section) -> Sequence[Entry]:
+    found = cluster.values.get("extensions") or []
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise cluster.refused("extensions", "is no list of name and extension")
+    return found
+
+
+def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Entry]) -> Entry:
+    values = dict(user[1])
+    if values.get("tokenFile"):
+        values.pop("token", None)  # Ansible's client would take the token
+    context: Entry = {"cluster": cluster[0]} | ({"user": user[0]} if user[0] is not None else {})
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "contexts": [{"name": name, "context": context}],
+        "clusters": [{"name": cluster[0], "cluster": dict(cluster[1])}],
+        "users": [{"name": user[0], "user": values}] if user[0] is not None else [],
+    }
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -145,7 +145,9 @@ class Tenure:
                 pause = usual if self._renew() else soon
 
     def _renew(self) -> bool:
-        """True where it was renewed. What the API server does not answer is borne until the time is over."""
+        """True where it was renewed. Whatever hinders it is borne until the time is over: a thread that ended for a fault of a
+        library or a login helper would leave a run that believes in a Lease which runs out.
+        """
         with self._mutex:
             why = "somebody else writes it all the time"
             try:
@@ -156,6 +158,8 @@ class Tenure:
                         return False
             except WeighbridgeError as error:
                 why = error.what
+            except Exception as error:  # noqa: BLE001 - see above
+                why = f"{type(error).__name__}: {error}"
             if (silence := self._silence()) > GIVE_UP_AFTER:
                 self._lose(
                     f"it could not renew its Lease for {silence:.0f} s: {why}",
@@ -193,10 +197,12 @@ class Tenure:
             code="lease-lost",
             transient=not self._displaced,
         )
-        with contextlib.suppress(WeighbridgeError):  # what cannot even be made has nothing under way
-            self._on_lost()
-        if threading.current_thread() is self._thread:
-            self._interrupt()
+        try:
+            with contextlib.suppress(Exception):  # what cannot even be made has nothing under way
+                self._on_lost()
+        finally:
+            if threading.current_thread() is self._thread:
+                self._interrupt()
 
     def _give_back(self) -> None:
         try:
@@ -204,10 +210,11 @@ class Tenure:
                 with contextlib.suppress(ChangedError):
                     self._leave()
                     return
-        except WeighbridgeError as error:
+        except Exception as error:  # noqa: BLE001 - the run has ended, one way or the other
+            what = error.what if isinstance(error, WeighbridgeError) else f"{type(error).__name__}: {error}"
             self._observer(
                 Warned(
-                    f"the Lease {self._lease.name} could not be given back: {error.what}; it runs out within {DURATION:.0f} s"
+                    f"the Lease {self._lease.name} could not be given back: {what}; it runs out within {DURATION:.0f} s"
                 )
             )
 

@@ -34,7 +34,7 @@ class Reach:
 def lanes_to(endpoint: str, reach: Reach) -> list[Lane]:
     """As many lanes to a server as the order allows workers; nothing is sent yet."""
     parts = urlsplit(endpoint)
-    proxy = proxy_for(parts.scheme, parts.hostname or "", reach.proxy, reach.environment)
+    proxy = proxy_for(parts.scheme, parts.hostname or "", reach.proxy, reach.environment, parts.port)
     tls = _tls(reach.ca_file)
     return [Lane(endpoint, tls, proxy, reach.limits.stall_seconds) for _ in range(reach.limits.workers)]
 

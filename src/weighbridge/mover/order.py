@@ -191,13 +191,11 @@ def _proxy(document: object) -> ProxySettings:
     hosts = body.take("no_proxy", None)
     if hosts is not None and not (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
         raise OrderError("proxy.no_proxy", "is not a list of text")
-    settings = ProxySettings(
-        http=body.text("http", "") or None,
-        https=body.text("https", "") or None,
-        no_proxy=None if hosts is None else tuple(hosts),
-    )
+    http, https = body.text("http", "") or None, body.text("https", "") or None
     body.finish()
-    return settings
+    return ProxySettings(
+        http, https, None if hosts is None else tuple(hosts), alone=bool(http or https) and hosts is not None
+    )
 
 
 def _safe(path: str, where: str) -> str:

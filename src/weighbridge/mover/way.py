@@ -83,7 +83,7 @@ def connected(way: Way, found: list[Finding]) -> http.client.HTTPConnection:
     port = parts.port or (443 if secure else 80)
     variables = os.environ if way.environment is None else way.environment
     try:
-        proxy = proxy_for(parts.scheme, host, way.proxy, variables)
+        proxy = proxy_for(parts.scheme, host, way.proxy, variables, port)
     except RefusedError as error:
         raise StageError("proxy", error.code, error.message) from error
     near = (proxy.host, proxy.port) if proxy else (host, port)
@@ -159,7 +159,8 @@ def _dialled(address: str, port: int, seconds: float) -> socket.socket | tuple[s
 
 def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
     login = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-    asked = f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{login}\r\n"
+    far = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    asked = f"CONNECT {far} HTTP/1.1\r\nHost: {far}\r\n{login}\r\n"
     try:
         sock.sendall(asked.encode("ascii"))
         head = b""
@@ -174,7 +175,7 @@ def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
     status = re.match(r"HTTP/1\.[01] (\d{3})", line)
     if status is None or status.group(1) != "200":
         code = "proxy-login" if status and int(status.group(1)) == _PROXY_LOGIN else "proxy-refused"
-        said = f"proxy {proxy.host}:{proxy.port} answers {line or 'nothing'!r} to CONNECT {host}:{port}"
+        said = f"proxy {proxy.host}:{proxy.port} answers {line or 'nothing'!r} to CONNECT {far}"
         raise StageError("proxy", code, said)
 
 
@@ -217,7 +218,7 @@ def exchange(
     """The answer; a plain request through a proxy names the whole URL."""
     parts = urlsplit(way.endpoint)
     variables = os.environ if way.environment is None else way.environment
-    proxy = proxy_for(parts.scheme, parts.hostname or "", way.proxy, variables)
+    proxy = proxy_for(parts.scheme, parts.hostname or "", way.proxy, variables, parts.port)
     fields = {"Host": parts.netloc, **headers}
     if proxy and parts.scheme == "http":
         target = f"{parts.scheme}://{parts.netloc}{target}"

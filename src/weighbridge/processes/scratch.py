@@ -1,4 +1,4 @@
-"""Private folders that go with the process that made them, however it ends.
+"""Private folders in memory that go with the process that made them, however it ends. They hold secrets, so none is made on a disk.
 
 What a guarded child works in is removed by its guard (``process_guard.py``). Between the making of a folder and the start of
 the guard there is nobody to do it after a ``kill -9``, so a folder's lock is shared by its maker and its guard, and the next
@@ -8,6 +8,7 @@ run removes those that nobody holds any more. The kernel drops a lock with its h
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -15,7 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from weighbridge.errors import PreconditionError
+
 _SHM = Path("/dev/shm")  # noqa: S108  folders of random names and mode 0700 are made in it
+_MOUNTS = Path("/proc/self/mounts")
 _PREFIX = "weighbridge-"
 _SETTLED_SECONDS = 10
 """A folder younger than this is left alone: its maker may not have locked it yet."""
@@ -23,11 +27,12 @@ _SETTLED_SECONDS = 10
 
 @contextmanager
 def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
-    """A folder (0700) in memory, named by ``kind`` and this process; ``root`` where that is no folder to write to: the usual
-    place for temporary files. Removes what killed runs of this user left there.
+    """A folder (0700) in memory, named by ``kind`` and this process: in ``root``, or where that cannot be written to, in another
+    place that is in memory. Removes what killed runs of this user left there.
+
+    ``PreconditionError`` where there is no such place.
     """
-    usable = root.is_dir() and os.access(root, os.W_OK | os.X_OK)
-    place = root if usable else Path(tempfile.gettempdir())
+    place = _place(root)
     sweep(place)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-{os.getpid()}-", dir=place))
     try:
@@ -40,6 +45,46 @@ def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
             os.close(descriptor)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(root: Path) -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    others = [Path(runtime)] if runtime else []
+    others.append(Path(tempfile.gettempdir()))
+    if _writable(root) and (root != _SHM or in_memory(root)):
+        return root
+    found = next((each for each in others if _writable(each) and in_memory(each)), None)
+    if found is None:
+        looked = ", ".join(str(each) for each in (root, *others))
+        raise PreconditionError(
+            f"no folder in memory can be written to ({looked}), and secrets are never written to a disk",
+            remedy="let this process write to /dev/shm, or mount a tmpfs and name a folder of it in TMPDIR "
+            "(in a pod: an emptyDir with medium Memory)",
+            code="no-memory-folder",
+        )
+    return found
+
+
+def _writable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def in_memory(folder: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether the file system of ``folder`` is one that no disk holds; False where it cannot be told."""
+    try:
+        target, rows = folder.resolve(), mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    best, kind = -1, ""
+    for row in rows:
+        fields = row.split()
+        if len(fields) < 3:  # noqa: PLR2004 - device, mount point, type (fstab(5))
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[1]))
+        depth = len(point.parts)
+        if target.is_relative_to(point) and depth >= best:  # what is mounted later lies on top
+            best, kind = depth, fields[2]
+    return kind in {"tmpfs", "ramfs"}
 
 
 def sweep(place: Path, older_than_seconds: float = _SETTLED_SECONDS) -> tuple[str, ...]:

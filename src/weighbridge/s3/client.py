@@ -1,19 +1,20 @@
 """The seam to botocore: how a client is made.
 
 botocore is imported here alone, and only when a client is asked for (0.1 s). Nothing ambient decides: no profile, no
-``~/.aws``; endpoint, region, keys, CA and proxy are the environment file's. Without ``proxy`` the process's ``HTTPS_PROXY`` and
-``NO_PROXY`` count, as everywhere.
+``~/.aws``, no ``AWS_*``; endpoint, region, keys and proxy are the environment file's. Without ``proxy`` the process's
+``HTTPS_PROXY`` and ``NO_PROXY`` count, and the system's authorities are trusted beside ``trust.ca_bundle``, as everywhere.
 """
 
-import ipaddress
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # absent from typeshed
 
+from weighbridge import trust
 from weighbridge.environment.base import Proxy
 from weighbridge.errors import PreconditionError
+from weighbridge.mover.proxies import ProxySettings, chosen_proxy
 from weighbridge.s3.answers import refuse_strange_answers
 from weighbridge.s3.failures import s3_errors
 from weighbridge.s3.target import S3Target
@@ -45,22 +46,35 @@ class S3Client(Protocol):
 
 
 def open_client(
-    target: S3Target, *, attempts: int = ATTEMPTS, read_seconds: float = READ_SECONDS
+    target: S3Target,
+    *,
+    attempts: int = ATTEMPTS,
+    read_seconds: float = READ_SECONDS,
+    addressing: str | None = None,
 ) -> S3Client:
-    """A client for one source. Not to be shared between threads that close it."""
+    """A client for one source. Not to be shared between threads that close it.
+
+    ``addressing``: ``path`` or ``virtual``, where the bucket's name stands; by default in the path, except at Amazon's.
+    """
     import boto3.session  # noqa: PLC0415 - lazy, see the module's text
     import botocore.config  # noqa: PLC0415 - lazy, see the module's text
+    import botocore.configprovider  # noqa: PLC0415
     import botocore.session  # noqa: PLC0415
 
-    if target.ca_bundle is not None and not target.ca_bundle.is_file():
-        raise PreconditionError(
-            f"the CA bundle {target.ca_bundle} does not exist",
-            remedy="Correct `trust.ca_bundle`.",
-            code="trust-missing",
-        )
+    trusted = trusted_file(target.ca_bundle)
     nothing: tuple[object, ...] = (None, None, None, None)
+    unheard = {
+        name: (None, None, default, convert)
+        for name, (
+            _,
+            _,
+            default,
+            convert,
+        ) in botocore.configprovider.BOTOCORE_DEFAULT_SESSION_VARIABLES.items()
+    }
     session = botocore.session.Session(
         session_vars={
+            **unheard,
             "profile": nothing,
             "config_file": (None, None, os.devnull, None),
             "credentials_file": (None, None, os.devnull, None),
@@ -75,11 +89,11 @@ def open_client(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        s3={"addressing_style": "auto" if amazon else "path"},
+        s3={"addressing_style": addressing or ("auto" if amazon else "path")},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_supported",
         user_agent_extra="weighbridge",
-        **({} if proxies is None else {"proxies": dict(proxies)}),
+        proxies=dict(proxies),
     )
     with s3_errors(target, "open"):
         client: S3Client = boto3.session.Session(botocore_session=session).client(
@@ -89,29 +103,44 @@ def open_client(
             aws_access_key_id=target.keys.access_key,
             aws_secret_access_key=target.keys.secret_key,
             aws_session_token=target.keys.session_token,
-            verify=str(target.ca_bundle) if target.ca_bundle else None,
+            verify=trusted,
             config=config,
         )
     refuse_strange_answers(client)
     return client
 
 
-def proxies_for(endpoint: str, proxy: Proxy | None) -> Mapping[str, str] | None:
-    """Proxies by scheme for ``endpoint``; empty when ``no_proxy`` covers it; ``None``: the process's environment decides."""
-    if proxy is None:
-        return None
-    host = urlsplit(endpoint).hostname or ""
-    names = [entry for entry in proxy.no_proxy if "/" not in entry]
-    networks = [entry for entry in proxy.no_proxy if "/" in entry]
-    if proxy_bypass_environment(host, {"no": ",".join(names)}) or any(
-        _within(host, network) for network in networks
-    ):
-        return {}
-    return {scheme: url for scheme, url in (("http", proxy.http), ("https", proxy.https)) if url}
-
-
-def _within(host: str, network: str) -> bool:
+def trusted_file(ca_bundle: Path | None) -> str:
+    """One PEM file of the system's authorities and those of ``ca_bundle``: botocore would replace the one by the other, and
+    brings a list of its own. ``PreconditionError`` where ``ca_bundle`` is absent.
+    """
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
+        return trust.bundle_file(ca_bundle)
+    except OSError as error:
+        raise PreconditionError(
+            f"the CA bundle {ca_bundle} does not exist"
+            if isinstance(error, FileNotFoundError)
+            else f"the CA bundle {ca_bundle} cannot be read: {error.strerror}",
+            remedy="Correct `trust.ca_bundle`.",
+            code="trust-missing",
+        ) from error
+
+
+def proxies_for(
+    endpoint: str, proxy: Proxy | None, environ: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """Proxies for ``endpoint`` as botocore takes them, by scheme: of the environment file, else of the process's variables; empty
+    where it is reached directly.
+    """
+    parts = urlsplit(endpoint)
+    settings = (
+        ProxySettings()
+        if proxy is None
+        else ProxySettings(proxy.http, proxy.https, proxy.no_proxy, alone=True)
+    )
+    variables = os.environ if environ is None else environ
+    found = {
+        scheme: chosen_proxy(scheme, parts.hostname or "", settings, variables, parts.port)
+        for scheme in ("http", "https")
+    }
+    return {scheme: url if "://" in url else f"http://{url}" for scheme, url in found.items() if url}

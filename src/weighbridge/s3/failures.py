@@ -122,7 +122,9 @@ def _connection(error: Exception, target: S3Target) -> PreconditionError | None:
     known = _known()
     if isinstance(error, known.SSLError):
         trusts = (
-            f"{target.ca_bundle} was trusted" if target.ca_bundle else "the public authorities were trusted"
+            f"{target.ca_bundle} and the system's authorities were trusted"
+            if target.ca_bundle
+            else "the system's authorities were trusted"
         )
         return PreconditionError(
             f"TLS to {target.source.endpoint} failed ({trusts}): {_innermost(error, target)}",

@@ -32,9 +32,14 @@ class ObjectReader:
     proxy: Proxy | None = None
     ca_bundle: Path | None = None
 
-    def read(self, bucket: str, key: str, *, endpoint: str, region: str) -> bytes | None:
+    def read(
+        self, bucket: str, key: str, *, endpoint: str, region: str, path_style: bool = False
+    ) -> bytes | None:
         """The object's bytes, or ``None`` where there is none. ``PreconditionError`` where the server refuses."""
-        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "read"):
+        with (
+            self._client(bucket, key, endpoint, region, path_style=path_style) as (client, target),
+            s3_errors(target, "read"),
+        ):
             try:
                 body = client.get_object(Bucket=bucket, Key=key)["Body"]
             except foreign_errors() as error:
@@ -45,27 +50,35 @@ class ObjectReader:
             content: bytes = body.read()
             return content
 
-    def list(self, bucket: str, prefix: str, *, endpoint: str, region: str) -> tuple[str, ...]:
+    def list(
+        self, bucket: str, prefix: str, *, endpoint: str, region: str, path_style: bool = False
+    ) -> tuple[str, ...]:
         """The first keys (1000) below ``prefix``, which ends in ``/``."""
-        with self._client(bucket, prefix, endpoint, region) as (client, target), s3_errors(target, "list"):
+        with (
+            self._client(bucket, prefix, endpoint, region, path_style=path_style) as (client, target),
+            s3_errors(target, "list"),
+        ):
             page = client.list_objects_v2(Bucket=bucket, Prefix=prefix)
             return tuple(str(row["Key"]) for row in page.get("Contents", ()))
 
-    def delete(self, bucket: str, key: str, *, endpoint: str, region: str) -> None:
+    def delete(self, bucket: str, key: str, *, endpoint: str, region: str, path_style: bool = False) -> None:
         """One object; one that is gone already is fine."""
-        with self._client(bucket, key, endpoint, region) as (client, target), s3_errors(target, "delete"):
+        with (
+            self._client(bucket, key, endpoint, region, path_style=path_style) as (client, target),
+            s3_errors(target, "delete"),
+        ):
             client.delete_object(Bucket=bucket, Key=key)
 
     @contextmanager
     def _client(
-        self, bucket: str, key: str, endpoint: str, region: str
+        self, bucket: str, key: str, endpoint: str, region: str, *, path_style: bool
     ) -> Iterator[tuple[S3Client, S3Target]]:
         folder = key.rpartition("/")[0] + "/"
         source = S3Source(
             bucket=bucket, prefix=folder, endpoint=endpoint, region=region, credentials=_AMBIENT
         )
         target = S3Target(source, self.keys or _ambient_keys(), self.ca_bundle, self.proxy)
-        client = open_client(target)
+        client = open_client(target, addressing="path" if path_style else "virtual")
         try:
             yield client, target
         finally:
@@ -79,10 +92,10 @@ def _ambient_keys() -> S3Keys:
     try:
         found = boto3.session.Session().get_credentials()
         keys = found.get_frozen_credentials() if found is not None else None
-    except botocore.exceptions.BotoCoreError as error:
+    except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise PreconditionError(
             f"AWS's chain of credentials failed: {_cause(error)}",
-            remedy="write state.credentials, or mend the profile",
+            remedy="write state.credentials, or mend the profile and the variables AWS_*",
             code="state-login",
         ) from error
     if keys is None:

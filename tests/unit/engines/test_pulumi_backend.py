@@ -53,7 +53,12 @@ def test_a_folder_with_a_space_becomes_a_url_that_pulumi_takes() -> None:
 def test_an_s3_backend_keeps_its_url_and_shows_its_parts() -> None:
     url = "s3://state/team/a/?endpoint=http://10.0.0.1:9000&region=eu-central-1&s3ForcePathStyle=true"
     assert parse_backend(url, BASE) == Bucket(
-        url=url, name="state", prefix="team/a/", endpoint="http://10.0.0.1:9000", region="eu-central-1"
+        url=url,
+        name="state",
+        prefix="team/a/",
+        endpoint="http://10.0.0.1:9000",
+        region="eu-central-1",
+        path_style=True,
     )
 
 

@@ -2,8 +2,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 import yaml
 
 from weighbridge.domain.credentials import S3Keys
@@ -13,15 +15,18 @@ from weighbridge.engines.pulumi.environment import (
     Surroundings,
     child_environment,
     cluster_variables,
-    context_overlay,
     secret_channel,
 )
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.processes.variables import Outside
 
 AROUND = Surroundings(
     home=Path("/scratch/home"),
     search=(Path("/venv/bin"), Path("/tools")),
-    withheld=frozenset({"S3_SECRET", "STATE_PASSPHRASE"}),
-    extra={"HTTPS_PROXY": "http://proxy:3128"},
+    outside=Outside(
+        withheld=frozenset({"S3_SECRET", "STATE_PASSPHRASE"}),
+        proxy=ProxySettings(https="http://proxy:3128", no_proxy=(), alone=True),
+    ),
 )
 AMBIENT = {
     "PATH": "/usr/bin",
@@ -59,46 +64,79 @@ def test_our_tools_come_before_the_users() -> None:
 
 
 def test_the_states_own_keys_are_not_overruled_by_ambient_ones() -> None:
-    ambient = AMBIENT | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}
-    found = child_environment(AROUND, ambient, backend="s3://state", own_identity=True)
-    assert not [name for name in found if name.startswith("AWS_")]
+    identity = {
+        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c", "AWS_CONFIG_FILE": "/assume",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "arn:x", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://x",
+    }  # fmt: skip
+    found = child_environment(AROUND, AMBIENT | identity, backend="s3://state", own_identity=True)
+    ours = {"AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
+    assert {name: value for name, value in found.items() if name.startswith("AWS_")} == ours
+
+
+def kubeconfig_of(folder: Path, context: str, user: dict[str, Any]) -> str:
+    document = {
+        "current-context": "another",
+        "clusters": [{"name": "c", "cluster": {"server": "https://c", "certificate-authority": "ca.pem"}}],
+        "contexts": [
+            {"name": name, "context": {"cluster": "c", "user": "u"}} for name in (context, "another")
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    trustme.CA().cert_pem.write_to_path(folder / "ca.pem")
+    (folder / "config").write_text(yaml.safe_dump(document))
+    return str(folder / "config")
 
 
 @pytest.mark.parametrize(
-    "context", ["stage-admin", "cluster/api.example.com:6443/kube:admin", "it's: odd #1"]
+    "context",
+    ["stage-admin", "cluster/api.example.com:6443/kube:admin", "it's: odd #1", "a/b:6443/First Last"],
 )
-def test_the_context_is_chosen_by_a_file_in_front_of_the_users_own(tmp_path: Path, context: str) -> None:
-    value = context_overlay(context, "/a/one:/b/two", tmp_path)
-    front, *rest = value.split(os.pathsep)
-    assert rest == ["/a/one", "/b/two"]
-    assert yaml.safe_load(Path(front).read_text()) == {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-    }
+def test_the_child_is_given_the_one_context_that_is_meant(tmp_path: Path, context: str) -> None:
+    (tmp_path / "scratch").mkdir()
+    ambient = AMBIENT | {"KUBECONFIG": kubeconfig_of(tmp_path, context, {"token": "t"})}
+    meant = ClusterIdentity(uid="u", namespace="ns", context=context)
+    reach = cluster_variables(meant, AROUND, ambient, tmp_path / "scratch")
+    file = Path(reach["KUBECONFIG"])
+    assert file.parent == tmp_path / "scratch"
+    assert file.stat().st_mode & 0o777 == 0o600
+    found = yaml.safe_load(file.read_text())
+    assert found["current-context"] == context
+    assert [row["name"] for row in found["contexts"]] == [context]
+    assert found["clusters"][0]["cluster"]["certificate-authority"] == str(tmp_path / "ca.pem")
+    assert reach["WEIGHBRIDGE_KUBE_CONTEXT"] == context
+    assert "WEIGHBRIDGE_IN_CLUSTER" not in reach
 
 
-def test_without_kubeconfig_the_usual_file_follows(tmp_path: Path) -> None:
-    assert context_overlay("c", None, tmp_path).endswith(f"{os.pathsep}{Path.home()}/.kube/config")
+def test_a_login_helper_below_the_child_gets_what_the_child_does_not(tmp_path: Path) -> None:
+    """The state's keys must not be beaten by an identity that the helper of the kubeconfig needs."""
+    own = [{"name": "MARK", "value": "own"}]
+    helper = {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "./aws", "interactiveMode": "Never", "env": own,
+    }  # fmt: skip
+    ambient = AMBIENT | {
+        "KUBECONFIG": kubeconfig_of(tmp_path, "stage", {"exec": helper}), "MARK": "outside", "HUNT_CLIENT_SECRET": "s",
+    }  # fmt: skip
+    (tmp_path / "scratch").mkdir()
+    meant = ClusterIdentity(uid="u", namespace="ns", context="stage")
+    reach = cluster_variables(meant, AROUND, ambient, tmp_path / "scratch", own_identity=True)
+    [user] = yaml.safe_load(Path(reach["KUBECONFIG"]).read_text())["users"]
+    found = {row["name"]: row["value"] for row in user["user"]["exec"]["env"]}
+    assert user["user"]["exec"]["command"] == str(tmp_path / "aws")
+    assert found == {"AWS_PROFILE": "eks-login", "HUNT_CLIENT_SECRET": "s", "MARK": "own"}
+    child = child_environment(AROUND, ambient, backend="s3://state", own_identity=True)
+    assert not child.keys() & {"AWS_PROFILE", "HUNT_CLIENT_SECRET", "MARK"}
 
 
 def test_in_the_cluster_no_kubeconfig_of_the_surroundings_reaches_the_child(tmp_path: Path) -> None:
     """client-go falls back to the pod's service account only where the kubeconfig holds nothing."""
     ambient = AMBIENT | {"KUBECONFIG": "/somebody/elses/cluster"}
     meant = ClusterIdentity(uid="u", namespace="ns", in_cluster=True)
-    reach = cluster_variables(meant, ambient["KUBECONFIG"], tmp_path)
+    reach = cluster_variables(meant, AROUND, ambient, tmp_path)
     around = Surroundings(home=Path("/scratch"), search=(), extra=reach)
     found = child_environment(around, ambient, backend="file:///state", own_identity=False)
     assert yaml.safe_load(Path(found["KUBECONFIG"]).read_text()) == {"apiVersion": "v1", "kind": "Config"}
     assert found["WEIGHBRIDGE_IN_CLUSTER"] == "true"
     assert "WEIGHBRIDGE_KUBE_CONTEXT" not in found
-
-
-def test_a_context_reaches_the_child_by_file_and_by_name(tmp_path: Path) -> None:
-    reach = cluster_variables(ClusterIdentity(uid="u", namespace="ns", context="c"), "/a/one", tmp_path)
-    assert reach["KUBECONFIG"].endswith(f"{os.pathsep}/a/one")
-    assert reach["WEIGHBRIDGE_KUBE_CONTEXT"] == "c"
-    assert "WEIGHBRIDGE_IN_CLUSTER" not in reach
 
 
 SECRETS = StateSecrets(

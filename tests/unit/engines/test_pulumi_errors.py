@@ -127,6 +127,16 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
         ["did not answer", "again"],
     ),
     (
+        "the server that holds the state is not called the cluster",
+        (
+            "could not list bucket: blob (code=Unknown): operation error S3: ListObjectsV2, https response error StatusCode: 0, "
+            'request send failed, Get "https://s3.example.com/state": dial tcp 10.0.0.1:443: connect: connection refused'
+        ),
+        StepFailedError,
+        "state-unreachable",
+        ["server that holds the state", "does not answer"],
+    ),
+    (
         "a missing plugin says where it comes from",
         "no resource plugin 'pulumi-resource-kubernetes-v4.26.0' found in the workspace or on your $PATH",
         PreconditionError,

@@ -151,12 +151,13 @@ def server() -> Iterator[FakeS3]:
 
 def test_a_proxy_that_lets_through_wants_a_login_refuses_or_is_not_there(server: FakeS3) -> None:
     with http_proxy() as proxy:
-        found = look(server.endpoint, proxy=proxy.url)
+        endpoint = server.endpoint.replace("127.0.0.1", "s3.test")
+        found = look(endpoint, proxy=proxy.url)
         assert [item["stage"] for item in found] == ["dns", "tcp", "proxy", "http"]
         assert proxy.requests
         bare = proxy.url.replace(proxy.url.split("//")[1].split("@")[0] + "@", "")
-        assert ended(look(server.endpoint, proxy=bare)) == ("proxy", "proxy-login")
-        assert ended(look("https://127.0.0.1:1", proxy=bare)) == ("proxy", "proxy-login")
+        assert ended(look(endpoint, proxy=bare)) == ("proxy", "proxy-login")
+        assert ended(look("https://s3.test:1", proxy=bare)) == ("proxy", "proxy-login")
     with answering(saying(b"HTTP/1.1 403 Forbidden\r\n\r\n")) as port:
         assert ended(look("https://s3.example.com", proxy=f"http://127.0.0.1:{port}")) == (
             "proxy",

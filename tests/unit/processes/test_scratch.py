@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from weighbridge.processes import process_guard
+from weighbridge.errors import PreconditionError
+from weighbridge.processes import process_guard, scratch
 from weighbridge.processes.scratch import private_folder, sweep
 
 MAKER = """
 import sys, time
 from pathlib import Path
-from weighbridge.processes import process_guard
+from weighbridge.errors import PreconditionError
+from weighbridge.processes import process_guard, scratch
 from weighbridge.processes.scratch import private_folder
 with private_folder("test", Path(sys.argv[1])) as folder:
     (folder / "secret").write_text("planted")
@@ -37,10 +39,53 @@ def test_it_goes_when_the_block_fails_too(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_place_in_memory_the_usual_one_is_taken(tmp_path: Path) -> None:
+def test_without_a_place_in_memory_nothing_is_made_and_the_reason_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Secrets would lie on a disk, and stay there after a kill."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(scratch, "_MOUNTS", mounts(tmp_path, "overlay"))
+    with (
+        pytest.raises(PreconditionError, match="never written to a disk") as refused,
+        private_folder("test", tmp_path / "absent"),
+    ):
+        pass
+    assert refused.value.code == "no-memory-folder"
+    assert "TMPDIR" in (refused.value.remedy or "")
+    assert list(tmp_path.glob("weighbridge-*")) == []
+
+
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
+def test_another_place_in_memory_does_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    place = tmp_path / "in memory"
+    place.mkdir()
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv(variable, str(place))
+    monkeypatch.setattr("tempfile.tempdir", str(place if variable == "TMPDIR" else tmp_path))
+    monkeypatch.setattr(scratch, "in_memory", lambda folder: folder == place)
     with private_folder("test", tmp_path / "absent") as folder:
-        assert folder.is_dir()
-    assert not folder.exists()
+        assert folder.parent == place
+
+
+def mounts(folder: Path, kind: str) -> Path:
+    file = folder / "mounts"
+    point = str(folder).replace(" ", "\\040")
+    file.write_text(f"/dev/vda / ext4 rw 0 0\nnone {point} tmpfs rw 0 0\nnone {point} {kind} rw 0 0\nodd\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [("tmpfs", True), ("ramfs", True), ("ext4", False), ("overlay", False)]
+)
+def test_what_is_in_memory_is_told_by_the_mount_on_top(tmp_path: Path, kind: str, found: bool) -> None:
+    below = tmp_path / "a b"
+    below.mkdir()
+    assert scratch.in_memory(below, mounts(below, kind)) is found
+    assert not scratch.in_memory(below, tmp_path / "absent")
+    assert not scratch.in_memory(Path("/"), mounts(below, kind))
 
 
 def test_what_a_killed_run_left_goes_with_the_next_and_what_a_living_one_has_stays(tmp_path: Path) -> None:

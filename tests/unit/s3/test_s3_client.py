@@ -53,11 +53,14 @@ def test_no_proxy_covers_names_and_suffixes(no_proxy: tuple[str, ...], expected:
     assert found == ({"http": "http://p:1", "https": "http://p:1"} if expected else {})
 
 
-def test_no_proxy_covers_networks_and_no_proxy_setting_leaves_the_environment_in_charge() -> None:
+def test_no_proxy_covers_networks_and_without_a_proxy_setting_the_environment_counts() -> None:
     proxy = Proxy(https="http://p:1", no_proxy=("10.0.0.0/8",))
     assert proxies_for("http://10.213.77.1:27070", proxy) == {}
     assert proxies_for("http://11.0.0.1", proxy) == {"https": "http://p:1"}
-    assert proxies_for("http://11.0.0.1", None) is None
+    environ = {"http_proxy": "p:1", "NO_PROXY": "10.0.0.0/8"}
+    assert proxies_for("http://11.0.0.1", None, environ) == {"http": "http://p:1"}
+    assert proxies_for("http://10.0.0.1", None, environ) == {}
+    assert proxies_for("http://11.0.0.1", None, {}) == {}
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,10 @@ def test_logins_stand_beside_the_administrators_which_stays_the_current_one(layo
         == ["one-user", "two-user", CONTEXT]
     )
     environ = {"KUBECONFIG": str(layout.kubeconfig)}
-    assert kubeconfig(None, environ).context_name == CONTEXT
+    assert kubeconfig(None, environ).name == CONTEXT
     found = kubeconfig("one-user", environ)
-    assert found.user is not None
-    assert found.user.token == "second"
-    assert found.cluster.server == kubeconfig(None, environ).cluster.server
+    assert found.token == "second"
+    assert found.server == kubeconfig(None, environ).server
     assert stat.S_IMODE(layout.kubeconfig.stat().st_mode) == 0o600
 
 

@@ -19,6 +19,7 @@ from weighbridge.errors import DefectError
 from weighbridge.manifests.resources import share_dir
 from weighbridge.processes import process_guard
 from weighbridge.processes.process_guard import SIGNALLED
+from weighbridge.processes.variables import Child, variables_for
 
 SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
 """Where ``environment/secrets.py``, in the plugins' process, finds what was resolved here."""
@@ -34,31 +35,20 @@ internal_poll_interval = 0.02
 of 6 % of a core for all the hours of a transfer; fifty times will do.
 """
 
-_PASSED_ON = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "VIRTUAL_ENV"),
-    *("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-    # What login helpers of kubeconfig files read: names and places, no keys.
-    *("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-    *(
-        "AZURE_CONFIG_DIR",
-        "CLOUDSDK_CONFIG",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        "IBMCLOUD_HOME",
-        "XDG_CONFIG_HOME",
-    ),
-)
-
 
 class PlaybookRun:
     """One run of one playbook, in a thread of its own; its events are handled in the caller's."""
 
-    def __init__(self, folder: Path, playbook: str, timeout_seconds: int) -> None:
+    def __init__(
+        self, folder: Path, playbook: str, timeout_seconds: int, variables: Mapping[str, str] | None = None
+    ) -> None:
+        """``variables``: its environment, less what is Ansible's own; by default what the table of ``processes/variables.py`` allows."""
         self.status = "starting"
         self.playbook = playbook
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._error: BaseException | None = None
+        self._variables = variables_for(Child.ANSIBLE) if variables is None else variables
         self._runner = self._prepare(folder, timeout_seconds)
         self._thread = threading.Thread(target=self._work, name=f"ansible {playbook}", daemon=True)
 
@@ -115,7 +105,7 @@ class PlaybookRun:
             quiet=True,
         )
         config.prepare()
-        config.env = {**_plain_environment(folder), **_added_by_runner(config.env)}
+        config.env = {**self._variables, **_settings_of_ours(folder), **_added_by_runner(config.env)}
         guard = [sys.executable, "-I", "-S", str(_GUARD), "--remove", str(folder), str(_GRACE_SECONDS), "--"]
         config.command = [
             *guard,
@@ -140,10 +130,9 @@ def _write_settings(folder: Path, timeout_seconds: int) -> None:
     (folder / "env" / "settings").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _plain_environment(folder: Path) -> dict[str, str]:
+def _settings_of_ours(folder: Path) -> dict[str, str]:
     collections = str(share_dir("collections"))
     return {
-        **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         # Kubernetes' client keeps what it learns of the API under a name that everybody can guess.
         "TMPDIR": str(folder / "tmp"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from weighbridge.domain.stacks import ClusterIdentity
+from weighbridge.environment.state_url import file_complaints, s3_complaints, s3_place
 from weighbridge.errors import InputError, Place, PreconditionError
 
 CLUSTER_OUTPUT = "clusterUid"
@@ -41,6 +42,7 @@ class Bucket:
     """Empty, or ends in ``/``."""
     endpoint: str | None
     region: str | None
+    path_style: bool = False
 
 
 Backend: TypeAlias = Folder | Bucket
@@ -57,27 +59,24 @@ def parse_backend(url: str, base: Path) -> Backend:
         path = unquote(parts.netloc + parts.path)
         if path in ("", "~"):
             raise _refused(url, "it names no folder")
+        if wrong := file_complaints(url):
+            raise _refused(url, wrong[0].what)
         return Folder((base / Path(path).expanduser()).resolve())
     if parts.scheme == "s3":
         if not parts.netloc:
             raise _refused(url, "it names no bucket")
-        options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-        prefix = parts.path.strip("/")
+        if wrong := s3_complaints(url):
+            raise _refused(url, f"{wrong[0].what}; {wrong[0].remedy}")
+        place = s3_place(url)
         return Bucket(
             url=url,
-            name=parts.netloc,
-            prefix=f"{prefix}/" if prefix else "",
-            endpoint=_endpoint(options),
-            region=options.get("region"),
+            name=place.bucket,
+            prefix=place.prefix,
+            endpoint=place.endpoint,
+            region=place.region,
+            path_style=place.path_style,
         )
     raise _refused(url, f"`{parts.scheme or url}` is no kind of backend known here")
-
-
-def _endpoint(options: dict[str, str]) -> str | None:
-    endpoint = options.get("endpoint")
-    if endpoint and "://" not in endpoint:
-        return f"{'http' if options.get('disableSSL') == 'true' else 'https'}://{endpoint}"
-    return endpoint
 
 
 def _refused(url: str, why: str) -> InputError:

@@ -22,6 +22,9 @@ from weighbridge.domain.stacks import (
     StackSpec,
     seen_json,
 )
+from weighbridge.kubernetes.kubeconfig import kubeconfig
+from weighbridge.kubernetes.kubeconfig_given import write_kubeconfig
+from weighbridge.processes.variables import Child, Outside, variables_for
 
 _OURS = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -32,15 +35,6 @@ _OURS = {
     "NO_COLOR": "1",
 }
 
-_NOT_INHERITED = ("PULUMI_", "WEIGHBRIDGE_")
-_AWS_IDENTITY = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
@@ -50,12 +44,12 @@ class Surroundings:
     """PULUMI_HOME: a folder of Weighbridge's own."""
     search: tuple[Path, ...]
     """Folders that come before PATH."""
-    kubeconfig: str | None = None
-    """As the variable KUBECONFIG takes it: one path, or several with ``:`` between them."""
-    withheld: frozenset[str] = frozenset()
-    """Variables that hold secrets of ours: children never inherit them."""
+    outside: Outside = field(default_factory=Outside)
+    """Proxy and trust of the environment file, and the variables that hold its secrets."""
+    trusted: str | None = None
+    """A file of the authorities to trust, where they are more than the system's."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """Proxy and trust settings of the environment file."""
+    """How the cluster that is meant is reached."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,17 +63,12 @@ class StateSecrets:
 def child_environment(
     surroundings: Surroundings, ambient: Mapping[str, str], *, backend: str, own_identity: bool
 ) -> dict[str, str]:
-    """The CLI's environment without the secrets.
-
-    The user's own variables stay (kubeconfig login plugins such as ``aws eks get-token`` need theirs), less Pulumi's,
-    ours and those that hold secrets. ``own_identity``: the state's S3 keys are given, so ambient AWS ones are dropped.
+    """The CLI's environment without the secrets, by the table of ``processes/variables.py``. ``own_identity``: the state's S3 keys
+    are given, so ambient ones are dropped.
     """
-    hidden = surroundings.withheld | (set(_AWS_IDENTITY) if own_identity else set())
-    kept = {
-        name: value
-        for name, value in ambient.items()
-        if name not in hidden and not name.startswith(_NOT_INHERITED)
-    }
+    kept = variables_for(
+        Child.PULUMI, surroundings.outside, ambient, own_identity=own_identity, trusted=surroundings.trusted
+    )
     path = os.pathsep.join([*map(str, surroundings.search), kept.get("PATH", os.defpath)])
     return (
         kept
@@ -89,20 +78,28 @@ def child_environment(
     )
 
 
-def cluster_variables(cluster: ClusterIdentity, kubeconfig: str | None, folder: Path) -> dict[str, str]:
-    """How the child reaches the cluster that is meant, and no other; files are made in ``folder``.
+def cluster_variables(
+    cluster: ClusterIdentity,
+    around: Surroundings,
+    ambient: Mapping[str, str],
+    folder: Path,
+    *,
+    own_identity: bool = False,
+) -> dict[str, str]:
+    """How the child reaches the cluster that is meant, and no other; files are made in ``folder``. ``PreconditionError`` where the
+    kubeconfig that ``ambient`` names does not lead there.
 
-    ``kubeconfig``: as KUBECONFIG takes it; ``None`` is the usual file. With ``in_cluster`` it is left out: client-go takes
-    the pod's service account only where the kubeconfig holds nothing, and an ambient one would win.
+    With ``in_cluster`` it is left out: client-go takes the pod's service account only where the kubeconfig holds nothing, and an
+    ambient one would win. The context's name and the path of anybody's kubeconfig stay out of Pulumi's inputs and state.
     """
     if cluster.in_cluster:
         empty = folder / "empty-kubeconfig.yaml"
         empty.write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
         return {"KUBECONFIG": str(empty), IN_CLUSTER_VARIABLE: "true"}
-    if cluster.context:
-        overlay = context_overlay(cluster.context, kubeconfig, folder)
-        return {"KUBECONFIG": overlay, CONTEXT_VARIABLE: cluster.context}
-    return {"KUBECONFIG": kubeconfig} if kubeconfig else {}
+    chosen = kubeconfig(cluster.context, ambient)
+    given = child_environment(around, ambient, backend="", own_identity=own_identity)
+    file = write_kubeconfig(chosen, folder, given.keys(), around.outside, ambient)
+    return {"KUBECONFIG": str(file)} | ({CONTEXT_VARIABLE: cluster.context} if cluster.context else {})
 
 
 def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
@@ -112,24 +109,6 @@ def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
     file = folder / "seen.json"
     file.write_bytes(canonical_json(seen_json(spec)))
     return {SEEN_VARIABLE: str(file)}
-
-
-def context_overlay(context: str, kubeconfig: str | None, folder: Path) -> str:
-    """A KUBECONFIG value whose current context is ``context``, wherever the clusters and users are described.
-
-    Of several files the first that names a current context wins (client-go's merging rules), so a one-line file in
-    front selects it: the context's name, and the path of anybody's kubeconfig, stay out of Pulumi's inputs and state.
-    """
-    front = folder / "context.yaml"
-    front.write_text(
-        f"apiVersion: v1\nkind: Config\ncurrent-context: {_yaml_string(context)}\n", encoding="utf-8"
-    )
-    rest = kubeconfig or str(Path.home() / ".kube" / "config")
-    return os.pathsep.join([str(front), rest])
-
-
-def _yaml_string(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 @contextmanager

@@ -144,12 +144,25 @@ def _passphrase(failure: Failure) -> WeighbridgeError | None:
     )
 
 
+_SILENT = re.compile(
+    r"connection refused|no such host|i/o timeout|TLS handshake timeout|certificate signed by unknown authority"
+)
+"""Words of Go's network library, about whatever was dialled."""
+
+
 def _backend(failure: Failure) -> WeighbridgeError | None:
     if not re.search(
-        r"unable to open bucket|could not list bucket|error listing stacks|api error (AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|NoSuchBucket)|blob \(code=|unable to check if bucket|problem logging in",
+        r"unable to open bucket|could not list bucket|error listing stacks|api error (AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|NoSuchBucket)|blob \(code=|unable to check if bucket|problem logging in|operation error S3:",
         failure.text,
     ):
         return None
+    if _SILENT.search(failure.text):
+        return StepFailedError(
+            f"the server that holds the state of {failure.where} does not answer: {sentence(failure.text)}",
+            remedy="run the same command again once it answers; see `state.backend` (endpoint), `proxy` and `trust`",
+            code="state-unreachable",
+            transient=True,
+        )
     return PreconditionError(
         f"the state of {failure.where} cannot be reached: {sentence(failure.text)}",
         remedy="look at `state.backend` (bucket, endpoint, region) and `state.credentials`",
@@ -251,9 +264,8 @@ def _unreachable(failure: Failure) -> WeighbridgeError | None:
             remedy="`kubectl config get-contexts` lists them; correct `cluster.context` or KUBECONFIG",
             code="context-missing",
         )
-    if not re.search(
-        r"cluster is unreachable|unreachable cluster|connection refused|no such host|i/o timeout|TLS handshake timeout|certificate signed by unknown authority",
-        failure.text,
+    if not re.search(r"cluster is unreachable|unreachable cluster", failure.text) and not _SILENT.search(
+        failure.text
     ):
         return None
     return StepFailedError(
@@ -361,8 +373,8 @@ _RULES: tuple[Rule, ...] = (
     _conflict,
     _invalid,
     _property,
-    _unreachable,
     _backend,
+    _unreachable,
     _cancelled,
 )
 """The first that recognises a failure names it: the specific before the general."""

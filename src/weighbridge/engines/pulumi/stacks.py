@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -47,9 +47,12 @@ from weighbridge.engines.pulumi.errors import translate
 from weighbridge.engines.pulumi.events import Recorder
 from weighbridge.engines.pulumi.lean import LeanStack, LeanWorkspace
 from weighbridge.engines.pulumi.lock import StackLocks
+from weighbridge.engines.pulumi.state import region_of
 from weighbridge.errors import DefectError, PreconditionError
 from weighbridge.kubernetes.client import connect
+from weighbridge.kubernetes.kubeconfig_given import write_trust
 from weighbridge.processes.scratch import private_folder
+from weighbridge.processes.variables import Outside
 
 # With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and
 # a difference from checkout to checkout. It has no switch for that.
@@ -77,10 +80,8 @@ class PulumiSettings:
     """As KUBECONFIG takes it; ``None``: ``~/.kube/config``. Not looked at where a stack is declared ``in_cluster``."""
     search: tuple[Path, ...] = ()
     """Folders to look for tools in before PATH."""
-    withheld: frozenset[str] = frozenset()
-    """Names of environment variables that hold secrets: the CLI and its plugins never see them."""
-    extra: Mapping[str, str] = field(default_factory=dict)
-    """Variables for proxy and trust."""
+    outside: Outside = field(default_factory=Outside)
+    """Proxy, trust, and the variables that hold secrets: the CLI and its plugins never see those."""
     limits: Limits = field(default_factory=Limits)
     locks: StackLocks | None = None
     """What is known of the backend's locks; ``None``: every one is somebody else's."""
@@ -98,7 +99,8 @@ class PulumiStacks:
     ) -> None:
         self._settings = settings
         self._read_object = read_object
-        self._ambient = os.environ if ambient is None else ambient
+        whole = os.environ if ambient is None else ambient
+        self._ambient = {**whole, "KUBECONFIG": settings.kubeconfig} if settings.kubeconfig else whole
         self._identify = identify or self._seen_uid
         self._locks = settings.locks
         self._commands: set[GuardedCommand] = set()
@@ -297,12 +299,19 @@ class PulumiStacks:
             if temporary:
                 (scratch / "state").mkdir()
                 url = backends.Folder(scratch / "state").url
-            reach = cluster_variables(spec.cluster, self._settings.kubeconfig, scratch)
+            around = self._around(scratch)
+            reach = cluster_variables(
+                spec.cluster,
+                around,
+                self._ambient,
+                scratch,
+                own_identity=self._settings.secrets.keys is not None,
+            )
             if writing and spec.stack.verify_cluster:
                 self._require_meant(spec.cluster, reach)
             if writing:
                 reach |= seen_variables(spec, scratch)
-            command = self._command(scratch, spec, url, reach)
+            command = self._command(replace(around, extra=reach), spec, url)
             self._commands.add(command)
             try:
                 workspace = LeanWorkspace(
@@ -331,14 +340,19 @@ class PulumiStacks:
             )
 
     def _seen_uid(self, reach: Mapping[str, str], cluster: ClusterIdentity) -> str:
-        proxy = self._settings.extra.get("HTTPS_PROXY")
-        kube = connect(context=None, in_cluster=cluster.in_cluster, proxy=proxy, environ=reach)
+        outside = self._settings.outside
+        kube = connect(context=None, in_cluster=cluster.in_cluster, outside=outside, environ=reach)
         try:
             return kube.identity()
         finally:
             kube.close()
 
-    def _command(self, scratch: Path, spec: StackSpec, url: str, reach: Mapping[str, str]) -> GuardedCommand:
+    def _around(self, scratch: Path) -> Surroundings:
+        outside = self._settings.outside
+        trusted = write_trust(scratch, outside, self._ambient)
+        return Surroundings(home=scratch / "home", search=(), outside=outside, trusted=trusted)
+
+    def _command(self, around: Surroundings, spec: StackSpec, url: str) -> GuardedCommand:
         settings = self._settings
         search = (Path(sys.executable).parent, *settings.search)
         ambient_path = self._ambient.get("PATH", os.defpath)
@@ -346,13 +360,14 @@ class PulumiStacks:
         executable = find_tool("pulumi", (*search, user_home / "bin"), ambient_path)
         search = (*search, executable.parent, *plugin_folders(spec.stack.plugin, user_home))
         find_tool(f"pulumi-resource-{spec.stack.plugin}", search, ambient_path)
-        extra = {**settings.extra, **reach}
         environment = child_environment(
-            Surroundings(home=scratch / "home", search=search, withheld=settings.withheld, extra=extra),
+            replace(around, search=search),
             self._ambient,
             backend=url,
             own_identity=settings.secrets.keys is not None,
         )
+        if isinstance(settings.backend, backends.Bucket):
+            environment["AWS_REGION"] = region_of(settings.backend, self._ambient)
         return GuardedCommand(
             executable,
             cli_version(executable, settings.cache / "pulumi-cli.json"),

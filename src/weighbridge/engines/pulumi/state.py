@@ -1,7 +1,10 @@
 """Pulumi's state of one environment: its backend, the keys to it, and the objects of its bucket."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from weighbridge.domain.credentials import S3Keys
 from weighbridge.engines.pulumi.backend import Backend, Bucket, parse_backend
@@ -43,6 +46,13 @@ def opened_state(
     )
 
 
-def _place(bucket: Bucket) -> dict[str, str]:
-    region = bucket.region or "us-east-1"
-    return {"endpoint": bucket.endpoint or f"https://s3.{region}.amazonaws.com", "region": region}
+def region_of(bucket: Bucket, environ: Mapping[str, str] | None = None) -> str:
+    """Of the URL, else of the variables that Amazon's libraries read, else the one that every server takes. Pulumi is told it."""
+    variables = os.environ if environ is None else environ
+    return bucket.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def _place(bucket: Bucket) -> dict[str, Any]:
+    region = region_of(bucket)
+    endpoint = bucket.endpoint or f"https://s3.{region}.amazonaws.com"
+    return {"endpoint": endpoint, "region": region, "path_style": bucket.path_style}

@@ -109,7 +109,7 @@ class FromPods:
         if wanted is not None:
             settings = ProxySettings(wanted.http, wanted.https, wanted.no_proxy)
         try:
-            proxy = proxy_for(parts.scheme, parts.hostname or "", settings, {})
+            proxy = proxy_for(parts.scheme, parts.hostname or "", settings, {}, parts.port)
         except RefusedError:
             proxy = None
         if proxy is not None:

@@ -41,7 +41,10 @@ def made_weights(shop: Workshop) -> Weights:
 
 
 def _playbooks(shop: Workshop) -> Playbooks:
+    from weighbridge.kubernetes.kubeconfig_given import playbook_surroundings  # noqa: PLC0415
     from weighbridge.steps.weights.playbooks import AnsiblePlaybooks  # noqa: PLC0415  ansible-runner
+
+    context, in_cluster = shop.environment.cluster.reach("storage")
 
     return AnsiblePlaybooks(
         environment=shop.environment,
@@ -49,6 +52,7 @@ def _playbooks(shop: Workshop) -> Playbooks:
         secrets=lambda model_id: shop.secrets.collect_model(shop.environment, model_id),
         spool=shop.var / "spool",
         notes=shop.lock,
+        reach=lambda folder: playbook_surroundings(context, shop.outside, folder, in_cluster=in_cluster),
     )
 
 

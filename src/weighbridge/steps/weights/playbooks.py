@@ -38,6 +38,9 @@ from weighbridge.steps.weights.ports import TransferReport
 SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
 """Model id → what its playbook may know, keyed as ``environment/secrets.py`` says."""
 
+Reach: TypeAlias = Callable[[Path], tuple[Mapping[str, str], Mapping[str, Any]]]
+"""A private folder → the environment of ansible-playbook and further variables of the role; what they name lies in the folder."""
+
 _CLEANUP_SECONDS = 90
 _SLACK_SECONDS = 300
 """For what surrounds a transfer: looking, removing what is short-lived (at most a minute each time), recording."""
@@ -77,6 +80,8 @@ class AnsiblePlaybooks:
     """Where a push keeps what it has downloaded and not yet sent."""
     notes: Notes
     """Where what begins is noted, so that the next run knows what this one left if it dies."""
+    reach: Reach | None = None
+    """How the cluster is reached; ``None``: as this process's own variables say."""
     tmpfs: Path = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
     variables: Mapping[str, Any] | None = None
     """Further variables of the role, such as ``weights_schedule_seconds``."""
@@ -131,12 +136,12 @@ class AnsiblePlaybooks:
             extra["weights_route"] = route.value
         inherited = model_id in self.notes.weights
         ends_note = route is not None or not inherited  # a verification removes nothing of other verbs
-        with self._folder(bundle, extra, self.secrets(model_id)) as folder:
+        with self._folder(bundle, extra, self.secrets(model_id)) as (folder, variables):
             start = self.environment.pods.start_seconds
             limit = self.limit or limit_seconds(route, extent[0], start, files=extent[1])
             self.notes.weights_begin(model_id)
             try:
-                run = PlaybookRun(folder, name, limit)
+                run = PlaybookRun(folder, name, limit, variables)
                 run.follow(said, observer)
             except BaseException:
                 if self._clean_up(bundle) is None and ends_note:
@@ -180,14 +185,15 @@ class AnsiblePlaybooks:
     @contextmanager
     def _folder(
         self, bundle: WeightsBundle, extra: Mapping[str, Any], secrets: Mapping[str, str]
-    ) -> Iterator[Path]:
-        """What the playbooks of one model need, on tmpfs."""
+    ) -> Iterator[tuple[Path, Mapping[str, str] | None]]:
+        """What the playbooks of one model need, on tmpfs, and their environment."""
         with private_folder("ansible", self.tmpfs) as folder:
+            variables, further = self.reach(folder) if self.reach is not None else (None, {})
             write_weights(folder / "weights", bundle)
             _write_private(folder / "secrets.json", json.dumps(dict(secrets)))
-            _write_private(folder / "extra.json", json.dumps(extra))
+            _write_private(folder / "extra.json", json.dumps({**extra, **further}))
             (folder / "tmp").mkdir()
-            yield folder
+            yield folder, variables
 
     def _clean_up(self, bundle: WeightsBundle) -> str | None:
         """Remove the pods of these verbs and what they were given; why something may be left. It needs no secrets. An
@@ -195,8 +201,8 @@ class AnsiblePlaybooks:
         """
         said = Collected(receipts="", receipt_key="")
         try:
-            with self._folder(bundle, self.variables or {}, {}) as folder:
-                run = PlaybookRun(folder, "clean_up_weights", _CLEANUP_SECONDS)
+            with self._folder(bundle, self.variables or {}, {}) as (folder, variables):
+                run = PlaybookRun(folder, "clean_up_weights", _CLEANUP_SECONDS, variables)
                 run.follow(said, lambda _event: None)
         except WeighbridgeError as error:
             return error.what

@@ -11,28 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 from weighbridge.errors import PreconditionError
-
-KEPT_VARIABLES = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "TMPDIR",
-    "KUBECONFIG",
-    "KUBERNETES_SERVICE_HOST",
-    "KUBERNETES_SERVICE_PORT",
-)
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-"""What kubectl needs; credentials of the source are never among them. rsync gets no proxy."""
+from weighbridge.processes.variables import Child, variables_for
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a child: the kept variables of ours, ``LC_ALL=C`` so that messages can be told apart, and ``extra``."""
-    kept = {name: os.environ[name] for name in (*KEPT_VARIABLES, *PROXY_VARIABLES) if name in os.environ}
-    return kept | {"LC_ALL": "C"} | dict(extra or {})
+    """The environment of an rsync, by the table of ``processes/variables.py``, and ``extra``: no proxy, no login."""
+    return variables_for(Child.RSYNC) | dict(extra or {})
 
 
 def start(

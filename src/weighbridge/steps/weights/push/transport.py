@@ -6,7 +6,6 @@ The port-forward is the faster one (measured: 6.0 s a GiB against 10.8 s); exec 
 import re
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +13,8 @@ from typing import Protocol
 from weighbridge.domain.access import Access
 from weighbridge.errors import StepFailedError
 from weighbridge.kubernetes.denials import parse_denial
+from weighbridge.mover.proxies import ProxySettings
+from weighbridge.processes.variables import Child, Outside, variables_for
 from weighbridge.steps.weights.push.daemon import PORT, RECEIPTS, ROOT, STAGING, USER
 from weighbridge.steps.weights.push.process import find, scrubbed, start, stop
 from weighbridge.steps.weights.push.rsync import Target
@@ -57,7 +58,8 @@ class RsyncPod:
 
     def environment(self) -> dict[str, str]:
         """The variables that kubectl runs under."""
-        return scrubbed({"HTTPS_PROXY": self.proxy, "HTTP_PROXY": self.proxy} if self.proxy else None)
+        settings = ProxySettings(http=self.proxy, https=self.proxy) if self.proxy else ProxySettings()
+        return variables_for(Child.KUBECTL, Outside(proxy=settings))
 
     def arguments(self) -> tuple[str, ...]:
         """Options of kubectl that choose cluster and namespace."""
@@ -144,7 +146,7 @@ class PortForward:
             options=("--contimeout=15",),
             staging=f"{daemon}/{STAGING}/",
             receipts=f"{daemon}/{RECEIPTS}/",
-            env=_without_proxies(scrubbed({"RSYNC_PASSWORD": self._password})),
+            env=scrubbed({"RSYNC_PASSWORD": self._password}),
         )
 
     def judge(self, said: str) -> None:
@@ -244,8 +246,3 @@ class ExecStream:
 
     def close(self) -> None:
         """Nothing outlives a run."""
-
-
-def _without_proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """The daemon is on this machine's loopback; ``RSYNC_PROXY`` is never handed on at all."""
-    return {name: value for name, value in env.items() if not name.lower().endswith("_proxy")}

@@ -1,0 +1,84 @@
+"""The kubeconfig that children are given: one context, every path absolute, in a private folder in memory.
+
+So Pulumi, Ansible and kubectl read one file alike, whatever ``KUBECONFIG`` names from wherever; and a login helper that they start
+gets the variables that it would get from a shell, while they themselves do not see them.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weighbridge import trust
+from weighbridge.errors import Place, PreconditionError
+from weighbridge.kubernetes.connection import proxy_to
+from weighbridge.kubernetes.kubeconfig import Chosen, kubeconfig
+from weighbridge.processes.variables import Child, Outside, only_for_helpers, variables_for
+
+
+def write_kubeconfig(
+    chosen: Chosen,
+    folder: Path,
+    given: Collection[str],
+    outside: Outside,
+    environ: Mapping[str, str] | None = None,
+) -> Path:
+    """A file (0600) in ``folder``. ``given``: names of the variables that the program gets."""
+    document = dict(chosen.document)
+    if chosen.helper is not None:
+        document["users"] = [
+            _with_variables(row, only_for_helpers(given, outside, environ)) for row in document["users"]
+        ]
+    file = folder / "kubeconfig.yaml"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        yaml.safe_dump(document, stream, sort_keys=False)
+    return file
+
+
+def write_trust(folder: Path, outside: Outside, environ: Mapping[str, str] | None = None) -> str | None:
+    """A file of the authorities that children trust, in ``folder``; ``None`` where the system's own are all."""
+    if outside.ca_bundle is None:
+        return None
+    file = folder / "trust.pem"
+    try:
+        file.write_text(trust.bundle_text(outside.ca_bundle, environ), encoding="utf-8")
+    except OSError as error:
+        raise PreconditionError(
+            f"the CA bundle {outside.ca_bundle} cannot be read: {error.strerror}",
+            remedy="name a PEM file; relative paths start at the environment file's folder",
+            place=Place(key="trust.ca_bundle"),
+            code="trust-missing",
+        ) from error
+    return str(file)
+
+
+def playbook_surroundings(
+    context: str | None, outside: Outside, folder: Path, *, in_cluster: bool
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """(the environment of ansible-playbook, variables of the role): how it reaches the cluster that is meant, and no other.
+
+    The Kubernetes client that Ansible's modules use reads neither ``NO_PROXY`` nor ``proxy-url`` nor ``as``, so it is told.
+    """
+    variables = variables_for(Child.ANSIBLE, outside, trusted=write_trust(folder, outside))
+    if in_cluster:
+        variables.pop("KUBECONFIG", None)
+        return variables, {}
+    chosen = kubeconfig(context)
+    file = str(write_kubeconfig(chosen, folder, variables.keys(), outside))
+    variables |= {"KUBECONFIG": file, "K8S_AUTH_KUBECONFIG": file}
+    if chosen.user is not None:
+        variables["K8S_AUTH_IMPERSONATE_USER"] = chosen.user
+    if chosen.groups:
+        variables["K8S_AUTH_IMPERSONATE_GROUPS"] = ",".join(chosen.groups)
+    return variables, {"weights_api_proxy": proxy_to(chosen, outside.proxy) or ""}
+
+
+def _with_variables(user: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    helper = user["user"]["exec"]
+    own = helper.get("env") or []
+    named = {row["name"] for row in own}
+    added = [{"name": name, "value": value} for name, value in variables.items() if name not in named]
+    return {**user, "user": {**user["user"], "exec": {**helper, "env": [*added, *own]}}}

@@ -1,0 +1,269 @@
+"""Who we are to the API server: tokens, certificates and what login helpers say (kubernetes.io, "Client Authentication").
+
+A helper gets a deadline of its own, no terminal and no secret of ours; what it asks for is kept in memory until it expires, and
+shared by every connection of this process, as client-go does.
+"""
+
+import base64
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.kubeconfig import Chosen, Helper, Pem
+from weighbridge.processes.orphans import end_session
+from weighbridge.processes.variables import Child, Outside, variables_for
+
+HELPER_SECONDS: Final = 60.0
+"""For a login helper: some open a browser, and somebody has to find it."""
+_MARGIN_SECONDS: Final = 10.0
+"""Before it expires a credential is asked for anew."""
+_OUTPUT_BYTES: Final = 1 << 20
+_SAID: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request carries; never shown."""
+
+    authorization: str | None = field(default=None, repr=False)
+    certificate: Pem | None = field(default=None, repr=False)
+    expires: float | None = None
+    """Seconds since 1970."""
+
+
+class Login(Protocol):
+    """May be used by several threads. Its methods raise ``PreconditionError`` and nothing else."""
+
+    def current(self, seconds: float) -> Credential:
+        """What to go by now; at most ``seconds`` where somebody has to be asked."""
+        ...
+
+    def renewed(self, refused: Credential, seconds: float) -> Credential | None:
+        """Another one than was ``refused`` with 401; ``None`` where there is none."""
+        ...
+
+
+def login_for(chosen: Chosen, outside: Outside) -> Login:
+    """The login of a context. Nothing is read or started yet. Static tokens go before helpers, as in client-go."""
+    if chosen.token_file is not None:
+        return _TokenFile(chosen, chosen.token_file)
+    if chosen.token is not None:
+        return _Fixed(Credential(f"Bearer {chosen.token.strip()}", chosen.certificate))
+    if chosen.basic is not None:
+        pair = base64.b64encode(":".join(chosen.basic).encode()).decode()
+        return _Fixed(Credential(f"Basic {pair}", chosen.certificate))
+    if chosen.helper is not None:
+        with _SHARED_LOCK:
+            key = (chosen.where, chosen.helper, outside)
+            return _SHARED.setdefault(key, _ByHelper(chosen, chosen.helper, outside))
+    return _Fixed(Credential(None, chosen.certificate))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    credential: Credential
+
+    def current(self, seconds: float) -> Credential:
+        del seconds
+        return self.credential
+
+    def renewed(self, refused: Credential, seconds: float) -> Credential | None:
+        del refused, seconds
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenFile:
+    """Read for each request: the kubelet replaces it."""
+
+    chosen: Chosen
+    file: Path
+
+    def current(self, seconds: float) -> Credential:
+        del seconds
+        try:
+            token = self.file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it holds no token"
+            raise self.chosen.refused(
+                f"tokenFile {self.file} cannot be read: {why}", "log in again"
+            ) from error
+        return Credential(f"Bearer {token}", self.chosen.certificate)
+
+    def renewed(self, refused: Credential, seconds: float) -> Credential | None:
+        found = self.current(seconds)
+        return found if found != refused else None
+
+
+class _ByHelper:
+    def __init__(self, chosen: Chosen, helper: Helper, outside: Outside) -> None:
+        self._chosen, self._helper, self._outside = chosen, helper, outside
+        self._lock = threading.Lock()
+        self._known: Credential | None = None
+
+    def current(self, seconds: float) -> Credential:
+        known = self._known
+        return known if known is not None and _lasts(known) else self._asked(known, seconds)
+
+    def renewed(self, refused: Credential, seconds: float) -> Credential | None:
+        return self._asked(refused, seconds)
+
+    def _asked(self, stale: Credential | None, seconds: float) -> Credential:
+        """A new one; where another thread has just got it, that one."""
+        began = time.monotonic()
+        if not self._lock.acquire(timeout=seconds):
+            raise self._failed(f"still has not answered another request after {seconds:g} s")
+        try:
+            known = self._known
+            if known is not None and known is not stale and known != stale and _lasts(known):
+                return known
+            said = self._run(max(1.0, seconds - (time.monotonic() - began)))
+            self._known = self._parsed(said)
+            return self._known
+        finally:
+            self._lock.release()
+
+    def _run(self, seconds: float) -> bytes:
+        helper = self._helper
+        info: dict[str, Any] = {
+            "apiVersion": helper.api_version,
+            "kind": "ExecCredential",
+            "spec": {"interactive": False},
+        }
+        if helper.cluster_info is not None:
+            info["spec"]["cluster"] = json.loads(helper.cluster_info)
+        env = {
+            **variables_for(Child.HELPER, self._outside),
+            **dict(helper.env),
+            "KUBERNETES_EXEC_INFO": json.dumps(info),
+        }
+        program = shutil.which(helper.command, path=env.get("PATH", os.defpath))
+        if program is None:
+            hint = " ".join(helper.install_hint.split())
+            raise self._chosen.refused(
+                f"the login helper {helper.command} is not there, or no program",
+                hint[:_SAID] or f"install {helper.command}, put it on PATH, or log in another way",
+            )
+        try:
+            code, out, err = run_limited([program, *helper.args], env, seconds)
+        except TimeoutError as error:
+            raise self._failed(f"did not answer within {seconds:.0f} s and was ended") from error
+        except OSError as error:
+            raise self._failed(f"cannot be started: {error.strerror or error}") from error
+        if code != 0:
+            how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
+            words = _last_words(err)
+            raise self._failed(how + (f": {words}" if words else ""))
+        return out
+
+    def _parsed(self, said: bytes) -> Credential:
+        """Nothing of what it said is repeated: it holds the credential."""
+        try:
+            answer = json.loads(said)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
+            raise self._failed("does not answer with an ExecCredential in JSON")
+        if answer.get("apiVersion") != self._helper.api_version:
+            wanted, found = self._helper.api_version, str(answer.get("apiVersion"))[:80]
+            raise self._failed(
+                f"answers in {found!r}, and the kubeconfig says {wanted}", "write the version that it speaks"
+            )
+        status = answer.get("status")
+        status = status if isinstance(status, dict) else {}
+        token, certificate, key, until = (
+            status.get(name) or None
+            for name in ("token", "clientCertificateData", "clientKeyData", "expirationTimestamp")
+        )
+        if not all(value is None or isinstance(value, str) for value in (token, certificate, key, until)):
+            raise self._failed("answers with a status of other types than text")
+        if (certificate is None) is not (key is None) or (token is None and certificate is None):
+            raise self._failed("answers with neither a token nor a certificate and its key")
+        return Credential(
+            f"Bearer {token.strip()}" if token else None,
+            Pem(certificate, key) if certificate and key else self._chosen.certificate,
+            self._expiry(until) if until else None,
+        )
+
+    def _expiry(self, text: str) -> float:
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except ValueError as error:
+            raise self._failed("answers with an expirationTimestamp that is no time") from error
+
+    def _failed(self, how: str, remedy: str | None = None) -> PreconditionError:
+        withheld = sorted(self._outside.withheld & os.environ.keys())
+        note = (
+            f"; it is not given the secrets of the environment file ({', '.join(withheld)})"
+            if withheld
+            else ""
+        )
+        return PreconditionError(
+            f"{self._chosen.where}: the login helper {self._helper.command} {how}",
+            remedy=remedy
+            or f"log in again, or see what it says to: kubectl --context={self._chosen.name!r} get --raw /version{note}",
+            code="login-helper",
+        )
+
+
+_SHARED: dict[tuple[str, Helper, Outside], _ByHelper] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def _lasts(credential: Credential) -> bool:
+    return credential.expires is None or credential.expires - time.time() > _MARGIN_SECONDS
+
+
+def _last_words(err: bytes) -> str:
+    lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
+    plain = " / ".join(lines[-3:])
+    return "".join(char if char.isprintable() else "?" for char in plain)[-_SAID:]
+
+
+def run_limited(command: list[str], env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and error, a megabyte of each at the most. ``TimeoutError`` once it is past its time, after it was
+    killed with its children. What it leaves running on purpose is not waited for.
+    """
+    until = time.monotonic() + seconds
+    process = subprocess.Popen(
+        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None  # noqa: S101 - as asked for
+    assert process.stderr is not None  # noqa: S101
+    said: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    out, err = said
+    with process, selectors.DefaultSelector() as ready:
+        try:
+            for stream in said:
+                ready.register(stream, selectors.EVENT_READ)
+            while ready.get_map():
+                ended = process.poll() is not None
+                events = ready.select(0.05 if ended else min(0.25, max(0.0, until - time.monotonic())))
+                for each, _ in events:
+                    part = os.read(each.fd, 65536)
+                    said[each.fd] += part[: _OUTPUT_BYTES - len(said[each.fd])]
+                    if not part:
+                        ready.unregister(each.fd)
+                if ended and not events:
+                    break
+                if time.monotonic() >= until:
+                    break
+            code = process.wait(max(0.0, until - time.monotonic()))
+        except BaseException as error:
+            end_session(process.pid, 0)
+            process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise TimeoutError from error
+            raise
+    return code, bytes(said[out]), bytes(said[err])

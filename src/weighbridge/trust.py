@@ -1,0 +1,86 @@
+"""Which certificate authorities a program of this machine trusts: the system's, and those of ``trust.ca_bundle`` beside them.
+
+The system's are found where OpenSSL and Go look (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, then the usual files; Go's
+``crypto/x509/root_linux.go``). Programs that take one file are given both in one text.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+_USUAL: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+
+
+def system_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file of the system's authorities; ``None`` where there is none, or only a folder of them."""
+    named = (os.environ if environ is None else environ).get("SSL_CERT_FILE")
+    if named:
+        return Path(named)
+    own = ssl.get_default_verify_paths().openssl_cafile
+    return next((Path(place) for place in (own, *_USUAL) if Path(place).is_file()), None)
+
+
+def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities and those of ``ca_bundle``. ``OSError`` (``ssl.SSLError`` is one) where the file
+    cannot be used.
+    """
+    made = ssl.create_default_context()
+    if ca_bundle is not None:
+        made.load_verify_locations(ca_bundle)
+    return made
+
+
+def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None) -> str:
+    """Both as PEM. ``OSError`` where ``ca_bundle`` cannot be read; a system's file that cannot is left out."""
+    parts = [] if ca_bundle is None else [ca_bundle.read_text(encoding="utf-8", errors="replace")]
+    system = system_bundle(environ)
+    if system is not None and system.is_file():
+        parts.insert(0, system.read_text(encoding="utf-8", errors="replace"))
+    else:
+        parts.insert(0, _folder_text((os.environ if environ is None else environ).get("SSL_CERT_DIR")))
+    return "\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def bundle_file(ca_bundle: Path | None) -> str:
+    """A path that one library can be given for both, good as long as this process lives. ``OSError`` as ``bundle_text``."""
+    system = system_bundle()
+    if ca_bundle is None and system is not None:
+        return str(system)
+    return _in_memory(bundle_text(ca_bundle))
+
+
+@lru_cache(maxsize=8)
+def _in_memory(text: str) -> str:
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("weighbridge-trust", os.MFD_CLOEXEC)
+        os.write(descriptor, text.encode())
+        return f"/proc/self/fd/{descriptor}"
+    import tempfile  # noqa: PLC0415 - certificates of authorities are no secret
+
+    with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
+        file.write(text)
+    return file.name
+
+
+def _folder_text(folders: str | None) -> str:
+    """Of folders that hold one certificate a file, such as ``/etc/ssl/certs``."""
+    places = folders or ssl.get_default_verify_paths().openssl_capath
+    texts = []
+    for place in places.split(os.pathsep):
+        for file in sorted(Path(place).glob("*.[0-9pc]*")) if Path(place).is_dir() else ():
+            try:
+                text = file.read_text(encoding="ascii")
+            except (OSError, UnicodeDecodeError):
+                continue
+            if "BEGIN CERTIFICATE" in text:
+                texts.append(text)
+    return "\n".join(dict.fromkeys(texts))

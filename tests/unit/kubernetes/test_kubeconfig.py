@@ -1,0 +1,380 @@
+"""Every field of a kubeconfig is honoured or refused by name, and files are merged as kubectl does."""
+
+import base64
+import json
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.http_proxy import http_proxy
+from support.tls_api import UID, TlsApi, tls_api
+from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.client import connect
+from weighbridge.kubernetes.kubeconfig import kubeconfig, service_account
+from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
+
+V1 = "client.authentication.k8s.io/v1"
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[TlsApi]:
+    with tls_api(tmp_path) as running:
+        running.accepts = {"good"}
+        yield running
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def written(
+    api: TlsApi,
+    user: dict[str, Any],
+    cluster: dict[str, Any] | None = None,
+    context: dict[str, Any] | None = None,
+) -> dict[str, str]:
+    """The environment that names a kubeconfig of one context, ``here``."""
+    values = {"server": api.url, "certificate-authority-data": b64(api.ca), **(cluster or {})}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [
+            {"name": "c", "cluster": {key: value for key, value in values.items() if value is not None}}
+        ],
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", **(context or {})}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    file = api.folder / "config.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return {"KUBECONFIG": str(file)}
+
+
+def helper(
+    api: TlsApi, status: dict[str, Any] | None = None, version: str = V1, **more: Any
+) -> dict[str, Any]:
+    """A user with a login helper that says ``status``, and writes down what it was told."""
+    said = {"apiVersion": version, "kind": "ExecCredential", "status": status or {"token": "good"}}
+    (api.folder / "said.json").write_text(json.dumps(said))
+    program = api.folder / "helper.sh"
+    told = api.folder / "told"
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$KUBERNETES_EXEC_INFO" "$MARK" "$@" > {told}\ncat {api.folder}/said.json\n'
+    )
+    program.chmod(0o700)
+    return {
+        "exec": {"apiVersion": version, "command": "./helper.sh", "interactiveMode": "IfAvailable", **more}
+    }
+
+
+def asked(environ: dict[str, str], context: str | None = None) -> None:
+    with closing(connect(context=context, environ=environ)) as kube:
+        assert kube.identity() == UID
+
+
+def told(api: TlsApi) -> list[str]:
+    return (api.folder / "told").read_text().splitlines()
+
+
+GOOD: dict[str, Any] = {"token": "good"}
+HONOURED: dict[str, Callable[[TlsApi], object]] = {}
+
+
+def honours(*fields: str) -> Callable[[Callable[[TlsApi], object]], Callable[[TlsApi], object]]:
+    def note(check: Callable[[TlsApi], object]) -> Callable[[TlsApi], object]:
+        HONOURED.update(dict.fromkeys(fields, check))
+        return check
+
+    return note
+
+
+@honours(
+    "context.cluster", "context.user", "cluster.server", "user.token", "cluster.certificate-authority-data"
+)
+def plain(api: TlsApi) -> None:
+    asked(written(api, GOOD))
+
+
+@honours("context.namespace", "context.extensions", "user.extensions")
+def what_means_nothing(api: TlsApi) -> None:
+    row = [{"name": "x", "extension": {"a": 1}}]
+    asked(written(api, {**GOOD, "extensions": row}, context={"namespace": "ns", "extensions": row}))
+
+
+@honours("cluster.tls-server-name")
+def another_name(api: TlsApi) -> None:
+    with tls_api(api.folder, "api.internal") as other:
+        asked(written(other, GOOD, {"tls-server-name": "api.internal"}))
+        with pytest.raises(PreconditionError, match="TLS to the Kubernetes API"):
+            asked(written(other, GOOD))
+
+
+@honours("cluster.insecure-skip-tls-verify")
+def unverified(api: TlsApi) -> None:
+    nobody = {"certificate-authority-data": None}
+    with pytest.raises(PreconditionError, match="certificate verify failed"):
+        asked(written(api, GOOD, nobody))
+    asked(written(api, GOOD, {**nobody, "insecure-skip-tls-verify": True}))
+
+
+@honours("cluster.certificate-authority")
+def authority_file(api: TlsApi) -> None:
+    (api.folder / "ca.pem").write_text(api.ca)
+    asked(written(api, GOOD, {"certificate-authority-data": None, "certificate-authority": "ca.pem"}))
+
+
+@honours("cluster.proxy-url")
+def proxied(api: TlsApi) -> None:
+    with http_proxy() as proxy:
+        asked(written(api, GOOD, {"proxy-url": proxy.url}))
+        assert proxy.requests
+
+
+@honours("cluster.disable-compression")
+def uncompressed(api: TlsApi) -> None:
+    asked(written(api, GOOD))
+    asked(written(api, GOOD, {"disable-compression": True}))
+    first, second = (row["accept-encoding"] for row in api.seen)
+    assert "gzip" in first[0]
+    assert second == ["identity"]
+
+
+@honours("user.client-certificate", "user.client-key")
+def certificate_files(api: TlsApi) -> None:
+    certificate, key = api.client("somebody")
+    (api.folder / "cert.pem").write_text(certificate)
+    (api.folder / "key.pem").write_text(key)
+    api.accepts = {"somebody"}
+    asked(written(api, {"client-certificate": "cert.pem", "client-key": "key.pem"}))
+
+
+@honours("user.client-certificate-data", "user.client-key-data")
+def certificate_data(api: TlsApi) -> None:
+    certificate, key = api.client("somebody")
+    api.accepts = {"somebody"}
+    asked(written(api, {"client-certificate-data": b64(certificate), "client-key-data": b64(key)}))
+
+
+@honours("user.tokenFile")
+def token_file(api: TlsApi) -> None:
+    file = api.folder / "token"
+    file.write_text("stale\n")
+    with closing(
+        connect(context=None, environ=written(api, {"tokenFile": "token", "token": "never"}))
+    ) as kube:
+        with pytest.raises(PreconditionError, match="does not accept the login"):
+            kube.identity()
+        file.write_text("good\n")
+        assert kube.identity() == UID
+
+
+@honours("user.username", "user.password")
+def basic(api: TlsApi) -> None:
+    api.accepts = {b64("us:pa")}
+    asked(written(api, {"username": "us", "password": "pa"}))
+
+
+@honours("user.as", "user.as-groups")
+def impersonation(api: TlsApi) -> None:
+    asked(written(api, {**GOOD, "as": "ann", "as-groups": ["a", "b"]}))
+    assert api.seen[0]["impersonate-user"] == ["ann"]
+    assert api.seen[0]["impersonate-group"] == ["a", "b"]
+
+
+@honours("user.exec", "exec.apiVersion", "exec.command", "exec.interactiveMode", "status.token")
+def by_helper(api: TlsApi) -> None:
+    asked(written(api, helper(api)))
+    assert json.loads(told(api)[0]) == {
+        "apiVersion": V1, "kind": "ExecCredential", "spec": {"interactive": False}
+    }  # fmt: skip
+
+
+@honours("exec.args", "exec.env")
+def with_arguments(api: TlsApi) -> None:
+    asked(written(api, helper(api, args=["one", "t w o"], env=[{"name": "MARK", "value": "seen"}])))
+    assert told(api)[1:] == ["seen", "one", "t w o"]
+
+
+@honours("exec.installHint")
+def absent_with_a_hint(api: TlsApi) -> None:
+    user = helper(api, installHint="get it from there")
+    user["exec"]["command"] = "a-login-helper-that-is-not-there"
+    with pytest.raises(PreconditionError, match="a-login-helper-that-is-not-there is not there") as found:
+        asked(written(api, user))
+    assert found.value.remedy == "get it from there"
+
+
+@honours("exec.provideClusterInfo", "cluster.extensions")
+def with_the_cluster(api: TlsApi) -> None:
+    row = {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "x"}}
+    asked(written(api, helper(api, provideClusterInfo=True), {"extensions": [row]}))
+    assert json.loads(told(api)[0])["spec"]["cluster"] == {
+        "server": api.url, "certificate-authority-data": b64(api.ca), "config": {"audience": "x"}
+    }  # fmt: skip
+
+
+@honours("status.clientCertificateData", "status.clientKeyData")
+def certificate_of_a_helper(api: TlsApi) -> None:
+    certificate, key = api.client("somebody")
+    api.accepts = {"somebody"}
+    asked(written(api, helper(api, {"clientCertificateData": certificate, "clientKeyData": key}, MARK=None)))
+    assert api.seen[-1]["certificate"] == "somebody"
+
+
+@honours("status.expirationTimestamp")
+def that_expires(api: TlsApi) -> None:
+    api.accepts = {"one", "two"}
+    environ = written(api, helper(api, {"token": "one", "expirationTimestamp": "2020-01-01T00:00:00Z"}))
+    with closing(connect(context=None, environ=environ)) as kube:
+        kube.identity()
+        helper(api, {"token": "two", "expirationTimestamp": "2999-01-01T00:00:00Z"})
+        kube.identity()
+        helper(api, {"token": "three"})
+        kube.identity()
+    assert [row["authorization"] for row in api.seen] == [["Bearer one"], ["Bearer two"], ["Bearer two"]]
+
+
+@pytest.mark.parametrize("field", [name for name, fate in FATES.items() if isinstance(fate, Honoured)])
+def test_each_field_that_is_honoured_is_seen_to_be(api: TlsApi, field: str) -> None:
+    HONOURED[field](api)
+
+
+REFUSED: dict[str, Any] = {
+    "user.as-uid": {**GOOD, "as": "ann", "as-uid": "1"},
+    "user.as-user-extra": {**GOOD, "as": "ann", "as-user-extra": {"a": ["b"]}},
+    "user.auth-provider": {"auth-provider": {"name": "oidc", "config": {}}},
+}
+
+
+@pytest.mark.parametrize("field", [name for name, fate in FATES.items() if isinstance(fate, Refused)])
+def test_each_field_that_is_not_is_refused_by_name_with_file_context_and_remedy(
+    api: TlsApi, field: str
+) -> None:
+    with pytest.raises(PreconditionError) as found:
+        asked(written(api, REFUSED[field]))
+    assert found.value.what.startswith(f"{api.folder}/config.yaml, context 'here': {field} ")
+    assert found.value.remedy
+    assert not api.seen
+
+
+@pytest.mark.parametrize("version", EXEC_VERSIONS)
+def test_versions_of_helpers(api: TlsApi, version: str) -> None:
+    environ = written(api, helper(api, version=version))
+    if isinstance(EXEC_VERSIONS[version], Honoured):
+        asked(environ)
+    else:
+        with pytest.raises(PreconditionError, match=r"exec\.apiVersion .*v1alpha1' is not supported"):
+            asked(environ)
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "words"),
+    [
+        (GOOD, {"certificate-authority-data": "not base64!!"}, "certificate-authority-data is not PEM in base64"),
+        (GOOD, {"certificate-authority-data": b64("hello")}, "certificate-authority holds no certificate"),
+        (GOOD, {"certificate-authority-data": None, "certificate-authority": "absent.pem"}, "absent.pem cannot be read"),
+        (GOOD, {"server": "ftp://x"}, "cluster.server is no http"),
+        (GOOD, {"server": None}, "cluster.server is missing"),
+        (GOOD, {"server": 5}, "cluster.server is no text"),
+        (GOOD, {"proxy-url": "socks5://p:1"}, "cluster.proxy-url is no http"),
+        (GOOD, {"insecure-skip-tls-verify": True}, "contradicts certificate-authority"),
+        (GOOD, {"insecure-skip-tls-verify": "yes"}, "neither true nor false"),
+        ({"tokenFile": "absent"}, {}, "user.tokenFile .*absent is not there"),
+        ({"client-certificate-data": b64("x")}, {}, "user.client-key is missing"),
+        ({"client-certificate-data": b64("x"), "client-key-data": b64("y")}, {}, "they are not PEM"),
+        ({**GOOD, "username": "u"}, {}, "only one login"),
+        ({**GOOD, "as-groups": ["g"]}, {}, "stands without as"),
+        ({"exec": {"apiVersion": V1, "command": "x"}}, {}, "exec.interactiveMode is missing"),
+        ({"exec": {"apiVersion": V1, "command": "x", "interactiveMode": "Always"}}, {}, "would need a terminal"),
+        ({"exec": {"apiVersion": V1, "interactiveMode": "Never"}}, {}, "exec.command is missing"),
+        ({"exec": {"apiVersion": V1, "command": "x", "interactiveMode": "Never", "args": 1}}, {}, "exec.args"),
+        ({"exec": {"apiVersion": V1, "command": "x", "interactiveMode": "Never", "env": [1]}}, {}, "exec.env"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_named_with_its_file_and_context(
+    api: TlsApi, user: dict[str, Any], cluster: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PreconditionError, match=words) as found:
+        asked(written(api, user, cluster))
+    assert "config.yaml, context 'here'" in found.value.what
+    assert found.value.remedy
+
+
+def test_a_context_without_a_user_is_anonymous_and_entries_of_null_are_passed_over(api: TlsApi) -> None:
+    environ = written(api, GOOD)
+    file = Path(environ["KUBECONFIG"])
+    document = yaml.safe_load(file.read_text())
+    del document["contexts"][0]["context"]["user"]
+    document["clusters"].append(None)
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(PreconditionError, match="does not accept the login"):
+        asked(environ)
+
+
+@pytest.mark.parametrize("name", ["ns/api-ocp-example-com:6443/First Last", "it's: odd #1", "ärger/ü"])
+def test_names_as_oc_login_makes_them(api: TlsApi, name: str) -> None:
+    environ = written(api, GOOD)
+    file = Path(environ["KUBECONFIG"])
+    document = yaml.safe_load(file.read_text())
+    document["contexts"][0]["name"] = name
+    document["contexts"][0]["context"]["user"] = document["users"][0]["name"] = f"{name}/api:6443"
+    file.write_text(yaml.safe_dump(document))
+    asked(environ, name)
+
+
+def test_files_are_merged_the_first_wins_and_empty_ones_and_entries_count_for_nothing(
+    api: TlsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(written(api, GOOD)["KUBECONFIG"])
+    (api.folder / "below").mkdir()
+    (api.folder / "empty.yaml").write_text("")
+    (api.folder / "below" / "first.yaml").write_text(
+        yaml.safe_dump({"current-context": "here", "users": [{"name": "u", "user": {"tokenFile": "t"}}]})
+    )
+    (api.folder / "below" / "t").write_text("good")
+    monkeypatch.chdir(api.folder)
+    asked({"KUBECONFIG": f":empty.yaml:absent.yaml::below/first.yaml:{file.name}"})
+    found = kubeconfig(None, {"KUBECONFIG": f"below/first.yaml:{file.name}"})
+    assert found.token_file == api.folder / "below" / "t"
+
+
+def test_an_address_of_ipv6_is_kept_whole(api: TlsApi) -> None:
+    assert (
+        kubeconfig(None, written(api, GOOD, {"server": "https://[fd00::1]:6443"})).server
+        == "https://[fd00::1]:6443"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "clusters: 5", "contexts: [5]", "users: [{name: u, user: 5}]", "a: [", "\x00"]
+)
+def test_what_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c").write_text(text)
+    with pytest.raises(PreconditionError) as found:
+        kubeconfig(None, {"KUBECONFIG": str(tmp_path / "c")})
+    assert str(tmp_path / "c") in found.value.what
+
+
+def test_the_pods_own_account(tmp_path: Path) -> None:
+    environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
+    with pytest.raises(PreconditionError, match="no service account token"):
+        service_account(environ, tmp_path)
+    for name in ("ca.crt", "token"):
+        (tmp_path / name).write_text("x")
+    assert service_account(environ, tmp_path).server == "https://[fd00::1]:443"
+    with pytest.raises(PreconditionError, match="no service account token"):
+        service_account({}, tmp_path)
+
+
+def test_no_key_is_written_anywhere(api: TlsApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder for temporary files is one that cannot be written to."""
+    bare = api.folder / "bare"
+    bare.mkdir()
+    bare.chmod(stat.S_IRUSR)
+    monkeypatch.setattr("tempfile.tempdir", str(api.folder / "absent"))
+    certificate_data(api)
