@@ -6,6 +6,7 @@ Tests of this module run in order on one estate: each starts from what the one b
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from support.estate import CR, Estate
 from weighbridge.kubernetes.client import CLAIM, WATSONX_IFM
+from weighbridge.mover.receipts import encode_receipt, parse_receipt
 
 pytestmark = pytest.mark.sandbox
 
@@ -193,6 +195,39 @@ def test_a_flipped_byte_is_found_named_and_repaired_alone(
     assert step["files_repaired"] == [victim.name]
     assert hashlib.sha256(victim.read_bytes()).hexdigest() == good
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in others} == others
+    assert estate.run("verify").code == 0
+    assert estate.run("plan", "--expect-no-changes").code == 0
+
+
+@pytest.mark.parametrize("receipt_too", [True, False])
+@pytest.mark.parametrize("model_id", ["llama-fetch", "llama-push"])
+def test_what_another_writer_forged_on_the_volume_is_found_and_the_true_bytes_come_back(
+    estate: Estate, first: dict[str, Any], model_id: str, receipt_too: bool
+) -> None:
+    """Sound weights of the same size and time, and a receipt on the volume that attests just them."""
+    assert first["complete"]
+    wanted, folder = _source_files(estate), _published(estate, model_id)
+    [place] = (estate.volume(model_id) / ".weighbridge/receipts").rglob(f"{folder.name}.json")
+    victim = min(folder.glob("*.safetensors"))
+    times = (victim.stat().st_atime, victim.stat().st_mtime)
+    content = victim.read_bytes()
+    victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(victim, times)
+    if receipt_too:
+        receipt = parse_receipt(place.read_bytes())
+        forged = hashlib.sha256(victim.read_bytes()).hexdigest()
+        rows = tuple(replace(row, sha256=forged) if row.path == victim.name else row for row in receipt.rows)
+        place.write_bytes(encode_receipt(replace(receipt, rows=rows)))
+
+    assert estate.run("verify").code == 5
+    assert estate.run("plan", "--expect-no-changes").code == 6
+    estate.applied()
+    found = {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert found == wanted
     assert estate.run("verify").code == 0
     assert estate.run("plan", "--expect-no-changes").code == 0
 

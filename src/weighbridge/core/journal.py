@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from weighbridge.domain.digest import Json
+from weighbridge.domain.visible import json_text
 from weighbridge.errors import StepFailedError
 
 

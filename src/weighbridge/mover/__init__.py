@@ -12,5 +12,9 @@ What proves what:
   the bytes that are read back are compared with these; where it does and they differ, these tell whether the network or
   the volume was wrong. Over plain HTTP without any checksum nothing but TCP would guard the wire, so multipart ETags are
   then checked too.
-- **At rest, later**: ``verify`` reads every byte again and compares SHA-256 with the receipt.
+- **Against other writers to the volume**: nothing that lies there proves itself. What lay there before is compared with what
+  cannot be forged (``checksums.py``, ``proof``) or with the cluster's record, or fetched again; of a file that nothing
+  attests each range is hashed with SHA-256 on arrival and again when it is read back (``fetch.py``). Of an earlier run's
+  journal, receipt and receipt-to-be only what is vouched for elsewhere counts (``receipts.vouched_for``).
+- **At rest, later**: ``verify`` reads every byte again and compares SHA-256 with the receipt, whose digest is the order's.
 """
