@@ -18,8 +18,10 @@ from weighbridge.errors import (
 from weighbridge.kubernetes.denials import forbidden
 
 COLLECTION = "weighbridge.byom"
-REMOVALS = "/roles/weights/tasks/remove.yml:"
-"""Where the tasks stand that remove short-lived objects, as in an event's ``task_path`` (``PATH:LINE``)."""
+REMOVALS = ("/roles/weights/tasks/remove.yml:", "/roles/weights/tasks/clean_up.yml:")
+"""Where the tasks stand that remove short-lived objects, and that look at them before, as in an event's ``task_path``
+(``PATH:LINE``).
+"""
 _REFUSALS = {400, 403, 404, 422}
 
 
@@ -53,7 +55,7 @@ class Collected:
             self._ended(data.get("task_action") or "", data.get("res") or {})
         elif kind in {"runner_on_failed", "runner_on_unreachable"} and not data.get("ignore_errors"):
             error = self._failed(data)
-            self.tidy &= REMOVALS not in str(data.get("task_path"))
+            self.tidy &= not any(place in str(data.get("task_path")) for place in REMOVALS)
             if self.failure is None:
                 self.failure = error
             else:
