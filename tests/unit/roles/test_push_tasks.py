@@ -26,7 +26,7 @@ STATE = {
     "changed": False, "verified": False, "reason": "", "claim_uid": "u", "receipt": None,
     "damaged": [], "running": False, "leftovers": [],
 }  # fmt: skip
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "changed": True, "exit_code": 0, "files": [],
     "result": {"set_digest": SET, "files": 3, "total_bytes": 1, "published_at": "x", "outcome": "published"},
 }  # fmt: skip
@@ -176,7 +176,7 @@ def test_a_push_is_told_it_too(tmp_path: Path) -> None:
 def test_what_is_verified_is_compared_with_the_record_and_not_with_the_volume_alone(
     tmp_path: Path, found: str
 ) -> None:
-    message = {"set_digest": RECORD, "files": 3, "total_bytes": 1}
+    message: dict[str, Any] = {"set_digest": RECORD, "files": 3, "total_bytes": 1}
     receipt = receipts.published(
         message, model_id="plain", fingerprint="sha256:" + "12" * 32, sub_path="plain/121212121212",
         claim="their-claim", claim_uid="u", route="fetch", now=datetime.now(UTC),
