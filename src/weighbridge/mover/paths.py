@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Sequence
 
 REFUSED_SUFFIXES = (
@@ -17,6 +18,9 @@ MAX_NAME_BYTES = 255
 
 OURS = ".weighbridge"
 """Top directory of the volume that holds receipts, locks and what is in flight."""
+
+
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
 
 
 class UnsafePathError(ValueError):
@@ -40,7 +44,7 @@ def safe_relative(path: str) -> str:
         problem = "is absolute"
     elif "\\" in path:
         problem = "holds a backslash"
-    elif any(ord(character) < ord(" ") or ord(character) == 0x7F for character in path):  # noqa: PLR2004 - DEL
+    elif _CONTROL.search(path):
         problem = "holds a control character"
     elif any(part in {"", ".", ".."} for part in parts):
         problem = "holds an empty, '.' or '..' component"
