@@ -16,6 +16,7 @@ from typing import Final
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
+from weighbridge.provider.callers import EngineOnly
 from weighbridge.provider.resources import RESOURCES, Make, Types
 from weighbridge.provider.server import Provider
 
@@ -25,14 +26,19 @@ _GRACE_SECONDS: Final = 5.0
 
 
 def serve(
-    resources: Mapping[str, Make], cancelled: threading.Event, engine: str | None
+    resources: Mapping[str, Make],
+    cancelled: threading.Event,
+    engine: str | None,
+    caller: int | None = None,
 ) -> tuple[grpc.Server, int]:
-    """A started server on this machine alone, and its port."""
+    """A started server on this machine alone, and its port. ``caller``: the only process that is answered; ``None``: any of this
+    user's.
+    """
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ]
-    server = grpc.server(ThreadPoolExecutor(_THREADS), options=options)
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=options, interceptors=[EngineOnly(caller)])
     provider = Provider(Types(resources), cancelled, version=version("weighbridge"), engine=engine)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -58,7 +64,7 @@ def main() -> None:
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     engine = addresses[0] if addresses else None
     cancelled = threading.Event()
-    server, port = serve(RESOURCES, cancelled, engine)
+    server, port = serve(RESOURCES, cancelled, engine, parent if engine is not None else None)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     sys.stdout = sys.stderr  # whatever a library prints must not look like a port

@@ -1,0 +1,95 @@
+"""Whom our provider answers: the engine that started it, and nobody else on this machine.
+
+Pulumi's engine reaches a plugin over a port of the loopback interface and has no token for it, so any local process could ask it to
+write with our login. The kernel knows who holds the other end of a connection (``/proc/net/tcp`` and ``tcp6``, proc(5)); where it cannot be asked
+(not Linux), everybody is answered, as by any other plugin.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+_PROC: Final = Path("/proc")
+_PEER: Final = re.compile(r"ipv4:127\.0\.0\.1:(\d+)")
+_LOOPBACK: Final = ("0100007F", "0000000000000000FFFF00000100007F")
+"""127.0.0.1 as a socket of IPv4 has it, and one of IPv6 that speaks IPv4."""
+_UID, _INODE = 7, 9
+"""Fields of a row of ``/proc/net/tcp``."""
+
+
+class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtime carries no types
+    """``engine``: the process that may call; ``None``: any of this user's, for a provider that was started by hand."""
+
+    def __init__(self, engine: int | None, proc: Path = _PROC) -> None:
+        self._engine = engine
+        self._proc = proc
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        handler = continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        answer = handler.unary_unary
+
+        def guarded(request: Any, context: Any) -> Any:
+            if not is_caller(context.peer(), self._engine, self._proc):
+                context.abort(
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    "this provider answers the engine that started it, and nobody else",
+                )
+            return answer(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            guarded,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+
+def is_caller(peer: str, engine: int | None, proc: Path = _PROC) -> bool:
+    """Whether ``peer`` (gRPC's word for the other end) is held by process ``engine``, or by this user where that is ``None``."""
+    rows = _rows(proc)
+    if rows is None:
+        return True
+    found = _PEER.fullmatch(peer)
+    if found is None:
+        return False
+    near = tuple(f"{address}:{int(found[1]):04X}" for address in _LOOPBACK)
+    fields = next(
+        (row for row in rows if len(row) > _INODE and row[1] in near and row[2].startswith(_LOOPBACK)), None
+    )
+    if fields is None or int(fields[_UID]) != os.geteuid():
+        return False
+    return engine is None or _holds(proc / str(engine) / "fd", f"socket:[{fields[_INODE]}]")
+
+
+def _rows(proc: Path) -> list[list[str]] | None:
+    found: list[str] = []
+    try:
+        found += (proc / "net" / "tcp").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):  # a kernel without IPv6
+        found += (proc / "net" / "tcp6").read_text(encoding="ascii").splitlines()[1:]
+    return [line.split() for line in found]
+
+
+def _holds(descriptors: Path, socket: str) -> bool:
+    """A process that may not be looked into (another's, or one that is not dumpable) is not told from the engine."""
+    try:
+        entries = list(descriptors.iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    for entry in entries:
+        try:
+            if entry.readlink().name == socket or str(entry.readlink()) == socket:
+                return True
+        except OSError:
+            continue
+    return False
