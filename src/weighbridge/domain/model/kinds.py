@@ -110,7 +110,10 @@ def _is_early_pickle(peek: Peek) -> bool:
     try:
         for opcode, _, _ in pickletools.genops(stream):
             imports = imports or opcode.name in _IMPORTS
-    except (ValueError, UnicodeDecodeError):  # no opcode, or the end
+    except (
+        ValueError,
+        Warning,
+    ):  # no opcode, the end, or text with escapes that are none, of which Python warns
         return imports and not peek.whole and stream.tell() >= len(peek.head)
     return imports
 
