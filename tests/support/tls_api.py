@@ -51,7 +51,7 @@ def tls_api(folder: Path, name: str = "127.0.0.1") -> Iterator[TlsApi]:
 
         def do_GET(self) -> None:
             headers: dict[str, Any] = {key.lower(): self.headers.get_all(key) for key in self.headers}
-            shown = self.connection.getpeercert()  # type: ignore[attr-defined]
+            shown = self.connection.getpeercert()
             pairs = [pair for rows in (shown or {}).get("subject", ()) for pair in rows]
             headers["certificate"] = dict(pairs).get("commonName")
             api.seen.append(headers)
