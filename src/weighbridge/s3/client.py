@@ -58,20 +58,12 @@ def open_client(
     """
     import boto3.session  # noqa: PLC0415 - lazy, see the module's text
     import botocore.config  # noqa: PLC0415 - lazy, see the module's text
-    import botocore.configprovider  # noqa: PLC0415
     import botocore.session  # noqa: PLC0415
 
     trusted = trusted_file(target.ca_bundle)
     nothing: tuple[object, ...] = (None, None, None, None)
-    unheard = {
-        name: (None, None, default, convert)
-        for name, (
-            _,
-            _,
-            default,
-            convert,
-        ) in botocore.configprovider.BOTOCORE_DEFAULT_SESSION_VARIABLES.items()
-    }
+    defaults = botocore.session.Session.SESSION_VARIABLES.items()
+    unheard = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults}
     session = botocore.session.Session(
         session_vars={
             **unheard,
