@@ -254,7 +254,7 @@ def test_a_claim_of_ours_borrows_nothing(estate: Estate, borrowed: str) -> None:
         ({"finalizers": ["example.com/never"]}, "finalizers must not be added"),
         (
             {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "theirs", "uid": "1"}]},
-            "nothing but a Job may be an owner",
+            "nothing but a Job or a pod may be an owner",
         ),
     ],
     ids=["finalizer", "owner"],
