@@ -460,7 +460,8 @@ def test_many_files_need_few_descriptors(tmp_path: Path) -> None:
 def test_a_header_beyond_the_limit_costs_little_and_is_refused_by_name(tmp_path: Path) -> None:
     header = b"{" + b" " * (60 << 20) + b"}"
     content = len(header).to_bytes(8, "little") + header
-    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content})
+    slow = {"stall_seconds": 30, "chunk_bytes": 8 << 20}
+    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content}, limits=slow)
     with fake_s3(bench.objects()) as s3:
         ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "weights-refused")
@@ -472,7 +473,8 @@ def test_a_header_within_the_limit_fits_the_pod_whatever_is_in_it(tmp_path: Path
     """The worst that we know: lists of nothing."""
     header = b'{"a":[' + b"[]," * ((MAX_HEADER - 16) // 3) + b"[]]}"
     content = len(header).to_bytes(8, "little") + header
-    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content})
+    slow = {"stall_seconds": 30, "chunk_bytes": 8 << 20}
+    bench = Bench(tmp_path, weight_set(1000) | {"huge.safetensors": content}, limits=slow)
     with fake_s3(bench.objects()) as s3:
         ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "weights-refused")
