@@ -18,8 +18,8 @@ endif
 
 # Tests start the programs some hundred times: compiled at the first start, and not at each.
 unexport PYTHONDONTWRITEBYTECODE
-# They mostly wait, for pods and for the operator: two at a time leave each of them its time.
-WORKERS ?= 2
+# Half their time they wait, for pods and for the operator: three at a time keep two cores busy, and leave each its time.
+WORKERS ?= 3
 PYTEST := eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/pytest --durations=40 --durations-min=1
 # pytest's exit 5 is "no test": one half of the tests may be empty where ARGS choose among them, and only there.
 OR_NONE = $(if $(ARGS),|| [ $$? = 5 ])
@@ -51,7 +51,7 @@ check render plan apply verify status doctor rbac destroy: $(READY)
 	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
 
 ##@ For developers of weighbridge
-test: sandbox-for-tests ## every test but the nightly ones, on the sandbox, which is started where it is down; WORKERS=2 at a time
+test: sandbox-for-tests ## every test but the nightly ones, on the sandbox, which is started where it is down; WORKERS=3 at a time
 	@$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone and not nightly" $(ARGS) $(OR_NONE)
 	@$(PYTEST) -m "alone and not nightly" $(ARGS) $(OR_NONE)
 test-nightly: sandbox-for-tests ## what `make test` leaves out: the tests that take long

@@ -186,27 +186,30 @@ def test_a_claim_that_stays_pending_is_explained(one: Estate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ({"accessModes": ["ReadWriteMany"], "volumeMode": "Block"}, "raw block device"),
-        ({"accessModes": ["ReadOnlyMany"]}, "can only be read"),
-        ({"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}}, "has 1.00 MiB"),
+    ("name", "spec", "said"),
+    [  # a name each: a claim that is deleted is there until its finalizer lets it go
+        ("block", {"accessModes": ["ReadWriteMany"], "volumeMode": "Block"}, "raw block device"),
+        ("read-only", {"accessModes": ["ReadOnlyMany"]}, "can only be read"),
+        (
+            "small",
+            {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Mi"}}},
+            "has 1.00 MiB",
+        ),
     ],
-    ids=["block", "read-only", "small"],
 )
 def test_a_claim_that_can_hold_no_weights_is_refused_by_plan(
-    one: Estate, spec: dict[str, Any], said: str
+    one: Estate, name: str, spec: dict[str, Any], said: str
 ) -> None:
-    one.environment["models"][0]["storage"] = {"existing_pvc": "theirs"}
+    one.environment["models"][0]["storage"] = {"existing_pvc": name}
     asked = {"storageClassName": "sandbox-pending", "resources": {"requests": {"storage": "1Gi"}}, **spec}
-    one.kube.create(CLAIM, {"metadata": {"name": "theirs", "namespace": one.name}, "spec": asked})
+    one.kube.create(CLAIM, {"metadata": {"name": name, "namespace": one.name}, "spec": asked})
     try:
         ran = one.run("plan")
         assert ran.code == 3, ran.said
         assert said in ran.err
         assert "models[0].storage.existing_pvc" in ran.err
     finally:
-        one.kube.delete(CLAIM, "theirs", one.name)
+        one.kube.delete(CLAIM, name, one.name)
 
 
 def test_somebody_elses_entry_of_our_id_is_refused_with_both_shown_and_adopted_when_asked(

@@ -129,7 +129,11 @@ def test_within_gives_results_errors_and_up() -> None:
 
 def test_a_pod_mounts_the_claim_only_where_it_is_bound() -> None:
     bound = {
-        "metadata": {"name": "test-one-weights", "labels": {"weighbridge.dev/environment": "test"}},
+        "metadata": {
+            "name": "test-one-weights",
+            "uid": "u",
+            "labels": {"weighbridge.dev/environment": "test"},
+        },
         "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "fast"},
         "status": {"phase": "Bound", "capacity": {"storage": "64Mi"}},
     }

@@ -93,6 +93,7 @@ class PlaybookRun:
 
     def _prepare(self, folder: Path, timeout_seconds: int) -> Runner:
         _write_settings(folder, timeout_seconds)
+        (folder / "ansible.cfg").write_text(_CONFIGURATION, encoding="utf-8")
         ident = f"{self.playbook}-{time.monotonic_ns()}"
         config = RunnerConfig(
             private_data_dir=str(folder),
@@ -125,7 +126,6 @@ def _write_settings(folder: Path, timeout_seconds: int) -> None:
         "suppress_ansible_output": True,
         "suppress_output_file": True,
     }
-    (folder / "ansible.cfg").write_text(_CONFIGURATION, encoding="utf-8")
     (folder / "env").mkdir(exist_ok=True)
     (folder / "env" / "settings").write_text(json.dumps(settings), encoding="utf-8")
 

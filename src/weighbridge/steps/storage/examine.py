@@ -41,8 +41,7 @@ def _claims(look: Look) -> tuple[list[Finding], dict[str, Object | None]]:
         if claim:
             claims[name] = claim[0]
             look.facts.put(BOUND, judged.is_bound(claim[0]), name)
-            listing = look.facts.one(LISTING, model.id)
-            total = None if listing is None else listing.total_bytes
+            total = _total(look, model)
             look.found.append(judged.judge_claim(look.environment.name, model, name, claim[0], total))
     lines = look.found[before:]
     del look.found[before:]
@@ -87,5 +86,11 @@ def _size(look: Look, model: Model) -> int | None:
 
 def _needed(look: Look, model: Model) -> int | None:
     """``None`` where the source could not be listed."""
+    total = _total(look, model)
+    return None if total is None else sizing.needed_bytes(total, model.storage.keep)
+
+
+def _total(look: Look, model: Model) -> int | None:
+    """Bytes of the set at the source; ``None`` where it could not be listed."""
     listing = look.facts.one(LISTING, model.id)
-    return None if listing is None else sizing.needed_bytes(listing.total_bytes, model.storage.keep)
+    return None if listing is None else listing.total_bytes
