@@ -25,15 +25,19 @@ def _trial(route: str, change: str, fault: str, phase: str, at: float) -> Trial:
 
 TRIALS = (
     _trial("fetch", "version", "kill-everything", "weights", 0.5),
-    _trial("push", "version", "kill-rsync", "weights", 0.1),
+    _trial("push", "version", "kill-port-forward", "weights", 0.3),
 )
 BY_NIGHT = (
+    _trial("push", "version", "kill-rsync", "weights", 0.1),
     _trial("fetch", "version", "kill-after-receipt", "weights", 0.0),
     _trial("push", "version", "kill-after-receipt", "weights", 0.0),
     _trial("fetch", "parameter", "kill-pulumi", "registration", 0.5),
     _trial("fetch", "version", "s3-flips-a-bit", "weights", 0.3),
     _trial("push", "version", "ctrl-c", "weights", 0.6),
     _trial("push", "version", "pod-deleted", "weights", 0.3),
+    _trial("fetch", "version", "forged-on-volume", "weights", 0.1),
+    _trial("push", "version", "forged-on-volume", "weights", 0.5),
+    _trial("fetch", "version", "login-helper", "weights", 0.4),
 )
 
 

@@ -158,9 +158,8 @@ def test_an_edit_of_a_label_we_set_is_seen_and_mended(estate: Estate, first: dic
     assert estate.run("plan", "--expect-no-changes").code == 0
 
 
-@pytest.mark.parametrize(  # by push with every change too: tests/e2e/test_folder_source.py
-    "model_id", ["llama-fetch", pytest.param("llama-push", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly  # with every change: the forgery below; by push tests/e2e/test_folder_source.py
+@pytest.mark.parametrize("model_id", ["llama-fetch", "llama-push"])
 def test_a_flipped_byte_is_found_named_and_repaired_alone(
     estate: Estate, first: dict[str, Any], model_id: str
 ) -> None:
@@ -199,8 +198,16 @@ def test_a_flipped_byte_is_found_named_and_repaired_alone(
     assert estate.run("plan", "--expect-no-changes").code == 0
 
 
-@pytest.mark.parametrize("receipt_too", [True, False])
-@pytest.mark.parametrize("model_id", ["llama-fetch", "llama-push"])
+@pytest.mark.parametrize(
+    ("model_id", "receipt_too"),
+    [
+        ("llama-fetch", True),
+        *(
+            pytest.param(*one, marks=pytest.mark.nightly)
+            for one in (("llama-fetch", False), ("llama-push", True), ("llama-push", False))
+        ),
+    ],
+)
 def test_what_another_writer_forged_on_the_volume_is_found_and_the_true_bytes_come_back(
     estate: Estate, first: dict[str, Any], model_id: str, receipt_too: bool
 ) -> None:

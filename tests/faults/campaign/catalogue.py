@@ -37,6 +37,13 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("pod-evicted", "the pod is evicted (policy/v1 Eviction)", _WEIGHTS),
     Fault("job-deleted", "the mover's Job is deleted under it", _WEIGHTS),
     Fault("volume-full", "the volume is full", _WEIGHTS),
+    Fault(
+        "forged-on-volume",
+        "somebody plants the set that is to come on the volume: published with a receipt, in flight with a journal, or a link in its place",
+        _WEIGHTS,
+        follows=False,
+    ),
+    Fault("login-helper", "the kubeconfig's login helper fails, hangs or talks for a while", _ALL),
     Fault("s3-stall", "S3 stops in the middle of an object, then breaks off", _SOURCE),
     Fault("s3-reset", "S3 resets connections in the middle of objects", _SOURCE),
     Fault("s3-500", "S3 answers 500 InternalError", _SOURCE),

@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from faults.campaign.command import Command
@@ -23,6 +24,8 @@ ACCESS, SECRET = "FAULTS_ACCESS_KEY", "FAULTS_SECRET_KEY"
 RECONCILE_SECONDS = 120
 _CLEANED_EVERY = 8
 """Versions; the volume's inodes, not its bytes, run out first."""
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 Files = dict[str, str]
 """Path in the set → sha256."""
@@ -81,7 +84,9 @@ class Ground:
 
     # -- what is run -------------------------------------------------------------------------------------------------
 
-    def start(self, verb: str, *arguments: str, **changes: Any) -> Command:
+    def start(
+        self, verb: str, *arguments: str, variables: Mapping[str, str] = _NONE, **changes: Any
+    ) -> Command:
         """Start the command line; ``changes`` apply to the top level of the environment file."""
         self.runs += 1
         return Command(
@@ -90,7 +95,7 @@ class Ground:
             *arguments,
             folder=self.folder / "runs" / f"{self.runs:04d}-{verb}",
             cwd=self.estate.folder,
-            variables={ACCESS: self.key, SECRET: self.proxy.keys[self.key][0]},
+            variables={ACCESS: self.key, SECRET: self.proxy.keys[self.key][0], **variables},
         )
 
     def run(self, verb: str, *arguments: str) -> tuple[int, Command]:

@@ -17,6 +17,7 @@ import psutil
 from faults.campaign.command import Command
 from faults.campaign.draw import Strike
 from faults.campaign.ground import MODEL, Ground
+from faults.campaign.hostile import Forgery, forgery, helper
 from faults.campaign.processes import Match, in_pods, is_guard, kill, mentions, named
 from support.s3_fault_proxy import Kind, S3Fault
 from weighbridge.kubernetes.client import JOB, POD
@@ -138,6 +139,14 @@ def changes_for(fault: str) -> dict[str, Any]:
     """What the environment file of the struck run has otherwise."""
     if fault == "operator-silent":
         return {"platform": {"version": "5.2", "reconcile_seconds": _OPERATOR_DEADLINE_SECONDS}}
+    return {}
+
+
+def variables_for(fault: str, ground: Ground) -> dict[str, str]:
+    """What the surroundings of the struck run have otherwise."""
+    if fault == "login-helper":
+        helper(ground).write(ground.estate)
+        return helper(ground).variables
     return {}
 
 
@@ -273,6 +282,27 @@ def _volume_full(scene: Scene) -> None:
         scene.healing.append(lambda: ballast.unlink(missing_ok=True))
 
 
+def _forged(scene: Scene) -> None:
+    """Before the first byte arrives: what is forged later, in a file that was read back already, ``verify`` finds."""
+    scene.await_moment(share=0)
+    while (volume := scene.ground.volume()) is None:
+        scene.require_running()
+        time.sleep(_POLL_SECONDS)
+    forged, kinds = forgery(scene.ground, volume), (Forgery.publish, Forgery.stage, Forgery.lead_astray)
+    if not kinds[int(scene.strike.at * len(kinds)) % len(kinds)](forged):
+        raise MissedError
+
+
+# -- the way to the cluster ------------------------------------------------------------------------------------------
+
+
+def _login_helper(scene: Scene) -> None:
+    at = scene.strike.at
+    scene.await_moment()
+    helper(scene.ground).becomes(("fails", "hangs", "talks")[int(at * 9) % 3])
+    scene.for_a_while(lambda: helper(scene.ground).becomes("well"))
+
+
 # -- the source ------------------------------------------------------------------------------------------------------
 
 _S3: dict[str, tuple[Kind, int, str]] = {
@@ -350,6 +380,8 @@ _OTHERS: dict[str, Callable[[Scene], None]] = {
     "pod-evicted": _pod_evicted,
     "job-deleted": _job_deleted,
     "volume-full": _volume_full,
+    "forged-on-volume": _forged,
+    "login-helper": _login_helper,
     "s3-outage": _outage,
     "token-expires": _token_expires,
     "keys-rotated": _keys_rotated,

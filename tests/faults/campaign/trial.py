@@ -10,7 +10,7 @@ from faults.campaign import checks
 from faults.campaign.command import Command
 from faults.campaign.draw import Fault, Strike, Trial
 from faults.campaign.ground import Ground
-from faults.campaign.inject import MissedError, Scene, changes_for, inject
+from faults.campaign.inject import MissedError, Scene, changes_for, inject, variables_for
 from faults.campaign.witness import Witness
 
 RUNS_AFTER = 3
@@ -121,7 +121,9 @@ class Conduct:
 
     def _strike_once(self, strike: Strike) -> bool:
         verb = ("destroy", "--yes") if self.trial.change == "destroy" else ("apply",)
-        command = self.ground.start(*verb, **changes_for(strike.fault))
+        command = self.ground.start(
+            *verb, variables=variables_for(strike.fault, self.ground), **changes_for(strike.fault)
+        )
         self.commands.append(command)
         scene = Scene(self.ground, command, strike)
         slower = _slow_down_while_weights_move(self.ground, command)
