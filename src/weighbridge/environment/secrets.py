@@ -171,7 +171,7 @@ class Secrets:
         if missing:
             more = f" (and {', '.join(wanted.optional)} where used)" if wanted.optional else ""
             raise PreconditionError(
-                f"Kubernetes Secret {name} has no {' and no '.join(missing)}, or not as text",
+                f"Kubernetes Secret {name} has no {' and no '.join(missing)}",
                 remedy=f"The Secret needs the keys {' and '.join(wanted.required)}{more}.",
                 code="secret-missing",
             )
