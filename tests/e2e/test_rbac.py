@@ -128,7 +128,7 @@ def changed(document: Document, **changes: Any) -> Document:
     for key, value in changes.items():
         if key == "volume":
             spec["volumes"].append({"name": "more", **value})
-        elif key in {"image", "env", "envFrom", "securityContext"}:
+        elif key in {"image", "env", "envFrom", "securityContext", "lifecycle", "livenessProbe"}:
             container[key] = value
         else:
             spec[key] = value
@@ -165,6 +165,14 @@ STRANGERS: dict[str, tuple[Document, str]] = {
     "capability": (
         {"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"add": ["NET_ADMIN"]}}},
         "must not gain capabilities",
+    ),
+    "hook": (
+        {"lifecycle": {"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}},
+        "the kubelet must not be made to dial others",
+    ),
+    "probe": (
+        {"livenessProbe": {"tcpSocket": {"host": "10.0.0.1", "port": 6443}}},
+        "the kubelet must not be made to dial others",
     ),
     "csi volume": ({"volume": {"csi": {"driver": "secrets-store.csi.k8s.io"}}}, "and nothing else"),
     "ephemeral volume": (

@@ -186,9 +186,13 @@ class LiveCustomResource:
 
     @property
     def models_writer(self) -> Writer | None:
-        """Who wrote the list last."""
+        """Who wrote the list last; None where that is not known: nobody owns a list that is gone, and of two that wrote
+        within one second nobody can tell.
+        """
         found = [writer for writer in self.writers if writer.models and writer.time]
-        return max(found, key=lambda writer: str(writer.time), default=None)
+        newest = max((str(writer.time) for writer in found), default="")
+        last = [writer for writer in found if str(writer.time) == newest]
+        return last[0] if len(last) == 1 else None
 
     def obstacle(self) -> str | None:
         """Why nothing should be written now, whoever asks (IBM Software Hub, maintenance and upgrade); None if it may."""

@@ -213,13 +213,17 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
         copies = {entry.digest for _, entry in found.get(model_id, ())}
         if copies == ({digest} if digest else set()):
             continue
-        writer = live.models_writer or live.newest_writer_but(MANAGER)  # nobody owns a list that is gone
-        who = f"{quoted(writer.manager)} at {_iso(writer.time)}" if writer else "somebody"
+        if writer := live.models_writer:
+            who = f": {quoted(writer.manager)} at {_iso(writer.time)} wrote the list last"
+        elif writer := live.newest_writer_but(MANAGER):
+            who = f"; the newest write of the spec by others is that of {quoted(writer.manager)} at {_iso(writer.time)}"
+        else:
+            who = ""
         owners = f"; the resource is kept by {', '.join(map(str, live.gitops))}" if live.gitops else ""
         return Refuted(
             "registration-overwritten",
-            f"the entry of {model_id} is not as it was written any more: {who} wrote the list last{owners}",
-            "agree with that writer who owns the entry (a GitOps tool: in its repository), then apply again",
+            f"the entry of {model_id} is not as it was written any more{who}{owners}",
+            "agree with whoever writes the list who owns the entry (a GitOps tool: in its repository), then apply again",
         )
     return None
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weighbridge.watsonx.custom_resource import parse_custom_resource
+from weighbridge.watsonx.reconciled import Baseline, Mark, overwritten
 
 MINIMAL: dict[str, Any] = {
     "metadata": {"name": "cr", "namespace": "ns", "uid": "u", "resourceVersion": "1"},
@@ -77,6 +78,43 @@ def test_writers_are_told_apart_by_what_they_own() -> None:
     newest, ours, models = live.spec_written(), live.spec_written("c"), live.models_writer
     assert (newest and newest.manager, ours and ours.manager, models and models.manager) == ("b", "c", "c")
     assert str(live.status_written_at) == "2026-01-01 00:00:08+00:00"
+
+
+@pytest.mark.parametrize(
+    ("owned", "last"),
+    [
+        ({"a": "09", "b": "08"}, "a"),
+        ({"a": "09", "b": "09"}, None),
+        ({}, None),
+    ],
+    ids=["the newest", "two within a second", "the list is gone"],
+)
+def test_who_wrote_the_list_last_is_said_only_where_it_is_known(
+    owned: dict[str, str], last: str | None
+) -> None:
+    fields = [
+        {
+            "manager": manager,
+            "time": f"2026-01-01T00:00:{second}Z",
+            "fieldsV1": {"f:spec": {"f:custom_foundation_models": {}}},
+        }
+        for manager, second in owned.items()
+    ]
+    bot = {"manager": "bot", "time": "2026-01-01T00:00:30Z", "fieldsV1": {"f:spec": {"f:license": {}}}}
+    live = parse_custom_resource(
+        {**MINIMAL, "metadata": {**MINIMAL["metadata"], "managedFields": [*fields, bot]}}
+    )
+    mark = Mark(
+        cr_uid=live.uid,
+        written_at=None,
+        baseline=Baseline.of(live, exact=True),
+        entries=(("ours", "sha256:0"),),
+    )
+    undone = overwritten(mark, live)
+    assert undone is not None
+    assert (f": {last} at" in undone.reason) == (last is not None)
+    assert ("wrote the list last" in undone.reason) == (last is not None)
+    assert ("the newest write of the spec by others is that of bot" in undone.reason) == (last is None)
 
 
 json_values = st.recursive(
