@@ -70,6 +70,8 @@ class S3FaultProxy:
     """Every connection is broken off."""
     served: int = 0
     """Body bytes that went out."""
+    requests: int = 0
+    """Requests that came."""
     endpoint: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
     before: Callable[[str], None] = lambda _key: None
@@ -116,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         proxy = self.server.proxy
+        with proxy.lock:
+            proxy.requests += 1
         if proxy.down:
             return self._reset()
         refused = refusal(
