@@ -19,6 +19,9 @@ from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, JOB, POD, SECRET
 
 pytestmark = pytest.mark.sandbox
 
+WHOLE = ("--server-side", "--force-conflicts")
+"""An order with the mover in it is more than the annotation holds in which kubectl would keep it (256 KiB)."""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -112,7 +115,7 @@ def test_every_rendered_object_passes_the_api_server_as_it_is(synced: Bench) -> 
     files = [path for path in sorted(synced.out.rglob("*.yaml")) if path.parent.name != "registration"]
     arguments = [part for path in files for part in ("-f", str(path))]
     subprocess.run(
-        ["kubectl", "apply", "--dry-run=server", "--validate=strict", *arguments],
+        ["kubectl", "apply", *WHOLE, "--dry-run=server", "--validate=strict", *arguments],
         check=True,
         capture_output=True,
     )
@@ -272,7 +275,9 @@ def test_a_rendered_publication_that_nobody_told_what_was_sent_is_replaced(synce
     assert receipt is not None
     estate.forget_receipt(model_id)
     folder = synced.out / "weights" / model_id
-    subprocess.run(["kubectl", "apply", "-f", folder / "publish.yaml"], check=True, capture_output=True)
+    subprocess.run(
+        ["kubectl", "apply", *WHOLE, "-f", folder / "publish.yaml"], check=True, capture_output=True
+    )
     played = synced.play("sync_weights", model_id)
     assert played.code == 0, played.said
     assert "Send the files" in played.said
@@ -290,7 +295,7 @@ def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> N
     estate.forget_receipt("llama-fetch")
     folder = synced.out / "weights" / "llama-fetch"
     variables = yaml.safe_load((folder / "vars.yml").read_text())
-    subprocess.run(["kubectl", "apply", "-f", folder / "fetch.yaml"], check=True, capture_output=True)
+    subprocess.run(["kubectl", "apply", *WHOLE, "-f", folder / "fetch.yaml"], check=True, capture_output=True)
     left = estate.kube.get(JOB, variables["weights_jobs"]["fetch"]["name"], estate.name)
     keys = {"AWS_ACCESS_KEY_ID": "SANDBOX_S3_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY": "SANDBOX_S3_SECRET_KEY"}
     literals = [f"--from-literal={key}={os.environ[name]}" for key, name in keys.items()]

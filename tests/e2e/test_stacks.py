@@ -158,8 +158,8 @@ def test_a_claim_that_was_deleted_from_outside_is_shown_and_made_again(lab: Lab)
 
 
 @pytest.fixture
-def growing_class(namespace: str) -> Iterator[str]:
-    name = f"growing-{namespace}"
+def growing_class(lab: Lab) -> Iterator[str]:
+    name = lab.growing_class
     shape = json.loads(kubectl("get", "storageclass", "sandbox-rwx-immediate", "-o", "json"))
     shape["metadata"] = {"name": name}
     shape["allowVolumeExpansion"] = True

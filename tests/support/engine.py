@@ -32,7 +32,7 @@ def plain(message: Any) -> Any:
     return None if kind == "null_value" else getattr(message, kind)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Failure(Exception):  # noqa: N818  what a call ended with
     """A call that failed."""
 

@@ -53,7 +53,13 @@ class Lab:
 
     def log_in(self) -> None:
         """Grant environment ``lab`` its Roles and policy."""
-        log_in("lab", self.namespace, *MODELS)
+        classes = ("sandbox-rwx", self.growing_class, "sandbox-pending")
+        log_in("lab", self.namespace, *MODELS, classes=classes)
+
+    @property
+    def growing_class(self) -> str:
+        """Name of a storage class whose volumes grow; to be made where it is needed."""
+        return f"growing-{self.namespace}"
 
     @property
     def state(self) -> Path:
