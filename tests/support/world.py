@@ -99,6 +99,9 @@ class World:
 
     environment: Environment
     sources: dict[str, SourceListing] = field(default_factory=dict)
+    """With what a look at their files finds wrong."""
+    looks: list[tuple[str, str]] = field(default_factory=list)
+    """Model and ``list``, ``look`` or ``look at one in place``: what its source was asked for."""
     claims: dict[str, ClaimFacts] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
@@ -276,7 +279,14 @@ class FakeWeights:
     world: World
 
     def list(self, model: Model) -> SourceListing:
-        return self.world.sources[model.id]
+        self.world.looks.append((model.id, "list"))
+        return replace(self.world.sources[model.id], flaws=())
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
+        self.world.looks.append((model.id, "look at one in place" if in_place else "look"))
+        found = self.world.sources[model.id]
+        assert listing == found, "what was listed is what is looked at"
+        return found
 
 
 @dataclass

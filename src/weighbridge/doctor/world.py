@@ -73,6 +73,8 @@ class Listing(Protocol):
 
     def list(self, model: Model) -> SourceListing: ...
 
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing: ...
+
 
 @dataclass(frozen=True)
 class WorldProbes:
@@ -249,7 +251,7 @@ class WorldProbes:
         return look(Way(server, self.outside.proxy, ca_file=str(self.ca_bundle) if self.ca_bundle else None))
 
     def listing(self, model: Model) -> SourceListing:
-        return self.weights.list(model)
+        return self.weights.look(model, self.weights.list(model), in_place=False)
 
     def states(self) -> Sequence[RecordedState]:
         backend, read = self.backend()

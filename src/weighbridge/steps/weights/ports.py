@@ -13,7 +13,13 @@ class Weights(Protocol):
     """Where weights come from."""
 
     def list(self, model: Model) -> SourceListing:
-        """What the source holds now. ``PreconditionError`` where it is absent, empty, incomplete or refused."""
+        """What the source holds now, by names and sizes. ``PreconditionError`` where it is absent, empty, incomplete or refused."""
+        ...
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
+        """The same, with what is wrong with it as a model; ``in_place``: it was looked at when it was brought in, and hardly
+        anything is read again. ``PreconditionError`` where it cannot be read, or is no model at all.
+        """
         ...
 
 

@@ -33,17 +33,15 @@ from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.manifests.surroundings import SURROUNDINGS
-from weighbridge.processes.at_once import at_once
+from weighbridge.processes.at_once import AT_ONCE, at_once
 from weighbridge.steps.weights import areas
 from weighbridge.steps.weights.bundle import refused_routes, require_a_route
-from weighbridge.steps.weights.judged import judge_models
+from weighbridge.steps.weights.judged import judge_models, look_at_models
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.steps.weights.sync import planned_weights
 from weighbridge.steps.weights.ways_to_push import ways_to_push
-
-_LISTINGS_AT_ONCE = 8
 
 
 class WeightsStep(Step):
@@ -70,7 +68,7 @@ class WeightsStep(Step):
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models
-        listings = at_once(world.port(WEIGHTS).list, models, _LISTINGS_AT_ONCE)  # one may read for minutes
+        listings = at_once(world.port(WEIGHTS).list, models, AT_ONCE)  # one may read for minutes
         around = world.port(SURROUNDINGS)
         for model, listing in zip(models, listings, strict=True):
             require_a_route(world.environment, model, listing, around)
@@ -78,6 +76,7 @@ class WeightsStep(Step):
 
     def observe(self, world: World, facts: Facts) -> None:
         look_at_holdings(world, facts)
+        look_at_models(world, facts)
         judge_models(world.environment, facts, self.name)
 
     def plan(self, environment: Environment, request: Request, facts: Facts) -> tuple[PlannedStep, ...]:
