@@ -314,6 +314,25 @@ def test_quotas(hard: dict[str, str], used: dict[str, str], level: Level) -> Non
 
 
 @pytest.mark.parametrize(
+    ("hard", "at_once", "level"),
+    [
+        ({"pods": "4"}, 4, OK),
+        ({"pods": "4"}, 5, FAIL),
+        ({"requests.memory": "512Mi"}, 3, FAIL),
+        ({"count/jobs.batch": "2"}, 3, FAIL),
+        ({"configmaps": "5"}, 3, OK),
+        ({"configmaps": "4"}, 3, FAIL),
+        ({"requests.storage": "164Mi"}, 16, OK),
+    ],
+)
+def test_quotas_hold_as_many_models_as_the_file_wants_at_once(
+    hard: dict[str, str], at_once: int, level: Level
+) -> None:
+    [found] = quota.judge_quotas([quota_of(hard)], CLAIMS, POD, at_once)
+    assert found.level is level
+
+
+@pytest.mark.parametrize(
     ("spec", "pod", "level"),
     [
         ({"scopes": ["BestEffort"]}, POD, OK),
