@@ -10,6 +10,7 @@ from weighbridge.domain.facts import Facts, Key
 from weighbridge.domain.weights import LISTING, RECEIPT, Receipt
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import Place, PreconditionError
+from weighbridge.processes.at_once import AT_ONCE, at_once
 
 
 class Holdings(Protocol):
@@ -42,8 +43,8 @@ def look_at_holdings(world: World, facts: Facts) -> None:
         return
     environment, holdings = world.environment, world.port(HOLDINGS)
     facts.put_all(RECEIPT, holdings.receipts(environment.name))
-    for index, model in enumerate(environment.models):
-        claim = holdings.claim(claim_of(environment, model))
+    claims = at_once(holdings.claim, [claim_of(environment, model) for model in environment.models], AT_ONCE)
+    for index, (model, claim) in enumerate(zip(environment.models, claims, strict=True)):
         _require_usable(environment, model, index, claim, _to_come(facts, model))
         facts.put(CLAIM, claim, model.id)
     facts.put(_LOOKED, environment)

@@ -5,10 +5,11 @@ Progress goes to standard error; standard output belongs to results.
 
 import dataclasses
 import re
+import threading
 import time
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeAlias
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -45,18 +46,20 @@ class ClosingObserver(Protocol):
 
 
 class _Lines:
-    """Prints lines until nobody reads any more; the work goes on (``apply | head``)."""
+    """Prints lines until nobody reads any more; the work goes on (``apply | head``). Each line whole, whoever says it."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream: IO[str] | None = stream
+        self._saying = threading.Lock()
 
     def say(self, line: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            print(line, file=self._stream, flush=True)
-        except BrokenPipeError:
-            self._stream = None
+        with self._saying:
+            if self._stream is None:
+                return
+            try:
+                print(line, file=self._stream, flush=True)
+            except BrokenPipeError:
+                self._stream = None
 
     def close(self) -> None:
         """Nothing is held."""
@@ -76,6 +79,7 @@ class PlainLines(_Lines):
     def __init__(self, stream: IO[str], *, verbose: bool = False) -> None:
         super().__init__(stream)
         self._verbose = verbose
+        self._telling = _Telling()
         self._last: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: Event) -> None:
@@ -88,8 +92,8 @@ class PlainLines(_Lines):
             line = self._progress(event)
             return None if line is None else visible(line)
         if isinstance(event, FileVerified):
-            return _verified(event) if self._verbose else None
-        return _sentence(event)
+            return self._telling.verified(event) if self._verbose else None
+        return self._telling.sentence(event)
 
     def _progress(self, event: TransferProgress) -> str | None:
         now, key = time.monotonic(), (event.model_id, event.phase)
@@ -109,12 +113,15 @@ class PlainLines(_Lines):
 
 
 class Bars:
-    """Bars with bytes, rate and time left, below the lines of what is done."""
+    """Below the lines of what is done, a row for each model on its way: bytes, rate and time left."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
         self._verbose = verbose
-        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._telling = _Telling()
+        self._changing = threading.Lock()
+        self._rows: dict[str, tuple[TaskID, str]] = {}
+        """By model id, with the phase that is shown."""
         self._progress = Progress(
             TextColumn("    {task.description}", markup=False),
             BarColumn(bar_width=32),
@@ -128,19 +135,39 @@ class Bars:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, TransferProgress):
-            key = (event.model_id, event.phase)
-            if key not in self._tasks:
-                self._tasks[key] = self._progress.add_task(
-                    visible(f"{event.model_id} {event.phase}"), total=event.total
-                )
-            self._progress.update(self._tasks[key], completed=event.bytes, total=event.total)
+            with self._changing:
+                self._advance(event)
         elif isinstance(event, FileVerified):
             if self._verbose:
-                self._print(_verified(event))
+                self._print(self._telling.verified(event))
         else:
-            if isinstance(event, StepEnded):
-                self._drop_bars()
-            self._print(_sentence(event))
+            with self._changing:
+                if isinstance(event, StepStarted) and event.item is not None:
+                    self._show(event.item, "begins", None)
+                elif isinstance(event, StepEnded):
+                    self._drop(event.item)
+            self._print(self._telling.sentence(event))
+
+    @property
+    def shown(self) -> RenderableType:
+        """The rows as they are now."""
+        return self._progress.get_renderable()
+
+    def _advance(self, event: TransferProgress) -> None:
+        if self._rows.get(event.model_id, (None, ""))[1] != event.phase:
+            self._show(event.model_id, event.phase, event.total)
+        self._progress.update(self._rows[event.model_id][0], completed=event.bytes, total=event.total)
+
+    def _show(self, model_id: str, phase: str, total: float | None) -> None:
+        """A row of its own for each phase, for its rate is another; ``total``: ``None`` where no byte has moved yet."""
+        self._drop(model_id)
+        self._rows[model_id] = (self._progress.add_task(visible(f"{model_id} {phase}"), total=total), phase)
+
+    def _drop(self, model_id: str | None) -> None:
+        """``None``: every row, for what has ended runs alone."""
+        for known in [*self._rows] if model_id is None else [model_id]:
+            if known in self._rows:
+                self._progress.remove_task(self._rows.pop(known)[0])
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, emoji=False)
@@ -148,11 +175,6 @@ class Bars:
     def close(self) -> None:
         """Give the terminal back."""
         self._progress.stop()
-
-    def _drop_bars(self) -> None:
-        for task in self._tasks.values():
-            self._progress.remove_task(task)
-        self._tasks.clear()
 
 
 def observer_for(stream: IO[str], *, as_json: bool, verbose: bool) -> ClosingObserver:
@@ -164,25 +186,51 @@ def observer_for(stream: IO[str], *, as_json: bool, verbose: bool) -> ClosingObs
     return PlainLines(stream, verbose=verbose)
 
 
-def _sentence(event: StepStarted | StepEnded | ResourceChanged | Note | Warned) -> str:
-    """A line; where its words are of several lines, the further ones are marked as such."""
-    head, *rest = continued(_words(event))
-    return "\n".join([head, *(f"    {line}" for line in rest)])
+_Told: TypeAlias = StepStarted | StepEnded | ResourceChanged | Note | Warned
 
 
-def _words(event: StepStarted | StepEnded | ResourceChanged | Note | Warned) -> str:
-    if isinstance(event, StepStarted):
-        return f"▸ {event.title}"
-    if isinstance(event, StepEnded):
-        detail = f": {event.detail}" if event.detail else ""
-        return f"  {_MARKS[event.outcome]} {event.outcome}{detail}  ({human.duration(event.seconds)})"
-    if isinstance(event, ResourceChanged):
-        return f"    {event.op} {event.type} {event.name}"
-    return f"    warning: {event.text}" if isinstance(event, Warned) else f"    {event.text}"
+class _Telling:
+    """Events in words. Where several steps are in progress at once, lines say of which they are."""
 
+    def __init__(self) -> None:
+        self._in_progress: set[str] = set()
+        self._not_alone: set[str] = set()
+        """Keys of steps during which another one was in progress."""
+        self._changing = threading.Lock()
 
-def _verified(event: FileVerified) -> str:
-    return visible(f"    {event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…")
+    def sentence(self, event: _Told) -> str:
+        """A line; where its words are of several lines, the further ones are marked as such."""
+        head, *rest = continued(self._words(event))
+        return "\n".join([head, *(f"    {line}" for line in rest)])
+
+    def verified(self, event: FileVerified) -> str:
+        of = f"{event.model_id} " if len(self._in_progress) > 1 else ""
+        return visible(f"    {of}{event.path}  {human.size(event.size)}  sha256 {event.sha256[:12]}…")
+
+    def _words(self, event: _Told) -> str:
+        if isinstance(event, StepStarted):
+            self._started(event.key)
+            return f"▸ {event.title}"
+        if isinstance(event, StepEnded):
+            of = f"{event.title}: " if self._ended_beside_others(event.key) else ""
+            detail = f": {event.detail}" if event.detail else ""
+            return f"  {_MARKS[event.outcome]} {of}{event.outcome}{detail}  ({human.duration(event.seconds)})"
+        if isinstance(event, ResourceChanged):
+            return f"    {event.op} {event.type} {event.name}"
+        return f"    warning: {event.text}" if isinstance(event, Warned) else f"    {event.text}"
+
+    def _started(self, key: str) -> None:
+        with self._changing:
+            self._in_progress.add(key)
+            if len(self._in_progress) > 1:
+                self._not_alone |= self._in_progress
+
+    def _ended_beside_others(self, key: str) -> bool:
+        with self._changing:
+            self._in_progress.discard(key)
+            beside = key in self._not_alone
+            self._not_alone.discard(key)
+            return beside
 
 
 def _kebab(name: str) -> str:

@@ -5,6 +5,8 @@ none of it, and ``status`` no Pulumi.
 """
 
 import os
+import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,7 +85,11 @@ class Opened:
 
     loaded: LoadedEnvironment
     observer: "ClosingObserver"
+    closes: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
+    """See ``workshop.Workshop``."""
     _made: dict[str, object] = field(default_factory=dict, init=False, repr=False)
+    _making: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+    """One thread makes a part of the world; others that ask for it meanwhile wait."""
     _kubes: "dict[tuple[str | None, float], Kube]" = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
@@ -93,8 +99,7 @@ class Opened:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.observer.close()
-        for kube in self._kubes.values():
-            kube.close()
+        self.closes.close()
 
     @property
     def session(self) -> Session:
@@ -108,9 +113,10 @@ class Opened:
 
     def port(self, port: Port[T]) -> T:
         """The part of the world that ``port`` names, made once."""
-        if port.name not in self._made:
-            self._made[port.name] = port.make(self)
-        return cast("T", self._made[port.name])
+        with self._making:
+            if port.name not in self._made:
+                self._made[port.name] = port.make(self)
+            return cast("T", self._made[port.name])
 
     # -- the workshop ------------------------------------------------------------------------------------------------
 
@@ -142,16 +148,18 @@ class Opened:
         from weighbridge.kubernetes.login import HELPER_SECONDS  # noqa: PLC0415
 
         key = (context, timeout_seconds)
-        if key not in self._kubes:
-            urgent = timeout_seconds == LEASE_TIMEOUT_SECONDS
-            self._kubes[key] = connect(
-                context=context,
-                in_cluster=in_cluster,
-                outside=self.outside,
-                timeout_seconds=timeout_seconds,
-                helper_seconds=LEASE_HELPER_SECONDS if urgent else HELPER_SECONDS,
-            )
-        return self._kubes[key]
+        with self._making:
+            if key not in self._kubes:
+                urgent = timeout_seconds == LEASE_TIMEOUT_SECONDS
+                self._kubes[key] = connect(
+                    context=context,
+                    in_cluster=in_cluster,
+                    outside=self.outside,
+                    timeout_seconds=timeout_seconds,
+                    helper_seconds=LEASE_HELPER_SECONDS if urgent else HELPER_SECONDS,
+                )
+                self.closes.callback(self._kubes[key].close)
+            return self._kubes[key]
 
     @cached_property
     def lock(self) -> "LeaseLock":

@@ -1,5 +1,6 @@
 """What a room's adapters are made from: the parts that ``wiring.py`` has of one opened environment."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +35,11 @@ class Workshop(Protocol):
     @property
     def var(self) -> Path:
         """Journals, spool and caches of this machine; may be lost at any time."""
+        ...
+
+    @property
+    def closes(self) -> ExitStack:
+        """For what holds connections: it is closed with the environment."""
         ...
 
     @property

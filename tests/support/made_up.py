@@ -1,7 +1,8 @@
 """A step that nobody needs, with a stack, a port, two items and everything else that a step may have."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from weighbridge.core.step import (
     Finished,
     ItemStatus,
     PlannedStep,
+    Reading,
     Rendered,
     Request,
     Step,
@@ -72,8 +74,8 @@ class BellsStep(Step):
     stack: ClassVar = BELLS
     verifies: ClassVar = True
 
-    def width(self, environment: Environment) -> int:
-        return len(environment.models)
+    def width(self, world: World) -> int:
+        return len(world.environment.models)
 
     def observe(self, world: World, facts: Facts) -> None:
         hung: frozenset[str] = frozenset(world.port(TOWER).hung)
@@ -138,17 +140,19 @@ class BellsStep(Step):
     def tidy(self, item: str, world: World) -> None:
         world.port(TOWER).rung.append(f"tidied {item}")
 
-    def verify(self, world: World, facts: Facts) -> Iterable[Verification]:
+    def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
         del facts
-        for model in world.environment.models:
-            cracked = model.id in world.port(TOWER).cracked
-            outcome = Failed(VerificationError("cracked")) if cracked else Done("whole")
-            yield Verification(
-                item=model.id,
-                outcome=outcome,
-                row={"model": model.id, "bell": outcome.word},
-                lines=(f"{model.id} is {outcome.detail}",),
-            )
+        return [partial(self._heard, world, model.id) for model in world.environment.models]
+
+    @staticmethod
+    def _heard(world: World, bell: str) -> Verification:
+        outcome = Failed(VerificationError("cracked")) if bell in world.port(TOWER).cracked else Done("whole")
+        return Verification(
+            item=bell,
+            outcome=outcome,
+            row={"model": bell, "bell": outcome.word},
+            lines=(f"{bell} is {outcome.detail}",),
+        )
 
     def status(self, world: World, facts: Facts) -> StepStatus:
         del facts

@@ -28,6 +28,8 @@ class OddS3:
     endpoint: str = ""
     requests: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     """Method, path with query, headers."""
+    connections: set[tuple[str, int]] = field(default_factory=set)
+    """By the client's port."""
 
     def etag(self, key: str) -> str:
         return hashlib.md5(self.objects[key], usedforsecurity=False).hexdigest()
@@ -61,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         odd = self.server.odd
         odd.requests.append((self.command, self.path, dict(self.headers)))
+        odd.connections.add(self.client_address)
         url = urlsplit(self.path)
         key = unquote(url.path).removeprefix(f"/{BUCKET}").lstrip("/")
         if "redirect" in odd.odd or ("download-redirect" in odd.odd and key and self.command == "GET"):

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
@@ -17,6 +17,7 @@ from weighbridge.domain.claims import ClaimFacts, claim_of
 from weighbridge.domain.digest import Json, digest
 from weighbridge.domain.lease import Turn
 from weighbridge.domain.quantity import parse_bytes
+from weighbridge.domain.quotas import Object
 from weighbridge.domain.stacks import (
     Op,
     ResourceChange,
@@ -26,8 +27,10 @@ from weighbridge.domain.stacks import (
     manifest_name,
 )
 from weighbridge.domain.weights import Receipt, SourceFile, SourceListing, sub_path_of
+from weighbridge.environment.sections import environment_type
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import (
+    ForbiddenError,
     InterruptedByUserError,
     PreconditionError,
     StepFailedError,
@@ -35,11 +38,12 @@ from weighbridge.errors import (
 )
 from weighbridge.holdings import Holdings
 from weighbridge.manifests.surroundings import Surroundings
-from weighbridge.steps import STEPS
+from weighbridge.steps import SECTIONS, STEPS
 from weighbridge.steps.registration.ports import Registry
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.steps.storage.stack import STORAGE
 from weighbridge.steps.weights.ports import Playbooks, TransferReport, Weights
+from weighbridge.transfers import Quotas
 from weighbridge.watsonx.entries import EntryOwner, RegistrationState, StandingEntry
 from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.merge import three_way
@@ -50,12 +54,13 @@ T = TypeVar("T")
 NOW = "2026-01-02T03:04:05Z"
 
 
-def environment(*model_ids: str, routes: tuple[str, ...] = ("fetch",)) -> Environment:
-    """An environment with one S3 model for each id."""
+def environment(*model_ids: str, routes: tuple[str, ...] = ("fetch",), **sections: Json) -> Environment:
+    """An environment with one S3 model for each id. ``sections``: keys of the file that steps bring."""
     keys = {"access_key": {"env": "KEY"}, "secret_key": {"env": "SECRET"}}
-    return Environment.model_validate_json(
+    return environment_type(SECTIONS).model_validate_json(
         json.dumps(
             {
+                **sections,
                 "name": "test",
                 "cluster": {"context": "here", "namespace": "cpd-instance"},
                 "platform": {"version": "5.2"},
@@ -99,6 +104,9 @@ class World:
 
     environment: Environment
     sources: dict[str, SourceListing] = field(default_factory=dict)
+    """With what a look at their files finds wrong."""
+    looks: list[tuple[str, str]] = field(default_factory=list)
+    """Model and ``list``, ``look`` or ``look at one in place``: what its source was asked for."""
     claims: dict[str, ClaimFacts] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     declared: dict[str, str] = field(default_factory=dict)
@@ -145,6 +153,12 @@ class World:
     """What further steps work with, by the port's name."""
     elsewhere: dict[str, str] = field(default_factory=dict)
     """Contexts that lead to another cluster, and its UID."""
+    quotas: Sequence[Object] | None = None
+    """ResourceQuotas of the namespace; ``None``: they may not be read."""
+    meanwhile: Callable[[str], None] = lambda _: None
+    """Called during each sync and verification, with ``sync one``: what happens while it is under way. May raise."""
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    """Set where playbooks were told to end."""
     events: list[Event] = field(default_factory=list)
     journal: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
 
@@ -177,6 +191,7 @@ class FakePorts:
         self._ports: dict[str, object] = {
             "cluster": FakeCluster(world),
             "holdings": FakeCluster(world),
+            "quotas": FakeCluster(world),
             "weights": FakeWeights(world),
             "stacks": FakeStacks(world),
             "playbooks": FakePlaybooks(world),
@@ -194,12 +209,13 @@ def _are_what_they_stand_in_for(world: World) -> tuple[object, ...]:
     """For mypy: every fake has its port's protocol."""
     cluster: Cluster = FakeCluster(world)
     holdings: Holdings = FakeCluster(world)
+    quotas: Quotas = FakeCluster(world)
     weights: Weights = FakeWeights(world)
     stacks: Stacks = FakeStacks(world)
     playbooks: Playbooks = FakePlaybooks(world)
     registry: Registry = FakeRegistry(world)
     lock: Lock = FakeLock(world)
-    return cluster, holdings, weights, stacks, playbooks, registry, lock
+    return cluster, holdings, quotas, weights, stacks, playbooks, registry, lock
 
 
 @dataclass
@@ -261,6 +277,11 @@ class FakeCluster:
     def claim(self, name: str) -> ClaimFacts | None:
         return self.world.claims.get(name)
 
+    def quotas(self) -> Sequence[Object]:
+        if self.world.quotas is None:
+            raise ForbiddenError("resourcequotas is forbidden")
+        return self.world.quotas
+
     def receipts(self, environment: str) -> dict[str, Receipt]:
         assert environment == self.world.environment.name
         return dict(self.world.receipts)
@@ -276,7 +297,14 @@ class FakeWeights:
     world: World
 
     def list(self, model: Model) -> SourceListing:
-        return self.world.sources[model.id]
+        self.world.looks.append((model.id, "list"))
+        return replace(self.world.sources[model.id], flaws=())
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
+        self.world.looks.append((model.id, "look at one in place" if in_place else "look"))
+        found = self.world.sources[model.id]
+        assert listing == found, "what was listed is what is looked at"
+        return found
 
 
 @dataclass
@@ -422,6 +450,7 @@ class FakePlaybooks:
         if route in self.world.declining:
             return TransferReport(outcome=Declined(self.world.declining[route]))
         self.world.wrote(f"sync {model.id} {route.value}")
+        self.world.meanwhile(f"sync {model.id}")
         if model.id in self.world.refused:
             raise self.world.refused[model.id]
         if model.id in self.world.broken:
@@ -433,6 +462,7 @@ class FakePlaybooks:
 
     def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
         del observer
+        self.world.meanwhile(f"verify {model.id}")
         if model.id in self.world.unreadable:
             raise self.world.unreadable[model.id]
         damaged = self.world.flipped.get(model.id, ())
@@ -440,6 +470,9 @@ class FakePlaybooks:
         self.world.receipts[model.id] = found
         outcome = Failed(VerificationError(f"{len(damaged)} files differ")) if damaged else Done("verified")
         return TransferReport(outcome=outcome, receipt=found)
+
+    def cancel(self) -> None:
+        self.world.interrupted.set()
 
     def tidy(self, model_id: str, observer: Observer) -> None:
         del observer

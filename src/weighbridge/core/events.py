@@ -43,6 +43,8 @@ class ResourceChanged:
 class StepStarted:
     key: str
     title: str
+    item: str | None = None
+    """What of several it is about: a model's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class StepEnded:
     """``done``, ``unchanged``, ``declined``, ``skipped`` or ``failed``."""
     detail: str
     seconds: float
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,19 @@
 """The orchestrator: every planned step, in order. One that fails stops only what needs it."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from weighbridge.core.events import StepEnded, StepStarted
 from weighbridge.core.outcome import Failed, Outcome, Skipped
 from weighbridge.core.plan import Plan
 from weighbridge.core.ports import Journal
-from weighbridge.core.step import Finished, PlannedStep, Step, World
+from weighbridge.core.side_by_side import side_by_side
+from weighbridge.core.step import Finished, PlannedStep, Reading, Step, Verification, World
 from weighbridge.domain.digest import Json
+from weighbridge.domain.facts import Facts
 from weighbridge.errors import WeighbridgeError
 
 
@@ -35,44 +37,48 @@ def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -
 
     def attempt(planned: PlannedStep) -> StepResult:
         world.require()
-        world.observer(StepStarted(planned.key, planned.value.title))
+        world.observer(StepStarted(planned.key, planned.value.title, planned.item))
         journal.record("step-started", step=planned.key, title=planned.value.title)
         started = time.monotonic()
         missing = sorted(titles[key] for key in planned.needs & lost)
         finished = _skipped(missing) if missing else _run(by_name[planned.step], planned, world, plan)
         seconds, outcome = time.monotonic() - started, finished.outcome
         journal.record("step-ended", step=planned.key, outcome=outcome.word, detail=outcome.detail)
-        world.observer(StepEnded(planned.key, planned.value.title, outcome.word, outcome.detail, seconds))
+        world.observer(
+            StepEnded(planned.key, planned.value.title, outcome.word, outcome.detail, seconds, planned.item)
+        )
         return StepResult(planned=planned, finished=finished, seconds=seconds)
 
-    for step, group in _groups(plan.steps):
-        found = _side_by_side(attempt, group, by_name[step].width(world.environment))
+    for name, group in _groups(plan.steps):
+        step = by_name[name]
+        width = step.width(world) if sum(planned.pending for planned in group) > 1 else 1
+        found = side_by_side(attempt, group, width, partial(step.interrupt, world))
         results += found
         lost |= {result.planned.key for result in found if isinstance(result.outcome, Failed | Skipped)}
     return tuple(results)
+
+
+def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verification, ...]:
+    """Read again what the steps have stored, each side by side; in the order of the environment."""
+
+    def read(reading: Reading) -> Verification:
+        world.require()
+        found = reading()
+        journal.record("verified", model=found.item, outcome=found.outcome.word, detail=found.outcome.detail)
+        return found
+
+    items: list[Verification] = []
+    for step in steps:
+        readings = step.verify(world, Facts())
+        width = step.width(world) if len(readings) > 1 else 1
+        items += side_by_side(read, readings, width, partial(step.interrupt, world))
+    return tuple(items)
 
 
 def _groups(planned: Sequence[PlannedStep]) -> Iterator[tuple[str, list[PlannedStep]]]:
     """Neighbours of one step, none of which needs another of them: what may run side by side."""
     for (step, _), group in groupby(planned, key=lambda one: (one.step, one.needs)):
         yield step, list(group)
-
-
-def _side_by_side(
-    attempt: Callable[[PlannedStep], StepResult], group: Sequence[PlannedStep], width: int
-) -> list[StepResult]:
-    """At most ``width`` at a time; one alone stays in this thread, which an interruption reaches. Of several, those that
-    have not begun are dropped by an interruption, and those under way are waited for.
-    """
-    if width == 1 or len(group) == 1:
-        return [attempt(planned) for planned in group]
-    with ThreadPoolExecutor(max_workers=width) as pool:
-        under_way = [pool.submit(attempt, planned) for planned in group]
-        try:
-            return [one.result() for one in under_way]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _run(step: Step, planned: PlannedStep, world: World, plan: Plan) -> Finished:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from weighbridge.core import review
+from weighbridge.core import review, run
 from weighbridge.core.events import Observer, Warned
 from weighbridge.core.plan import Plan, identify, make_plan
 from weighbridge.core.port import Port
 from weighbridge.core.ports import CLUSTER, LOCK, STACKS, Journal, Tenure
 from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
-from weighbridge.core.run import execute, journal_facts
-from weighbridge.core.step import Rendered, Request, Step, StepStatus, Verification
+from weighbridge.core.step import Rendered, Request, Step, StepStatus
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.lease import Turn
 from weighbridge.environment.types import Environment
@@ -125,9 +124,9 @@ class Session:
         for warning in plan.warnings:
             self.observer(Warned(warning))
         self._tidy(world, plan)
-        results = execute(plan, steps, world, journal)
+        results = run.execute(plan, steps, world, journal)
         applied = Applied(plan=plan, results=results, seconds=time.monotonic() - started)
-        journal.record("run-ended", complete=applied.complete, steps=journal_facts(results))
+        journal.record("run-ended", complete=applied.complete, steps=run.journal_facts(results))
         world.require()  # what the last step met may have been the loss
         return applied
 
@@ -143,14 +142,9 @@ class Session:
         with self._alone("verify", request, turn) as world:
             started = time.monotonic()
             journal = self.open_journal("verify")
-            items: list[Verification] = []
-            for step in steps:
-                for found in step.verify(world, Facts()):
-                    items.append(found)
-                    outcome = found.outcome
-                    journal.record("verified", model=found.item, outcome=outcome.word, detail=outcome.detail)
+            items = run.verify(steps, world, journal)
             world.require()
-            return Verified(items=tuple(items), seconds=time.monotonic() - started)
+            return Verified(items=items, seconds=time.monotonic() - started)
 
     def destroy(self, request: Request = _WHOLE, turn: Turn = _AT_ONCE) -> DestroyedAll:
         """Take down what the steps made, last first. What holds weights stays, unless all of it is typed (``request.typed``)."""

@@ -4,10 +4,10 @@ The orchestrator knows this class alone. A method that a step does not need keep
 The order of looking is ``survey``, ``observe``, ``declare``, previews, ``plan``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
 from weighbridge.core.events import Observer
 from weighbridge.core.examination import Area, Look, Phase
@@ -144,6 +144,10 @@ class Verification:
     lines: tuple[str, ...]
 
 
+Reading: TypeAlias = Callable[[], Verification]
+"""Reads one item again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destroyed:
     """What a step took down."""
@@ -207,9 +211,11 @@ class Step:
     areas: ClassVar[tuple[Area, ...]] = ()
     """Where ``examine`` looks; in a phase without an area of its own it is not called."""
 
-    def width(self, environment: Environment) -> int:
-        """How many of its planned steps may run side by side, where nothing else lies between them."""
-        del environment
+    def width(self, world: World) -> int:
+        """How many of its planned steps, or of its readings, may run side by side, where nothing else lies between them. Asked before
+        they run.
+        """
+        del world
         return 1
 
     def mounted(self, environment: Environment) -> Mounted:
@@ -265,11 +271,16 @@ class Step:
         """Make ``planned`` so; called also where nothing is pending. A ``WeighbridgeError`` is a failed step."""
         raise NotImplementedError
 
+    def interrupt(self, world: World) -> None:
+        """From another thread, where several run side by side: what is under way ends soon, by an error in its thread, as an
+        interruption would end it. Called again, it also gives up what tidies up after that.
+        """
+
     def tidy(self, item: str, world: World) -> None:
         """Remove what earlier runs left of ``item`` in the cluster, and say so."""
 
-    def verify(self, world: World, facts: Facts) -> Iterable[Verification]:
-        """Read again what is stored, item by item. ``PreconditionError`` where there is nothing yet."""
+    def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
+        """What reads again what is stored, an item each. ``PreconditionError`` where there is nothing yet."""
         del world, facts
         return ()
 

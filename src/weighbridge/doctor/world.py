@@ -26,6 +26,7 @@ from weighbridge.kubernetes.client import (
     JOB,
     NAMESPACE,
     POD,
+    QUOTA,
     STORAGE_CLASS,
     WATSONX_IFM,
     ApiRefusedError,
@@ -60,7 +61,6 @@ _ACCESS_REVIEW = Kind(
 _SUBJECT_REVIEW = Kind(
     "authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False
 )
-_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 _LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges")
 _NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 _CSI_DRIVER = Kind("storage.k8s.io", "v1", "CSIDriver", "csidrivers", namespaced=False)
@@ -72,6 +72,8 @@ class Listing(Protocol):
     """``ports.Weights``."""
 
     def list(self, model: Model) -> SourceListing: ...
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing: ...
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class WorldProbes:
         return self.connect().get(CLAIM, name, self._namespace)
 
     def quotas(self) -> Sequence[Object]:
-        return self.connect().list(_QUOTA, self._namespace)
+        return self.connect().list(QUOTA, self._namespace)
 
     def limit_ranges(self) -> Sequence[Object]:
         return self.connect().list(_LIMIT_RANGE, self._namespace)
@@ -249,7 +251,7 @@ class WorldProbes:
         return look(Way(server, self.outside.proxy, ca_file=str(self.ca_bundle) if self.ca_bundle else None))
 
     def listing(self, model: Model) -> SourceListing:
-        return self.weights.list(model)
+        return self.weights.look(model, self.weights.list(model), in_place=False)
 
     def states(self) -> Sequence[RecordedState]:
         backend, read = self.backend()

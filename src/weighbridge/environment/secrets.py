@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -58,6 +59,9 @@ class Secrets:
         self._environ = os.environ if environ is None else environ
         self._resolved = dict(_read_overlay(overlay_file or _overlay_path(self._environ)))
         """By reference: a pipe can be read once only."""
+        self._read_before: dict[str, Mapping[str, str]] = {}
+        """By name of a Kubernetes Secret: many models may name the same one."""
+        self._resolving = threading.Lock()
         self._kube_reader = kube_reader
         self.warnings: list[str] = []
         """What is worth telling about files that were read: at most one line a file."""
@@ -65,13 +69,14 @@ class Secrets:
     def resolve(self, reference: SecretReference) -> str:
         """The value. ``PreconditionError`` names the variable or file that is absent, empty or unreadable."""
         key = reference_key(reference)
-        if key not in self._resolved:
-            self._resolved[key] = (
-                self._variable(reference.env)
-                if isinstance(reference, EnvReference)
-                else self._file(reference.file)
-            )
-        return self._resolved[key]
+        with self._resolving:
+            if key not in self._resolved:
+                self._resolved[key] = (
+                    self._variable(reference.env)
+                    if isinstance(reference, EnvReference)
+                    else self._file(reference.file)
+                )
+            return self._resolved[key]
 
     def token(self, reference: SecretReference) -> str:
         """The value of a reference to a key or a token. Beyond ``resolve``, ``PreconditionError`` where none looks like it."""
@@ -166,7 +171,10 @@ class Secrets:
                 remedy="Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
                 code="secret-unreadable",
             )
-        data = {key: secret_text.trimmed(value) for key, value in self._kube_reader(name).items()}
+        with self._resolving:
+            if name not in self._read_before:
+                self._read_before[name] = self._kube_reader(name)
+        data = {key: secret_text.trimmed(value) for key, value in self._read_before[name].items()}
         missing = [key for key in wanted.required if not data.get(key)]
         if missing:
             more = f" (and {', '.join(wanted.optional)} where used)" if wanted.optional else ""

@@ -67,6 +67,7 @@ EVENT = Kind("", "v1", "Event", "events")
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas")
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
 WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watsonxaiifm")
 

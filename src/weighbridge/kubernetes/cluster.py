@@ -1,7 +1,7 @@
 """What the plan needs to know of the cluster, read with GET alone."""
 
 import base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from weighbridge.domain.claims import ClaimFacts, claim_seen
@@ -13,10 +13,12 @@ from weighbridge.kubernetes.client import (
     CLAIM,
     CONFIG_MAP,
     NAMESPACE,
+    QUOTA,
     SECRET,
     STORAGE_CLASS,
     ForbiddenError,
     Kube,
+    Object,
 )
 
 
@@ -85,6 +87,10 @@ class ClusterFacts:
         """The PersistentVolumeClaim, or ``None``."""
         found = self.kube.get(CLAIM, name, self.namespace)
         return None if found is None else claim_seen(found)
+
+    def quotas(self) -> Sequence[Object]:
+        """See ``transfers.Quotas``."""
+        return self.kube.list(QUOTA, self.namespace)
 
     def receipts(self, environment: str) -> dict[str, Receipt]:
         """The environment's receipts by model id. A value that is not a receipt counts as none: it is brought anew."""

@@ -201,7 +201,7 @@ class Tenure:
             with contextlib.suppress(Exception):  # what cannot even be made has nothing under way
                 self._on_lost()
         finally:
-            if threading.current_thread() is self._thread:
+            if threading.current_thread() is not threading.main_thread():  # which meets the loss itself
                 self._interrupt()
 
     def _give_back(self) -> None:

@@ -3,10 +3,13 @@
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+AT_ONCE: Final = 8
+"""How many requests of one kind a server gets from us at a time."""
 
 
 def at_once(call: Callable[[A], T], items: Sequence[A], width: int) -> list[T]:

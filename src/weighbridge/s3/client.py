@@ -23,6 +23,9 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 """A server that sends nothing for this long counts as stalled."""
 
+CONNECTIONS = 16
+"""Kept open by one client: as many threads may use it without waiting for each other."""
+
 ATTEMPTS = 4
 """Tries of one short request inside botocore, with its own backoff."""
 
@@ -52,7 +55,7 @@ def open_client(
     read_seconds: float = READ_SECONDS,
     addressing: str | None = None,
 ) -> S3Client:
-    """A client for one source. Not to be shared between threads that close it.
+    """A client. Several threads may use it (boto3, "Multithreading or multiprocessing with clients"), as long as none closes it.
 
     ``addressing``: ``path`` or ``virtual``, where the bucket's name stands; by default in the path, except at Amazon's.
     """
@@ -80,6 +83,7 @@ def open_client(
         signature_version="s3v4",
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
+        max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": addressing or ("auto" if amazon else "path")},
         request_checksum_calculation="when_required",

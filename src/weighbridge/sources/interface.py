@@ -4,10 +4,11 @@ A kind is a value without state (``Source``); ``open`` makes what reads one plac
 (a client library, say) is imported there and not before, because reading an environment file imports every kind.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.weights import SourceFile, SourceListing
@@ -45,6 +46,36 @@ def _silent(_: str) -> None:
     """Nobody listens."""
 
 
+class Closing(Protocol):
+    """What holds connections."""
+
+    def close(self) -> None: ...
+
+
+H = TypeVar("H", bound=Closing)
+
+
+class Shared:
+    """What the places that are opened with it have in common, such as a client: made once, used by several threads, closed together."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Closing] = {}
+        self._lock = threading.Lock()
+
+    def once(self, key: Hashable, make: Callable[[], H]) -> H:
+        """What ``make`` gave for ``key`` when it was first asked for. ``key`` names everything that ``make`` goes by."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return cast("H", self._made[key])
+
+    def close(self) -> None:
+        """Everything that was made; what is asked for later is made anew."""
+        with self._lock:
+            while self._made:
+                self._made.popitem()[1].close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What the environment brings along for whatever source is opened."""
@@ -59,6 +90,8 @@ class Around:
     """A folder of this machine for what may be lost at any time; ``None``: nothing is remembered."""
     say: Callable[[str], None] = _silent
     """Told in words what takes long."""
+    shared: Shared | None = None
+    """What the places of several models share; ``None``: each place makes its own, and closes it."""
 
 
 class Advance(Protocol):

@@ -3,6 +3,9 @@
 Beyond names and sizes it reads small files, both ends of others, and the headers of safetensors files; what they say is judged in
 ``domain/model``. What stops every look (a model that lacks its files, an index or a header that is none) is raised here; the rest
 comes along as ``SourceListing.flaws``, because what is refused of a new set is only told of one that is in place.
+
+A set that is in place was looked at when it was brought in, and its fingerprint says that it is the same: nothing of it is read
+again but ``config.json``, and that only where the environment file says how the model is registered.
 """
 
 import time
@@ -12,10 +15,10 @@ from typing import Final
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.listing import check_index, check_required, indexes
-from weighbridge.domain.model.judge import judge
+from weighbridge.domain.model.judge import judge, judge_in_place
 from weighbridge.domain.model.kinds import CODE, is_known, is_sidecar, suffix_of
 from weighbridge.domain.model.looked_at import HEAD_BYTES, LARGEST_JSON, TAIL_BYTES, LookedAt, Peek
-from weighbridge.domain.model.settings import Parameter, parse_json
+from weighbridge.domain.model.settings import CONFIG, Parameter, are_judged, parse_json
 from weighbridge.domain.model.shards import INDEX_SUFFIX, parse_index
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
@@ -38,18 +41,52 @@ def look(
     parameters: Mapping[str, Parameter] | None = None,
     deadline_seconds: float = HEADERS_DEADLINE_SECONDS,
 ) -> SourceListing:
-    """What the set is now, sorted by path, and what is wrong with it. ``parameters``: as the model is to be registered.
+    """``listed`` and ``looked_at`` in one."""
+    listing = listed(source, exclude)
+    return looked_at(source, listing, parameters=parameters, deadline_seconds=deadline_seconds)
 
-    ``PreconditionError`` when the source cannot be read or does not hold the files of a model.
+
+def listed(source: OpenSource, exclude: tuple[str, ...] = ()) -> SourceListing:
+    """What the set is now, sorted by path, by names, sizes and identities alone.
+
+    ``PreconditionError`` when the source cannot be listed or lacks files that every model has.
     """
     listing = source.list(exclude)
     check_required(listing, source.where)
+    return listing
+
+
+def looked_at(
+    source: OpenSource,
+    listing: SourceListing,
+    *,
+    parameters: Mapping[str, Parameter] | None = None,
+    deadline_seconds: float = HEADERS_DEADLINE_SECONDS,
+) -> SourceListing:
+    """The set with what is wrong with it. ``parameters``: as the model is to be registered.
+
+    ``PreconditionError`` when the source cannot be read, is another than was listed, or does not hold the files of a model.
+    """
     reading = _Reading(source, listing, time.monotonic() + deadline_seconds)
     maps = reading.indexes()
     headers = reading.headers()
     peeks, documents = reading.others()
     seen = LookedAt(listing, peeks, headers, maps, documents)
     return replace(listing, flaws=judge(seen, parameters or {}))
+
+
+def looked_at_in_place(
+    source: OpenSource, listing: SourceListing, *, parameters: Mapping[str, Parameter]
+) -> SourceListing:
+    """The set with what names alone say is wrong with it, and what its registration says against its ``config.json``: that may
+    have been changed in the environment file since the set was brought in.
+    """
+    documents: dict[str, Json] = {}
+    config = next((file for file in listing.files if file.path == CONFIG), None)
+    if are_judged(parameters) and config is not None and config.size <= LARGEST_JSON:
+        for document in parse_json(source.read(config, 0, config.size)) or ():
+            documents[CONFIG] = document
+    return replace(listing, flaws=judge_in_place(LookedAt(listing, documents=documents), parameters))
 
 
 @dataclass(frozen=True, slots=True)

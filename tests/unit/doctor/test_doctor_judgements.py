@@ -9,6 +9,7 @@ from support.probes import custom_resource
 from support.world import environment
 from weighbridge.core.finding import Finding, Level, worst
 from weighbridge.doctor import cluster
+from weighbridge.domain.quotas import PodNeed
 from weighbridge.environment.types import AccessMode, Environment
 from weighbridge.errors import ForbiddenError, StepFailedError
 from weighbridge.probing.probes import Operator, RecordedState, Rehearsal, Server, Tool
@@ -272,8 +273,8 @@ def test_claims(
 
 # -- quota and limits ------------------------------------------------------------------------------------------------
 
-POD = quota.PodNeed({"cpu": "250m", "memory": "256Mi"}, {"cpu": "2", "memory": "512Mi"}, frozenset({False}))
-PUSHED = quota.PodNeed(POD.requests, POD.limits, frozenset({False, True}))
+POD = PodNeed({"cpu": "250m", "memory": "256Mi"}, {"cpu": "2", "memory": "512Mi"}, frozenset({False}))
+PUSHED = PodNeed(POD.requests, POD.limits, frozenset({False, True}))
 CLAIMS = [quota.ClaimNeed("one", "fast", 64 * MIB), quota.ClaimNeed("two", "fast", 100 * MIB)]
 
 
@@ -313,6 +314,25 @@ def test_quotas(hard: dict[str, str], used: dict[str, str], level: Level) -> Non
 
 
 @pytest.mark.parametrize(
+    ("hard", "at_once", "level"),
+    [
+        ({"pods": "4"}, 4, OK),
+        ({"pods": "4"}, 5, FAIL),
+        ({"requests.memory": "512Mi"}, 3, FAIL),
+        ({"count/jobs.batch": "2"}, 3, FAIL),
+        ({"configmaps": "5"}, 3, OK),
+        ({"configmaps": "4"}, 3, FAIL),
+        ({"requests.storage": "164Mi"}, 16, OK),
+    ],
+)
+def test_quotas_hold_as_many_models_as_the_file_wants_at_once(
+    hard: dict[str, str], at_once: int, level: Level
+) -> None:
+    [found] = quota.judge_quotas([quota_of(hard)], CLAIMS, POD, at_once)
+    assert found.level is level
+
+
+@pytest.mark.parametrize(
     ("spec", "pod", "level"),
     [
         ({"scopes": ["BestEffort"]}, POD, OK),
@@ -324,9 +344,7 @@ def test_quotas(hard: dict[str, str], used: dict[str, str], level: Level) -> Non
         ({"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "DoesNotExist"}]}}, POD, FAIL),
     ],
 )  # fmt: skip
-def test_a_quota_counts_only_the_pods_of_its_scopes(
-    spec: dict[str, Any], pod: quota.PodNeed, level: Level
-) -> None:
+def test_a_quota_counts_only_the_pods_of_its_scopes(spec: dict[str, Any], pod: PodNeed, level: Level) -> None:
     [found] = quota.judge_quotas([quota_of({"pods": "0"}, **spec)], CLAIMS, pod)
     assert found.level is level
 

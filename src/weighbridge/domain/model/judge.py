@@ -21,6 +21,11 @@ def judge(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ..
     return tuple(sorted(found, key=lambda flaw: not flaw.refused))
 
 
+def judge_in_place(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ...]:
+    """Of a set that was judged whole when it was brought in: what names say, and how it is to be registered now."""
+    return (*judge_kinds(seen), *judge_parameters(seen, parameters))
+
+
 def refusal(flaws: Sequence[Flaw], where: str) -> PreconditionError | None:
     """One error for all that is refused, or ``None``. ``where``: the model and its source, in words."""
     refused = [flaw for flaw in flaws if flaw.refused]

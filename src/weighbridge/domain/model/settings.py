@@ -20,6 +20,10 @@ _LISTS: Final = frozenset({"modules.json"})
 """Those that hold a list."""
 _AGAIN: Final = "Upload the file itself"
 
+CONFIG: Final = "config.json"
+_LENGTHS: Final = ("max_sequence_length", "max_model_length")
+_DTYPE: Final = "dtype"
+
 _POSITIONS: Final = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length", "max_seq_length",
 )  # fmt: skip
@@ -114,9 +118,14 @@ def _texts(value: Json) -> Iterator[str]:
             yield one
 
 
+def are_judged(parameters: Mapping[str, Parameter]) -> bool:
+    """Whether ``judge_parameters`` could have anything to say of them."""
+    return not parameters.keys().isdisjoint((*_LENGTHS, _DTYPE))
+
+
 def judge_parameters(seen: LookedAt, parameters: Mapping[str, Parameter]) -> Iterator[Flaw]:
     """How it is registered, against what the model says of itself. Warnings: a server may know better."""
-    config = seen.documents.get("config.json")
+    config = seen.documents.get(CONFIG)
     if not isinstance(config, dict):
         return
     yield from _length(config, parameters)
@@ -128,7 +137,7 @@ def _length(config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> 
     if known is None:
         return
     key, positions = known
-    for name in ("max_sequence_length", "max_model_length"):
+    for name in _LENGTHS:
         parameter = parameters.get(name)
         if parameter is None:
             continue
@@ -174,7 +183,7 @@ def _stretched(positions: int, scaling: Json) -> int:
 
 
 def _dtype(config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> Iterator[Flaw]:
-    quantization, parameter = config.get("quantization_config"), parameters.get("dtype")
+    quantization, parameter = config.get("quantization_config"), parameters.get(_DTYPE)
     if not isinstance(quantization, dict) or parameter is None:
         return
     method = str(quantization.get("quant_method", "")).lower()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ansible_runner import Runner, RunnerConfig
 
 from weighbridge.core.events import Observer
 from weighbridge.engines.ansible.events import Collected
-from weighbridge.errors import DefectError
+from weighbridge.errors import DefectError, InterruptedByUserError
 from weighbridge.manifests.resources import share_dir
 from weighbridge.processes import process_guard
 from weighbridge.processes.process_guard import SIGNALLED
@@ -36,6 +36,16 @@ of 6 % of a core for all the hours of a transfer; fifty times will do.
 """
 
 
+def interrupted(playbook: str) -> InterruptedByUserError:
+    return InterruptedByUserError(
+        f"playbook {playbook} was interrupted", remedy="the same command goes on where this one stopped"
+    )
+
+
+def _never() -> bool:
+    return False
+
+
 class PlaybookRun:
     """One run of one playbook, in a thread of its own; its events are handled in the caller's."""
 
@@ -52,11 +62,15 @@ class PlaybookRun:
         self._runner = self._prepare(folder, timeout_seconds)
         self._thread = threading.Thread(target=self._work, name=f"ansible {playbook}", daemon=True)
 
-    def follow(self, said: Collected, observer: Observer) -> None:
-        """Run to the end. An exception of the observer, or an interruption, ends the playbook first."""
+    def follow(self, said: Collected, observer: Observer, cancelled: Callable[[], bool] = _never) -> None:
+        """Run to the end. An exception of the observer, or an interruption, ends the playbook first. Where ``cancelled`` comes true,
+        as an interruption: ``InterruptedByUserError``.
+        """
         self._thread.start()
         try:
             while self._thread.is_alive() or not self._events.empty():
+                if cancelled():
+                    raise interrupted(self.playbook)
                 try:
                     raw = self._events.get(timeout=0.1)
                 except queue.Empty:

@@ -14,14 +14,14 @@ from weighbridge.domain.listing import folder_prefix, to_listing
 from weighbridge.domain.names import named
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.client import S3Client, open_client
+from weighbridge.s3.client import ATTEMPTS, S3Client, open_client
 from weighbridge.s3.download import download
 from weighbridge.s3.failures import foreign_errors, is_transient, s3_errors
 from weighbridge.s3.keys import keys_from
 from weighbridge.s3.pinned import get_pinned
 from weighbridge.s3.settings import S3Source
 from weighbridge.s3.target import S3Target
-from weighbridge.sources.interface import Advance, Around
+from weighbridge.sources.interface import Advance, Around, Shared
 from weighbridge.sources.s3.listing import Listing
 
 SHORT_READ_TRIES = 3
@@ -29,23 +29,36 @@ SHORT_READ_TRIES = 3
 
 def open_place(settings: S3Source, around: Around) -> "S3Place":
     """With the keys among ``around.values``."""
-    return S3Place(S3Target(settings, keys_from(around.values), around.ca_bundle, around.proxy))
+    return S3Place(
+        S3Target(settings, keys_from(around.values), around.ca_bundle, around.proxy), around.shared
+    )
 
 
 class S3Place:
-    """Implements ``sources.interface.OpenSource``: every object under one prefix. Each client is made when first needed."""
+    """Implements ``sources.interface.OpenSource``: every object under one prefix. Each client is made when first needed; with
+    ``shared``, one for all places of the same server and keys.
+    """
 
-    def __init__(self, target: S3Target) -> None:
+    def __init__(self, target: S3Target, shared: Shared | None = None) -> None:
         self._target = target
+        self._shared = shared if shared is not None else Shared()
+        self._closes = shared is None
 
     @cached_property
     def _client(self) -> S3Client:
-        return open_client(self._target)
+        return self._opened(ATTEMPTS)
 
     @cached_property
     def _downloading(self) -> S3Client:
         """A download repeats and continues by itself."""
-        return open_client(self._target, attempts=1)
+        return self._opened(1)
+
+    def _opened(self, attempts: int) -> S3Client:
+        target = self._target
+        key = (
+            open_client, target.source.endpoint, target.source.region, target.keys, target.ca_bundle, target.proxy, attempts,
+        )  # fmt: skip
+        return self._shared.once(key, lambda: open_client(target, attempts=attempts))
 
     @property
     def where(self) -> str:
@@ -68,9 +81,8 @@ class S3Place:
         return download(self._downloading, self._target, file, into, deadline=deadline, advance=advance)
 
     def close(self) -> None:
-        for name in ("_client", "_downloading"):
-            if name in vars(self):
-                vars(self).pop(name).close()
+        if self._closes:
+            self._shared.close()
 
 
 def _nothing_there(client: S3Client, target: S3Target) -> PreconditionError:

@@ -13,6 +13,7 @@ from weighbridge.environment.types import AccessMode, Model
 from weighbridge.probing.probes import PROBES, Object
 from weighbridge.steps.storage import judged, quota
 from weighbridge.steps.storage.judged import AREA
+from weighbridge.transfers import TRANSFERS, pod_need
 
 
 def examine(look: Look) -> None:
@@ -71,10 +72,10 @@ def _quota(look: Look, claims: Mapping[str, Object | None]) -> None:
         for model in environment.models
         if model.storage.existing_pvc is None and claims.get(claim_of(environment, model)) is None
     ]
-    pod = quota.pod_need(environment)
+    pod, wanted = pod_need(environment), TRANSFERS.read(environment)
     quotas = look.ask(quota.AREA, "ResourceQuota", probes.quotas)
     if quotas:
-        look.found.extend(quota.judge_quotas(quotas[0], needed, pod))
+        look.found.extend(quota.judge_quotas(quotas[0], needed, pod, wanted.models if wanted else 1))
     ranges = look.ask(quota.AREA, "LimitRange", probes.limit_ranges)
     if ranges:
         look.found.extend(quota.judge_limit_ranges(ranges[0], needed, pod))

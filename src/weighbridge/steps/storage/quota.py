@@ -1,23 +1,27 @@
 """ResourceQuota and LimitRange: would our claims and pods fit (Kubernetes, "Resource Quotas" and "Limit Ranges").
 
-Models are brought in one after the other, and what one of them left is removed before the next thing starts: so one pod, one
-Job, one ConfigMap with an order and one Secret at a time, beside what lasts.
+Each model that is on its way takes one pod, one Job, one ConfigMap with an order and one Secret (``domain/quotas.py``), beside what
+lasts: as many at once as ``transfers.models`` says, and one where it is left to us, for then it is fitted to what the quotas leave.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias
+from typing import Any
 
 from weighbridge.core.finding import Finding, fail, not_looked_at, ok
 from weighbridge.domain.quantity import parse_bytes
-from weighbridge.environment.types import Environment, Route
-from weighbridge.manifests.pods import pod_settings
+from weighbridge.domain.quotas import (
+    Object,
+    PodNeed,
+    counts_our_pods,
+    is_scoped,
+    limits,
+    milli,
+    needs_of_a_model,
+)
 from weighbridge.steps.storage.areas import QUOTA
 
 AREA = QUOTA.name
-
-Object: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,53 +34,23 @@ class ClaimNeed:
     """``None`` where the source could not be listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class PodNeed:
-    """Our pods' only container. Quantities as Kubernetes writes them."""
-
-    requests: Mapping[str, str]
-    limits: Mapping[str, str]
-    terminating: frozenset[bool]
-    """Whether pods have a deadline of their own (activeDeadlineSeconds): rsync pods do, a Job's pods do not."""
-
-
-def pod_need(environment: Environment) -> PodNeed:
-    """What each pod of the environment takes."""
-    settings = pod_settings(environment)
-    routes = {route for model in environment.models for route in model.routes}
-    return PodNeed(
-        settings.requests, settings.limits, frozenset({False, *([True] if Route.PUSH in routes else [])})
-    )
-
-
-def milli(quantity: object) -> int:
-    """A quantity in thousandths, so that ``250m`` of a CPU and ``1.5`` compare."""
-    text = str(quantity)
-    if text.endswith("m"):
-        return parse_bytes(text.removesuffix("m"))
-    try:
-        return int(1000 * Decimal(text))
-    except InvalidOperation:
-        return 1000 * parse_bytes(text)
-
-
-def judge_quotas(quotas: Sequence[Object], claims: Sequence[ClaimNeed], pod: PodNeed) -> list[Finding]:
+def judge_quotas(
+    quotas: Sequence[Object], claims: Sequence[ClaimNeed], pod: PodNeed, models_at_once: int = 1
+) -> list[Finding]:
     """A line a quota."""
     if not quotas:
         return [ok(AREA, "ResourceQuota", "none in the namespace")]
-    return [_of_quota(quota, claims, pod) for quota in quotas]
+    return [_of_quota(quota, claims, pod, models_at_once) for quota in quotas]
 
 
-def _of_quota(quota: Object, claims: Sequence[ClaimNeed], pod: PodNeed) -> Finding:
+def _of_quota(quota: Object, claims: Sequence[ClaimNeed], pod: PodNeed, models_at_once: int) -> Finding:
     name = f"ResourceQuota {quota['metadata']['name']}"
-    status = quota.get("status") or {}
-    hard: Mapping[str, Any] = status.get("hard") or (quota.get("spec") or {}).get("hard") or {}
-    used: Mapping[str, Any] = status.get("used") or {}
-    pods = _counts_our_pods(quota.get("spec") or {}, pod.terminating)
-    scoped = bool((quota.get("spec") or {}).get("scopes") or (quota.get("spec") or {}).get("scopeSelector"))
-    needs = _needs_of_pod(pod) if pods else {}
+    hard, used = limits(quota)
+    pods, scoped = counts_our_pods(quota, pod.terminating), is_scoped(quota)
+    needs = {key: models_at_once * need for key, need in needs_of_a_model(quota, pod).items()}
     if not scoped:
-        needs |= _needs_of_claims(claims) | _needs_of_objects(claims)
+        for key, need in (_needs_of_claims(claims) | _needs_of_lasting(claims)).items():
+            needs[key] = needs.get(key, 0) + need
     lacking, unknown = [], [claim.name for claim in claims if claim.bytes is None and not scoped]
     for key, limit in hard.items():
         need = needs.get(key, 0)
@@ -86,21 +60,13 @@ def _of_quota(quota: Object, claims: Sequence[ClaimNeed], pod: PodNeed) -> Findi
             lacking.append(f"{key}: every pod must then say how much it takes, and ours do not")
     if lacking:
         return fail(
-            AREA, name, "; ".join(lacking), "have it raised, free some of it, or lower pods.resources and storage.keep", theirs=True,
+            AREA, name, "; ".join(lacking), "have it raised, free some of it, or lower pods.resources, storage.keep and transfers.models", theirs=True,
         )  # fmt: skip
     if unknown and any("storage" in key for key in hard):
         return not_looked_at(
             AREA, name, f"the size of {', '.join(unknown)} is not known without its source's listing"
         )
     return ok(AREA, name, "our claims and pods fit" if pods or not scoped else "does not count what we make")
-
-
-def _needs_of_pod(pod: PodNeed) -> dict[str, int]:
-    needs = {"pods": 1000, "count/pods": 1000}
-    for name in ("cpu", "memory"):
-        needs[name] = needs[f"requests.{name}"] = milli(pod.requests[name])
-        needs[f"limits.{name}"] = milli(pod.limits[name])
-    return needs
 
 
 def _needs_of_claims(claims: Iterable[ClaimNeed]) -> dict[str, int]:
@@ -120,33 +86,11 @@ def _needs_of_claims(claims: Iterable[ClaimNeed]) -> dict[str, int]:
     return needs
 
 
-def _needs_of_objects(claims: Sequence[ClaimNeed]) -> dict[str, int]:
-    """One order and one Secret at a time, one Job, one Lease; on the first run also two ConfigMaps that stay."""
-    maps = 3 if claims else 1
-    counted = {"configmaps": maps, "secrets": 1}
-    needs = {key: 1000 * number for key, number in counted.items()}
-    needs |= {f"count/{key}": 1000 * number for key, number in counted.items()}
-    return needs | {"count/jobs.batch": 1000, "count/leases.coordination.k8s.io": 1000}
-
-
-def _counts_our_pods(spec: Mapping[str, Any], terminating: frozenset[bool]) -> bool:
-    """Whether a quota with these scopes counts some pod of ours: no priority class, and never BestEffort."""
-    rows = [(str(scope), "Exists", ()) for scope in spec.get("scopes") or ()]
-    rows += [
-        (str(row.get("scopeName")), str(row.get("operator", "Exists")), tuple(row.get("values") or ()))
-        for row in (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    ]
-    answers = {
-        "Terminating": True in terminating,
-        "NotTerminating": False in terminating,
-        "BestEffort": False,
-        "NotBestEffort": True,
-        "CrossNamespacePodAffinity": False,
-    }
-    return all(
-        operator in {"DoesNotExist", "NotIn"} if scope == "PriorityClass" else answers.get(scope, True)
-        for scope, operator, _ in rows
-    )
+def _needs_of_lasting(claims: Sequence[ClaimNeed]) -> dict[str, int]:
+    """One Lease; on the first run also two ConfigMaps that stay."""
+    maps = 2 if claims else 0
+    needs = {"configmaps": maps, "count/configmaps": maps, "count/leases.coordination.k8s.io": 1}
+    return {key: 1000 * number for key, number in needs.items()}
 
 
 def _shown(key: str, need: int) -> str:

@@ -57,11 +57,11 @@ class StorageStep(Step):
 
     def observe(self, world: World, facts: Facts) -> None:
         holdings = world.port(HOLDINGS)
-        unseen = [
-            holdings.require_storage_class(name, f"models[{index}].storage.storage_class")
-            for index, model in enumerate(world.environment.models)
-            if (name := model.storage.storage_class) is not None
-        ]
+        first: dict[str, str] = {}
+        for index, model in enumerate(world.environment.models):
+            if (name := model.storage.storage_class) is not None:
+                first.setdefault(name, f"models[{index}].storage.storage_class")
+        unseen = [holdings.require_storage_class(name, key) for name, key in first.items()]
         look_at_holdings(world, facts)
         warnings = [*(text for text in unseen if text is not None), *_tight(world.environment, facts)]
         facts.put(WARNINGS, tuple(warnings), self.name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from weighbridge.core.step import WARNINGS
+from weighbridge.core.step import WARNINGS, World
 from weighbridge.domain.claims import CLAIM, ClaimFacts
 from weighbridge.domain.facts import Facts
 from weighbridge.domain.model.flaws import Flaw
@@ -10,6 +10,23 @@ from weighbridge.domain.model.judge import refusal
 from weighbridge.domain.weights import LISTING, RECEIPT, Receipt, SourceListing
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError
+from weighbridge.processes.at_once import AT_ONCE, at_once
+from weighbridge.steps.weights.made import WEIGHTS
+
+
+def look_at_models(world: World, facts: Facts) -> None:
+    """Put in ``LISTING`` of every model again, with what is wrong with its files. Of a set that is in place hardly any is read: it
+    was looked at when it was brought in.
+    """
+    models, weights = world.environment.models, world.port(WEIGHTS)
+
+    def look(model: Model) -> SourceListing:
+        listing = facts.known(LISTING, model.id)
+        in_place = is_in_place(listing, facts.one(CLAIM, model.id), facts.one(RECEIPT, model.id))
+        return weights.look(model, listing, in_place=in_place)
+
+    for model, listing in zip(models, at_once(look, models, AT_ONCE), strict=True):
+        facts.put(LISTING, listing, model.id)
 
 
 def judge_models(environment: Environment, facts: Facts, step: str) -> None:

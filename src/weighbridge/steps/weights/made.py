@@ -1,6 +1,7 @@
 """The ports of the weights step, and how the real ones are made."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,20 +9,33 @@ from weighbridge.core.events import Note
 from weighbridge.core.port import Port
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model
-from weighbridge.sources.interface import Around
-from weighbridge.sources.looking import look
+from weighbridge.sources.interface import Around, OpenSource, Shared
+from weighbridge.sources.looking import listed, looked_at, looked_at_in_place
 from weighbridge.steps.weights.ports import Playbooks, Weights
 from weighbridge.workshop import Workshop
 
 
 @dataclass(frozen=True)
 class _Sources:
-    """Every model's source, with the environment's trust, proxy and keys bound to it."""
+    """Every model's source, with the environment's trust, proxy and keys bound to it. Safe to use from several threads."""
 
     shop: Workshop
+    shared: Shared
 
     def list(self, model: Model) -> SourceListing:
-        """What the model's source holds now."""
+        """See ``ports.Weights.list``."""
+        with self._opened(model) as place:
+            return listed(place, model.exclude)
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
+        """See ``ports.Weights.look``."""
+        with self._opened(model) as place:
+            if in_place:
+                return looked_at_in_place(place, listing, parameters=model.parameters)
+            return looked_at(place, listing, parameters=model.parameters)
+
+    @contextmanager
+    def _opened(self, model: Model) -> Iterator[OpenSource]:
         source, shop = model.source.chosen, self.shop
         around = Around(
             folder=shop.folder,
@@ -30,14 +44,15 @@ class _Sources:
             proxy=shop.environment.proxy,
             cache=shop.var / "cache",
             say=lambda text: shop.observer(Note(text)),
+            shared=self.shared,
         )
         with closing(source.open(around)) as place:
-            return look(place, model.exclude, parameters=model.parameters)
+            yield place
 
 
 def made_weights(shop: Workshop) -> Weights:
     """The port ``Weights``."""
-    return _Sources(shop)
+    return _Sources(shop, shop.closes.enter_context(closing(Shared())))
 
 
 def _playbooks(shop: Workshop) -> Playbooks:

@@ -5,12 +5,13 @@ plugins through one file in that folder (mode 0600), never through arguments, va
 with the run, also when this process is killed.
 """
 
+import itertools
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -20,7 +21,7 @@ from weighbridge.domain import naming
 from weighbridge.domain.receipts import from_json
 from weighbridge.domain.weights import Receipt, SourceListing
 from weighbridge.engines.ansible.events import Collected
-from weighbridge.engines.ansible.run import PlaybookRun
+from weighbridge.engines.ansible.run import PlaybookRun, interrupted
 from weighbridge.environment.types import Environment, Model, Route
 from weighbridge.errors import DefectError, StepFailedError, WeighbridgeError
 from weighbridge.kubernetes.pod_watch import SOURCE_UNREACHABLE
@@ -56,6 +57,25 @@ _DECLINES: Mapping[Route, frozenset[str]] = {
 """Failures that say that this way cannot work here, so that the next route is worth a try."""
 
 
+class Cancellation:
+    """How often those who run playbooks were asked to end. The first time ends what moves bytes; once more, what cleans up after it."""
+
+    def __init__(self) -> None:
+        self._count = itertools.count(1)  # which threads may share
+        self._asked = 0
+
+    def ask(self) -> None:
+        self._asked = next(self._count)
+
+    def beyond(self, times: int = 0) -> Callable[[], bool]:
+        """Whether it was asked for more often than that."""
+        return lambda: self._asked > times
+
+    @property
+    def asked(self) -> int:
+        return self._asked
+
+
 class Notes(Protocol):
     """What runs noted of the models whose playbooks they started, in the Lease (``kubernetes.lease.LeaseLock``)."""
 
@@ -87,6 +107,7 @@ class AnsiblePlaybooks:
     """Further variables of the role, such as ``weights_schedule_seconds``."""
     limit: int | None = None
     """Seconds for a whole playbook; ``None``: ``limit_seconds``."""
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     def sync(self, model: Model, listing: SourceListing, route: Route, observer: Observer) -> TransferReport:
         """See ``ports.Playbooks.sync``."""
@@ -103,6 +124,10 @@ class AnsiblePlaybooks:
         said = self._play("verify_weights", bundle, (receipt.total_bytes, receipt.files), observer)
         outcome = Failed(said.failure) if said.failure else Done(f"{receipt.files} files read")
         return _report(outcome, said, time.monotonic() - started)
+
+    def cancel(self) -> None:
+        """See ``ports.Playbooks.cancel``."""
+        self.cancellation.ask()
 
     def tidy(self, model_id: str, observer: Observer) -> None:
         """See ``ports.Playbooks.tidy``."""
@@ -128,6 +153,8 @@ class AnsiblePlaybooks:
         route: Route | None = None,
     ) -> Collected:
         model_id = bundle.model_id
+        if self.cancellation.asked:
+            raise interrupted(name)
         said = Collected(
             receipts=naming.receipts_name(self.environment.name), receipt_key=naming.receipt_key(model_id)
         )
@@ -142,7 +169,7 @@ class AnsiblePlaybooks:
             self.notes.weights_begin(model_id)
             try:
                 run = PlaybookRun(folder, name, limit, variables)
-                run.follow(said, observer)
+                run.follow(said, observer, self.cancellation.beyond())
             except BaseException:
                 if self._clean_up(bundle) is None and ends_note:
                     self.notes.weights_ended(model_id)
@@ -196,14 +223,17 @@ class AnsiblePlaybooks:
             yield folder, variables
 
     def _clean_up(self, bundle: WeightsBundle) -> str | None:
-        """Remove the pods of these verbs and what they were given; why something may be left. It needs no secrets. An
+        """Remove the pods of these verbs and what they were given; why something may be left. It needs no secrets. A further
         interruption ends it.
         """
-        said = Collected(receipts="", receipt_key="")
+        said, cancelled = (
+            Collected(receipts="", receipt_key=""),
+            self.cancellation.beyond(self.cancellation.asked),
+        )
         try:
             with self._folder(bundle, self.variables or {}, {}) as (folder, variables):
                 run = PlaybookRun(folder, "clean_up_weights", _CLEANUP_SECONDS, variables)
-                run.follow(said, lambda _event: None)
+                run.follow(said, lambda _event: None, cancelled)
         except WeighbridgeError as error:
             return error.what
         if run.status == "successful":

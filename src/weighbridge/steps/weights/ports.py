@@ -13,7 +13,13 @@ class Weights(Protocol):
     """Where weights come from."""
 
     def list(self, model: Model) -> SourceListing:
-        """What the source holds now. ``PreconditionError`` where it is absent, empty, incomplete or refused."""
+        """What the source holds now, by names and sizes. ``PreconditionError`` where it is absent, empty, incomplete or refused."""
+        ...
+
+    def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
+        """The same, with what is wrong with it as a model; ``in_place``: it was looked at when it was brought in, and hardly
+        anything is read again. ``PreconditionError`` where it cannot be read, or is no model at all.
+        """
         ...
 
 
@@ -31,7 +37,7 @@ class TransferReport:
 
 
 class Playbooks(Protocol):
-    """Ansible: what moves bytes. Idempotent by digest, resumable; leaves no pod, Job, Secret or ConfigMap of the
+    """Ansible: what moves bytes. Safe to use from several threads, a model each. Idempotent by digest, resumable; leaves no pod, Job, Secret or ConfigMap of the
     transfer behind, also after a failure.
     """
 
@@ -41,6 +47,12 @@ class Playbooks(Protocol):
 
     def verify(self, model: Model, receipt: Receipt, observer: Observer) -> TransferReport:
         """Read every byte of the published set again; the receipt's verdict is updated either way."""
+        ...
+
+    def cancel(self) -> None:
+        """From another thread: whatever is under way ends soon, by ``InterruptedByUserError`` in the thread that asked for it, and
+        leaves what an interruption leaves; nothing begins any more. Called again, cleaning up ends too.
+        """
         ...
 
     def tidy(self, model_id: str, observer: Observer) -> None:

@@ -1,8 +1,9 @@
 """Step ``weights``: every model's files, from its source into its volume, proven."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from weighbridge.core.step import (
     Finished,
     ItemStatus,
     PlannedStep,
+    Reading,
     Rendered,
     Request,
     Step,
@@ -29,21 +31,21 @@ from weighbridge.domain.facts import Facts
 from weighbridge.domain.needs import Mounted
 from weighbridge.domain.visible import error_lines
 from weighbridge.domain.weights import ARRIVED, LISTING, RECEIPT, Receipt
+from weighbridge.environment.sections import Sections
 from weighbridge.environment.types import Environment, Model
 from weighbridge.errors import PreconditionError, StepFailedError, VerificationError, WeighbridgeError
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.manifests.surroundings import SURROUNDINGS
-from weighbridge.processes.at_once import at_once
+from weighbridge.processes.at_once import AT_ONCE, at_once
 from weighbridge.steps.weights import areas
 from weighbridge.steps.weights.bundle import refused_routes, require_a_route
-from weighbridge.steps.weights.judged import judge_models
+from weighbridge.steps.weights.judged import judge_models, look_at_models
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
 from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.steps.weights.sync import planned_weights
 from weighbridge.steps.weights.ways_to_push import ways_to_push
-
-_LISTINGS_AT_ONCE = 8
+from weighbridge.transfers import QUOTAS, TRANSFERS, models_at_once
 
 
 class WeightsStep(Step):
@@ -54,6 +56,10 @@ class WeightsStep(Step):
     verifies: ClassVar = True
     permissions: ClassVar = NEEDS
     areas: ClassVar = (areas.SOURCE, areas.ADMISSION, areas.NETWORK, areas.PODS)
+    sections: ClassVar[Sections] = (TRANSFERS,)
+
+    def width(self, world: World) -> int:
+        return models_at_once(world.environment, world.port(QUOTAS))
 
     def mounted(self, environment: Environment) -> Mounted:
         return mounted(environment)
@@ -70,7 +76,7 @@ class WeightsStep(Step):
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models
-        listings = at_once(world.port(WEIGHTS).list, models, _LISTINGS_AT_ONCE)  # one may read for minutes
+        listings = at_once(world.port(WEIGHTS).list, models, AT_ONCE)  # one may read for minutes
         around = world.port(SURROUNDINGS)
         for model, listing in zip(models, listings, strict=True):
             require_a_route(world.environment, model, listing, around)
@@ -78,6 +84,7 @@ class WeightsStep(Step):
 
     def observe(self, world: World, facts: Facts) -> None:
         look_at_holdings(world, facts)
+        look_at_models(world, facts)
         judge_models(world.environment, facts, self.name)
 
     def plan(self, environment: Environment, request: Request, facts: Facts) -> tuple[PlannedStep, ...]:
@@ -109,10 +116,13 @@ class WeightsStep(Step):
             return _finished(report)
         return Finished(outcome=Failed(_no_route(model, declined)))
 
+    def interrupt(self, world: World) -> None:
+        world.port(PLAYBOOKS).cancel()
+
     def tidy(self, item: str, world: World) -> None:
         world.port(PLAYBOOKS).tidy(item, world.observer)
 
-    def verify(self, world: World, facts: Facts) -> Iterable[Verification]:
+    def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
         """Every byte of every published set, in the cluster, against the receipts on the volumes."""
         del facts
         environment = world.environment
@@ -124,8 +134,7 @@ class WeightsStep(Step):
                 remedy=f"weighbridge apply {world.request.named or environment.name}",
                 code="never-published",
             )
-        for model in environment.models:
-            yield self._verified(world, model, receipts[model.id])
+        return [partial(self._verified, world, model, receipts[model.id]) for model in environment.models]
 
     def status(self, world: World, facts: Facts) -> StepStatus:
         del facts
@@ -141,16 +150,16 @@ class WeightsStep(Step):
 
     @staticmethod
     def _verified(world: World, model: Model, receipt: Receipt) -> Verification:
-        world.require()
         title = f"verify {model.id}"
-        world.observer(StepStarted(title, title))
+        world.observer(StepStarted(title, title, model.id))
         started = time.monotonic()
         try:
             report = world.port(PLAYBOOKS).verify(model, receipt, world.observer)
         except WeighbridgeError as error:
             report = TransferReport(outcome=Failed(error))  # an earlier verdict is not this run's
         outcome = report.outcome
-        world.observer(StepEnded(title, title, outcome.word, outcome.detail, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        world.observer(StepEnded(title, title, outcome.word, outcome.detail, seconds, model.id))
         return _verification(model.id, report)
 
 

@@ -58,3 +58,36 @@ def test_its_next_version_is_judged() -> None:
     world.sources["one"] = flawed(CODE, tag="2")
     with pytest.raises(PreconditionError, match="code of Python"):
         world.session().plan()
+
+
+def test_only_what_is_not_in_place_is_looked_at_whole() -> None:
+    world = World(environment("one", "two"))
+    world.session().apply()
+    world.sources["two"] = listing("2")
+    world.looks.clear()
+    world.session().plan()
+    assert sorted(world.looks) == [
+        ("one", "list"),
+        ("one", "look at one in place"),
+        ("two", "list"),
+        ("two", "look"),
+    ]
+
+
+def test_a_set_whose_volume_was_made_anew_is_looked_at_whole() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    [name] = world.claims
+    world.claims[name] = replace(world.claims[name], uid="uid-of-another")
+    world.looks.clear()
+    world.session().plan()
+    assert world.looks == [("one", "list"), ("one", "look")]
+
+
+def test_where_the_cluster_remembers_nothing_every_model_is_looked_at_whole() -> None:
+    world = World(environment("one"))
+    world.session().apply()
+    world.receipts.clear()
+    world.looks.clear()
+    world.session().plan()
+    assert world.looks == [("one", "list"), ("one", "look")]

@@ -5,6 +5,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from weighbridge.engines.ansible.events import Collected
 from weighbridge.engines.ansible.run import SECRETS_VARIABLE, PlaybookRun
 from weighbridge.environment.secrets import OVERLAY_VARIABLE
 from weighbridge.environment.types import Environment, Model, Route
-from weighbridge.errors import PreconditionError, StepFailedError
+from weighbridge.errors import InterruptedByUserError, PreconditionError, StepFailedError
 from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.steps.weights.bundle import deadline_seconds, render_weights, write_weights
 from weighbridge.steps.weights.playbooks import AnsiblePlaybooks, limit_seconds
@@ -349,6 +351,48 @@ def test_an_interruption_cleans_up_and_takes_the_note_back(noted: Noted) -> None
         noted.sync()
     assert noted.notes.playbooks == ["sync_weights", "clean_up_weights"]
     assert noted.notes.weights == frozenset()
+
+
+def when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
+    """From another thread."""
+
+    def soon() -> None:
+        while not condition():
+            time.sleep(0.05)
+        act()
+
+    threading.Thread(target=soon, daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    "noted", ['case "$*" in *sync_weights*) exec sleep 60;; esac; exit 0'], indirect=True
+)
+def test_a_cancellation_ends_a_playbook_in_any_thread_as_an_interruption_would(
+    noted: Noted, tmp_path: Path
+) -> None:
+    when(lambda: bool(noted.notes.playbooks), noted.playbooks.cancel)
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(noted.sync)
+        with pytest.raises(InterruptedByUserError, match="sync_weights was interrupted"):
+            running.result(60)
+    assert time.monotonic() - began < 30
+    assert noted.notes.playbooks == ["sync_weights", "clean_up_weights"]
+    assert noted.notes.weights == frozenset()
+    assert list((tmp_path / "shm").iterdir()) == []
+    with pytest.raises(InterruptedByUserError):
+        noted.verify()
+    assert len(noted.notes.playbooks) == 2, "nothing begins any more"
+
+
+@pytest.mark.parametrize("noted", ["exec sleep 60"], indirect=True)
+def test_a_second_cancellation_ends_the_cleaning_up_too_and_the_note_stays(noted: Noted) -> None:
+    when(lambda: bool(noted.notes.playbooks), noted.playbooks.cancel)
+    when(lambda: len(noted.notes.playbooks) > 1, noted.playbooks.cancel)
+    with pytest.raises(InterruptedByUserError):
+        noted.sync()
+    assert noted.notes.playbooks == ["sync_weights", "clean_up_weights"]
+    assert noted.notes.weights == {"m"}
 
 
 @pytest.mark.parametrize(("noted", "left"), [(SUCCEEDS, set()), (FAILS, {"m"})], indirect=["noted"])
