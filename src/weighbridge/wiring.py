@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 
-import weighbridge.permissions  # noqa: F401 - a command that is refused names the rule that it lacked
+import weighbridge.denied  # noqa: F401 - a command that is refused names the rule that it lacked
 from weighbridge.core.port import Port
 from weighbridge.core.session import Session
 from weighbridge.environment.file import LoadedEnvironment, load
