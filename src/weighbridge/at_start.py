@@ -4,6 +4,7 @@ Nothing has begun by then, so there is nothing to say; a shell reports 130, as f
 back to Python once there is something that can be interrupted in an orderly way.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,3 +27,6 @@ def armed() -> None:
 
 
 disarmed(sys.argv[0] if sys.argv else "")
+
+# pydantic would look through every installed package for plugins of its own. We have none, and want nobody's.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
