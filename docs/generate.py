@@ -47,7 +47,8 @@ def cli_page() -> str:
         for action in verb._actions:  # noqa: SLF001 - likewise
             if action.option_strings and "--help" not in action.option_strings:
                 value = f" {action.metavar}" if action.metavar else ""
-                lines.append(f"| `{', '.join(action.option_strings)}{value}` | {action.help} |")
+                meaning = argparse.HelpFormatter("")._expand_help(action)  # noqa: SLF001 - likewise
+                lines.append(f"| `{', '.join(action.option_strings)}{value}` | {meaning} |")
         lines.append("")
     lines += ["## Exit codes", "", "```text", EPILOG.strip(), "```", "", "## Messages of `--json`", ""]
     lines += [

@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-import weighbridge.permissions  # noqa: F401 - as every entry point does: a refusal names the rule that it lacked
+import weighbridge.denied  # noqa: F401 - as every entry point does: a refusal names the rule that it lacked
 from support.sandbox import enter_sandbox
 from weighbridge_sandbox.layout import Layout
 

@@ -18,7 +18,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-import weighbridge.permissions  # noqa: F401 - a task that is refused names the rule that it lacked
+import weighbridge.denied  # noqa: F401 - a task that is refused names the rule that it lacked
 from weighbridge.domain import human
 from weighbridge.domain.naming import object_labels
 from weighbridge.domain.visible import error_lines, visible

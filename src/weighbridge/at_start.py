@@ -4,6 +4,8 @@ Nothing has begun by then, so there is nothing to say; a shell reports 130, as f
 back to Python once there is something that can be interrupted in an orderly way.
 """
 
+import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,3 +28,9 @@ def armed() -> None:
 
 
 disarmed(sys.argv[0] if sys.argv else "")
+
+# Python looks for garbage whenever there are 700 objects more. Modules that load make hundreds of thousands, and none is garbage.
+gc.set_threshold(100_000)
+
+# pydantic would look through every installed package for plugins of its own. We have none, and want nobody's.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -1,32 +1,29 @@
-"""argv → one call → what is printed → the exit code. The only owner of ``print`` and ``sys.exit``."""
+"""argv → one call → what is printed → the exit code. The only owner of ``print`` and ``sys.exit``.
+
+What a verb needs is imported once it is to be done (``verbs.py``), so that ``--help`` costs the parser and nothing more.
+"""
 
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 from weighbridge import at_start
-from weighbridge.core.step import Request
-from weighbridge.domain.digest import Json
-from weighbridge.domain.lease import Turn
-from weighbridge.domain.visible import error_lines, json_text, visible, visible_lines
+from weighbridge.domain.visible import error_lines, json_text, visible_lines
 from weighbridge.errors import (
+    DEFECT,
+    INTERRUPTED,
     InputError,
     InputErrors,
     InterruptedByUserError,
-    PreconditionError,
     WeighbridgeError,
 )
-from weighbridge.steps import STEPS
-from weighbridge.wiring import Opened, checked, granted, opened
 
 if TYPE_CHECKING:
-    from weighbridge.grants import Subject
-
-OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
+    from weighbridge.verbs import Opener, Said
 
 _LONGEST_WAIT = 7 * 24 * 3600
 """Seconds."""
@@ -78,13 +75,12 @@ def parser() -> argparse.ArgumentParser:
         help="do nothing that the plan with this digest did not show; what has been done since is no hindrance",
     )
     verify = _verb(verbs, "verify", "read every byte of the published weights again, in the cluster")
-    groups = tuple(dict.fromkeys(step.only for step in STEPS))
     for verb in (plan, apply, verify):
         verb.add_argument(
             "--only",
-            choices=groups,
+            choices=_Groups(),
             metavar="GROUP",
-            help=f"the steps of one group alone: {' or '.join(groups)} (weights any day, the switch in the change window)",
+            help="the steps of one group alone: %(choices)s (weights any day, the switch in the change window)",
         )
     _verb(verbs, "status", "what is in place, read with GET alone")
     doctor = _verb(
@@ -140,6 +136,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class _Groups:
+    """What ``--only`` takes. Looked up when it is asked for: the steps are slow to import."""
+
+    def __iter__(self) -> Iterator[str]:
+        from weighbridge.steps import STEPS  # noqa: PLC0415
+
+        return iter(dict.fromkeys(step.only for step in STEPS))
+
+
 def _verb(
     verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str
 ) -> argparse.ArgumentParser:
@@ -162,23 +167,27 @@ def _verb(
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    arguments = parser().parse_args()
+    import weighbridge.verbs  # noqa: F401, PLC0415 - while an interruption still ends it in silence
+
     at_start.armed()
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, _interrupted)
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(_done(arguments))
 
 
-class Opener(Protocol):
-    """Opens an environment: ``wiring.opened``."""
+def run(argv: Sequence[str], opener: "Opener | None" = None) -> int:
+    """One call of the command line; the exit code. ``opener``: opens the environment; by default ``wiring.opened``."""
+    return _done(parser().parse_args(argv), opener)
 
-    def __call__(self, name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> Opened: ...
 
+def _done(arguments: argparse.Namespace, opener: "Opener | None" = None) -> int:
+    from weighbridge.verbs import VERBS  # noqa: PLC0415 - with all that they are made of
 
-def run(argv: Sequence[str], opener: Opener = opened) -> int:
-    """One call of the command line; the exit code."""
-    arguments = parser().parse_args(argv, argparse.Namespace(opener=opener))
+    arguments.opener = opener
     try:
-        return _VERBS[arguments.verb](arguments)
+        said = VERBS[arguments.verb](arguments)
+        _print(said, as_json=arguments.json)
     except WeighbridgeError as error:
         _print_error(error, as_json=arguments.json)
         return error.exit_code
@@ -191,168 +200,7 @@ def run(argv: Sequence[str], opener: Opener = opened) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DEFECT
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    loaded = checked(arguments.environment)
-    environment = loaded.environment
-    for warning in loaded.warnings:
-        print(visible_lines(f"warning: {warning}"), file=sys.stderr)
-    message: Json = {
-        "type": "checked",
-        "environment": environment.name,
-        "file": str(loaded.path),
-        "models": [model.id for model in environment.models],
-        "warnings": [str(warning) for warning in loaded.warnings],
-    }
-    models = ", ".join(
-        f"{model.id} ({' or '.join(route.value for route in model.routes)})" for model in environment.models
-    )
-    _result(arguments, message, f"{loaded.path}: fine. Environment {environment.name}, models {models}.")
-    return OK
-
-
-def _render(arguments: argparse.Namespace) -> int:
-    with _open(arguments) as opened_:
-        out = arguments.out or opened_.var / "render" / opened_.environment.name
-        rendered = opened_.session.render(out)
-    written = [out / path for path in sorted(rendered.files)]
-    for path, text in rendered.files.items():
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_text(text, encoding="utf-8")
-    message: Json = {"type": "rendered", "folder": str(out), "files": [str(path) for path in written]}
-    lines = [str(path) for path in written]
-    lines.append("Run a playbook on its own:")
-    lines += [f"  {line}" for line in rendered.usage]
-    _result(arguments, message, "\n".join(lines))
-    return OK
-
-
-def _plan(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415  only what looks needs them
-
-    with _open(arguments) as opened_:
-        plan = opened_.session.plan(_request(arguments))
-    _result(arguments, messages.plan_message(plan), screens.plan_screen(plan, arguments.environment))
-    return CHANGES_PENDING if plan.pending and arguments.expect_no_changes else OK
-
-
-def _apply(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-    from weighbridge.mover.report import peak_memory  # noqa: PLC0415
-
-    with _open(arguments) as opened_:
-        applied = opened_.session.apply(_request(arguments), _turn(arguments), arguments.plan_digest)
-    rss = peak_memory()
-    _result(
-        arguments,
-        messages.applied_message(applied, rss),
-        screens.applied_screen(applied, arguments.environment, rss),
-    )
-    return applied.exit_code
-
-
-def _verify(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-
-    with _open(arguments) as opened_:
-        verified = opened_.session.verify(_request(arguments), _turn(arguments))
-        name = opened_.environment.name
-    _result(
-        arguments,
-        messages.verified_message(verified, name),
-        screens.verified_screen(verified, arguments.environment),
-    )
-    return verified.exit_code
-
-
-def _status(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-
-    with _open(arguments) as opened_:
-        status = opened_.session.status()
-        name = opened_.environment.name
-    _result(arguments, messages.status_message(status, name), screens.status_screen(status))
-    return OK
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-    from weighbridge.doctor.made import write_request  # noqa: PLC0415
-
-    with _open(arguments) as opened_:
-        diagnosis = opened_.diagnose(pods=arguments.pods)
-        written = write_request(opened_.environment, diagnosis, arguments.request, opened_.var)
-    _result(
-        arguments,
-        messages.diagnosed_message(diagnosis, written),
-        screens.diagnosed_screen(diagnosis, written),
-    )
-    return diagnosis.exit_code
-
-
-def _rbac(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-
-    loaded = checked(arguments.environment)
-    grants, written = granted(loaded, _subject(arguments), arguments.out)
-    _result(arguments, messages.rbac_message(grants, written), screens.rbac_screen(grants, written))
-    return OK
-
-
-def _subject(arguments: argparse.Namespace) -> "Subject | None":
-    from weighbridge.grants import Subject  # noqa: PLC0415
-
-    if arguments.group:
-        return Subject(group=arguments.group)
-    if not arguments.service_account:
-        return None
-    namespace, colon, name = arguments.service_account.partition(":")
-    if not (namespace and colon and name):
-        raise InputError(
-            f"--service-account {arguments.service_account} is not NAMESPACE:NAME",
-            remedy="write the account's namespace, a colon and its name",
-            code="account-syntax",
-        )
-    return Subject(account=(namespace, name))
-
-
-def _destroy(arguments: argparse.Namespace) -> int:
-    from weighbridge import messages, screens  # noqa: PLC0415
-
-    request = Request(typed=frozenset(arguments.weights), named=arguments.environment)
-    with _open(arguments) as opened_:
-        name = opened_.environment.name
-        _ask(opened_, request, sure=arguments.yes)
-        destroyed = opened_.session.destroy(request, _turn(arguments))
-    _result(
-        arguments,
-        messages.destroyed_message(destroyed, name),
-        screens.destroyed_screen(destroyed),
-    )
-    return OK
-
-
-def _ask(opened_: Opened, request: Request, *, sure: bool) -> None:
-    if sure:
-        return
-    environment = opened_.environment
-    parts = (step.would_destroy(environment, request) for step in reversed(STEPS))
-    what = " and ".join(part for part in parts if part is not None)
-    if not sys.stdin.isatty():
-        raise InputError(
-            f"destroy would {what}, and nobody is there to ask", remedy="say --yes", code="not-confirmed"
-        )
-    prompt = visible(f"This will {what}. Type the environment's name to go on: ")
-    print(prompt, end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != environment.name:
-        raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
-
-
-def _request(arguments: argparse.Namespace) -> Request:
-    return Request(
-        adopt=frozenset(getattr(arguments, "adopt", ())), only=arguments.only, named=arguments.environment
-    )
+    return said.exit_code
 
 
 def _seconds(text: str) -> float:
@@ -362,17 +210,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _turn(arguments: argparse.Namespace) -> Turn:
-    return Turn(wait=arguments.wait, take_over=arguments.take_over)
-
-
-def _open(arguments: argparse.Namespace) -> Opened:
-    open_: Opener = arguments.opener
-    return open_(arguments.environment, sys.stderr, as_json=arguments.json, verbose=arguments.verbose)
-
-
-def _result(arguments: argparse.Namespace, message: Json, screen: str) -> None:
-    print(json_text(message) if arguments.json else visible_lines(screen), flush=True)
+def _print(said: "Said", *, as_json: bool) -> None:
+    for warning in said.warnings:
+        print(visible_lines(f"warning: {warning}"), file=sys.stderr)
+    print(json_text(said.message) if as_json else visible_lines(said.screen), flush=True)
 
 
 def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
@@ -398,16 +239,3 @@ def _with_excerpt(error: WeighbridgeError) -> str:
 
 def _interrupted(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-_VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "check": _check,
-    "render": _render,
-    "plan": _plan,
-    "apply": _apply,
-    "verify": _verify,
-    "status": _status,
-    "destroy": _destroy,
-    "doctor": _doctor,
-    "rbac": _rbac,
-}

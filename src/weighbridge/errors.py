@@ -7,6 +7,9 @@ them; nothing below it prints. Exit codes are those of the README's table.
 from dataclasses import dataclass
 from typing import ClassVar
 
+OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
+"""Exit codes that are no failure's own. 6: ``plan --expect-no-changes``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

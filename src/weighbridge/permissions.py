@@ -11,7 +11,6 @@ from weighbridge.core.step import Step
 from weighbridge.domain.access import Access, Rule
 from weighbridge.domain.needs import ANY, Mounted, Need
 from weighbridge.environment.types import Environment
-from weighbridge.kubernetes.denials import rules_are
 from weighbridge.steps import STEPS
 
 
@@ -65,6 +64,3 @@ def mounted(environment: Environment, steps: Sequence[Step] = STEPS) -> Mounted:
 
 def _each(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(names)))
-
-
-rules_are(missing_rule)

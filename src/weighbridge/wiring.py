@@ -1,6 +1,6 @@
 """The composition root of the command line: what an environment's steps work with, each part made when first needed.
 
-What is heavy (Pulumi, Ansible, boto3, the cluster's client) is imported where it is made: ``check`` and ``--help`` need
+What is heavy (Pulumi, Ansible, botocore, the cluster's client) is imported where it is made: ``check`` and ``--help`` need
 none of it, and ``status`` no Pulumi.
 """
 
@@ -13,29 +13,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 
-import weighbridge.permissions  # noqa: F401 - a command that is refused names the rule that it lacked
-from weighbridge.core.port import Port
-from weighbridge.core.session import Session
 from weighbridge.environment.file import LoadedEnvironment, load
-from weighbridge.environment.secrets import Secrets, references
 from weighbridge.environment.types import Environment, EnvReference
 from weighbridge.errors import Place, PreconditionError
-from weighbridge.mover.proxies import ProxySettings
-from weighbridge.processes.variables import Outside
 from weighbridge.steps import SECTIONS, STACK_NAMES, STEPS
 
 if TYPE_CHECKING:
     from weighbridge.core.finding import Diagnosis
+    from weighbridge.core.port import Port
     from weighbridge.core.ports import Journal
+    from weighbridge.core.session import Session
     from weighbridge.doctor.world import WorldProbes
     from weighbridge.engines.pulumi.stacks import PulumiStacks
     from weighbridge.engines.pulumi.state import State
+    from weighbridge.environment.secrets import Secrets
     from weighbridge.grants import Grants, Subject
     from weighbridge.kubernetes.client import Kube
     from weighbridge.kubernetes.cluster import ClusterFacts
     from weighbridge.kubernetes.lease import LeaseLock
     from weighbridge.manifests.surroundings import Surroundings
     from weighbridge.observers import ClosingObserver
+    from weighbridge.processes.variables import Outside
 
 __all__ = ["Opened", "checked", "granted", "opened"]
 
@@ -74,6 +72,7 @@ def var_folder() -> Path:
 
 def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
     """An environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
+    import weighbridge.denied  # noqa: F401, PLC0415 - a command that is refused names the rule that it lacked
     from weighbridge.observers import observer_for  # noqa: PLC0415
 
     return Opened(checked(name_or_path), observer_for(stream, as_json=as_json, verbose=verbose))
@@ -102,7 +101,9 @@ class Opened:
         self.closes.close()
 
     @property
-    def session(self) -> Session:
+    def session(self) -> "Session":
+        from weighbridge.core.session import Session  # noqa: PLC0415
+
         return Session(
             environment=self.environment,
             steps=STEPS,
@@ -111,7 +112,7 @@ class Opened:
             open_journal=self._journal,
         )
 
-    def port(self, port: Port[T]) -> T:
+    def port(self, port: "Port[T]") -> T:
         """The part of the world that ``port`` names, made once."""
         with self._making:
             if port.name not in self._made:
@@ -179,7 +180,9 @@ class Opened:
         return ClusterFacts(self.kube, self.environment.cluster.namespace, other)
 
     @cached_property
-    def secrets(self) -> Secrets:
+    def secrets(self) -> "Secrets":
+        from weighbridge.environment.secrets import Secrets  # noqa: PLC0415
+
         return Secrets(self.folder, kube_reader=lambda name: self.cluster.secret(name))  # noqa: PLW0108 - when asked
 
     @cached_property
@@ -188,8 +191,12 @@ class Opened:
         return None if trust is None else self.folder / trust.ca_bundle
 
     @cached_property
-    def outside(self) -> Outside:
+    def outside(self) -> "Outside":
         """See ``workshop.Workshop``."""
+        from weighbridge.environment.secrets import references  # noqa: PLC0415
+        from weighbridge.mover.proxies import ProxySettings  # noqa: PLC0415
+        from weighbridge.processes.variables import Outside  # noqa: PLC0415
+
         proxy = self.environment.proxy
         settings = (
             ProxySettings()

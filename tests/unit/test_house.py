@@ -222,10 +222,10 @@ def computed_cli() -> Data:
         },
         "exit_codes": {
             "errors": {kind.__name__: kind.exit_code for kind in classes},
-            "OK": cli.OK,
-            "DEFECT": cli.DEFECT,
-            "CHANGES_PENDING": cli.CHANGES_PENDING,
-            "INTERRUPTED": cli.INTERRUPTED,
+            "OK": errors.OK,
+            "DEFECT": errors.DEFECT,
+            "CHANGES_PENDING": errors.CHANGES_PENDING,
+            "INTERRUPTED": errors.INTERRUPTED,
         },
     }
 

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import grimp
 import pytest
 
+SANDBOX = Path(__file__).resolve().parents[2] / "environments/sandbox.yaml"
 HEAVY = (
     "ansible",
     "ansible_runner",
@@ -30,14 +32,25 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "code"),
+    ("what", "code", "heavy"),
     [
-        ("the registry of steps", "import weighbridge.steps"),
-        ("--help", "from weighbridge.cli import parser; parser().format_help()"),
-        ("check", "from weighbridge.cli import run; run(['check', 'nowhere'])"),
+        ("the registry of steps", "import weighbridge.steps", HEAVY),
+        (
+            "--help",
+            "from weighbridge.cli import parser; parser().format_help()",
+            (*HEAVY, "pydantic", "yaml"),
+        ),
+        ("check", "from weighbridge.cli import run; run(['check', 'nowhere'])", HEAVY),
+        (
+            "check of a good file",
+            f"from weighbridge.cli import run; assert run(['check', {str(SANDBOX)!r}]) == 0",
+            (*HEAVY, "jinja2"),
+        ),
     ],
 )
-def test_what_needs_neither_cluster_nor_engine_imports_none(what: str, code: str) -> None:
-    seen = f"{code}\nimport sys\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+def test_what_needs_neither_cluster_nor_engine_imports_none(
+    what: str, code: str, heavy: tuple[str, ...]
+) -> None:
+    seen = f"{code}\nimport sys\nprint([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]", what

@@ -27,10 +27,10 @@ ProxyUrl: TypeAlias = Annotated[str, TextRule(url_rules.proxy, r"^http://[^/@?#]
 
 
 class Strict(BaseModel):
-    """A level of the file: frozen, its keys all known."""
+    """A level of the file: frozen, its keys all known. The text below a key is for the reference alone (``reference.py``)."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, hide_input_in_errors=True
+        frozen=True, extra="forbid", strict=True, defer_build=True, hide_input_in_errors=True
     )
 
     FOREIGN: ClassVar[Mapping[str, str]] = {}

@@ -35,7 +35,7 @@ _RULES: Final = _Rules()
 
 
 def rules_are(rule_of: RuleOf) -> None:
-    """Say who knows the rules. ``weighbridge.permissions`` does so when it is imported: it knows every step, and steps, by
+    """Say who knows the rules. ``weighbridge.denied`` does so when it is imported: rules are those of every step, and steps, by
     what they are made of, come here; so it is told, and not asked for.
     """
     _RULES.of = rule_of

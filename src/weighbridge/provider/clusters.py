@@ -49,7 +49,7 @@ def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> Non
 @lru_cache
 def open_kube(connection: Connection) -> "Kube":
     """A connection, the same one each time."""
-    import weighbridge.permissions  # noqa: F401, PLC0415 - a write that is refused names the rule that it lacked
+    import weighbridge.denied  # noqa: F401, PLC0415 - a write that is refused names the rule that it lacked
     from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port is out
 
     return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))

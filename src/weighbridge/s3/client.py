@@ -7,7 +7,9 @@ botocore is imported here alone, and only when a client is asked for (0.1 s). No
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -28,6 +30,9 @@ CONNECTIONS = 16
 
 ATTEMPTS = 4
 """Tries of one short request inside botocore, with its own backoff."""
+
+_ONE_AT_A_TIME = Lock()
+"""A session makes its parts when a client first needs them, and two threads must not do so at once."""
 
 
 class S3Client(Protocol):
@@ -59,22 +64,9 @@ def open_client(
 
     ``addressing``: ``path`` or ``virtual``, where the bucket's name stands; by default in the path, except at Amazon's.
     """
-    import boto3.session  # noqa: PLC0415 - lazy, see the module's text
     import botocore.config  # noqa: PLC0415 - lazy, see the module's text
-    import botocore.session  # noqa: PLC0415
 
     trusted = trusted_file(target.ca_bundle)
-    nothing: tuple[object, ...] = (None, None, None, None)
-    defaults = botocore.session.Session.SESSION_VARIABLES.items()
-    unheard = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults}
-    session = botocore.session.Session(
-        session_vars={
-            **unheard,
-            "profile": nothing,
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        }
-    )
     amazon = (urlsplit(target.source.endpoint).hostname or "").endswith(
         (".amazonaws.com", ".amazonaws.com.cn")
     )
@@ -91,8 +83,8 @@ def open_client(
         user_agent_extra="weighbridge",
         proxies=dict(proxies),
     )
-    with s3_errors(target, "open"):
-        client: S3Client = boto3.session.Session(botocore_session=session).client(
+    with s3_errors(target, "open"), _ONE_AT_A_TIME:
+        client: S3Client = _session().create_client(
             "s3",
             region_name=target.source.region,
             endpoint_url=target.source.endpoint,
@@ -104,6 +96,24 @@ def open_client(
         )
     refuse_strange_answers(client)
     return client
+
+
+@cache
+def _session() -> Any:
+    """The session of every client: a new one would read S3's description anew (0.1 s, a client 0.01 s)."""
+    import botocore.session  # noqa: PLC0415 - lazy, see the module's text
+
+    nothing: tuple[object, ...] = (None, None, None, None)
+    defaults = botocore.session.Session.SESSION_VARIABLES.items()
+    unheard = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults}
+    return botocore.session.Session(
+        session_vars={
+            **unheard,
+            "profile": nothing,
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
 
 
 def trusted_file(ca_bundle: Path | None) -> str:

@@ -13,7 +13,6 @@ from pulumi.runtime.proto import provider_pb2
 from support.engine import TYPE, URN, Engine, Failure, plain
 from weighbridge.engines.pulumi.provider_messages import decode
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
-from weighbridge.provider.main import serve
 from weighbridge.provider.resource import (
     Operation,
     PartialFailureError,
@@ -23,6 +22,7 @@ from weighbridge.provider.resource import (
     Values,
 )
 from weighbridge.provider.resources import RESOURCES
+from weighbridge.provider.serving import serve
 
 PAPER = "weighbridge:index:Paper"
 PAPER_URN = f"urn:pulumi:stage::weighbridge::{PAPER}::p"

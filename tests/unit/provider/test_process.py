@@ -34,14 +34,27 @@ def test_standard_output_is_the_port_and_nothing_else(tmp_path: Path) -> None:
         assert plugin.process.stdout.read() == ""
 
 
-def test_the_port_is_out_before_anything_heavy_is_imported() -> None:
+def test_what_reaches_the_cluster_knows_no_step() -> None:
+    code = "import sys, weighbridge.provider.resources.registrations, weighbridge.kubernetes.client, weighbridge.denied; print(*sys.modules)"
     told = subprocess.run(
-        [sys.executable, "-c", "import sys, weighbridge.provider.main; print(*sorted(sys.modules))"],
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"pydantic", "jinja2", "weighbridge.steps", "weighbridge.permissions"} & set(told)
+
+
+def test_the_port_is_out_before_anything_heavy_is_imported() -> None:
+    code = (
+        "import sys; from weighbridge.provider.main import without_sdk; without_sdk();"
+        "import weighbridge.provider.serving; print(*sorted(sys.modules))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
     assert "pulumi.runtime.proto.provider_pb2" in told
+    assert "pulumi.resource" not in told, "the SDK is not run, for its messages alone"
     assert not {"lightkube", "httpx2", "pydantic", "boto3", "kubernetes", "pulumi_kubernetes"} & set(told)
     assert "weighbridge.provider.resources.registrations" not in told, (
         "a type's module waits until it is asked for"

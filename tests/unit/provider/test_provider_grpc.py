@@ -20,9 +20,9 @@ from weighbridge.engines.pulumi.environment import seen_variables
 from weighbridge.engines.pulumi.provider_messages import decode
 from weighbridge.errors import PreconditionError
 from weighbridge.provider.clusters import Connection
-from weighbridge.provider.main import serve
 from weighbridge.provider.resource import Operation
 from weighbridge.provider.resources.registrations import Registrations, Registry
+from weighbridge.provider.serving import serve
 from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.registry import Limits, WatsonxRegistry
