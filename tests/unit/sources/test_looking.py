@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[dict[str, bytes | None], str, tuple[str, ...]]] = {
     ),
     "code": ({"modeling_weird.py": b"import os\n"}, "source-refused-kind", ("modeling_weird.py", 'exclude: ["*.py"]')),
     "pickle": ({"extra.dat": pickle.dumps({"a": print})}, "source-refused-kind", ("extra.dat: a pickle", '"extra.dat"')),
-    "early pickle": ({"extra": pickle.dumps(print, protocol=0)}, "source-refused-kind", ("extra: a pickle",)),
+    "early pickle": ({"extra": pickle.dumps(np.zeros(1), protocol=0)}, "source-refused-kind", ("extra: a pickle",)),
     "pickle as JSON": ({"1_Pooling/x.json": pickle.dumps(print)}, "source-refused-kind", ("1_Pooling/x.json: a pickle",)),
     "program": ({"vocab.txt": b"\x7fELF\x02\x01\x01" + bytes(50)}, "source-refused-kind", ("vocab.txt: a program (ELF)",)),
 }  # fmt: skip
