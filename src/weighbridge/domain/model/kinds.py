@@ -87,8 +87,17 @@ def is_sidecar(path: str) -> bool:
     return SIDECARS.fullmatch(path) is not None
 
 
+def is_weights(path: str) -> bool:
+    """Whether servers read it as safetensors: they look for that suffix in just that spelling. What is spelled otherwise is judged
+    as any other file.
+    """
+    return path.endswith(".safetensors") and not is_sidecar(path)
+
+
 def is_known(path: str) -> bool:
     """Whether a model server, or a reader of its documentation, has a use for it."""
+    if suffix_of(path) == ".safetensors":
+        return is_weights(path)
     return suffix_of(path) in NEEDED | HARMLESS or KNOWN_NAMES.fullmatch(PurePosixPath(path).name) is not None
 
 
@@ -157,7 +166,7 @@ def judge_kinds(seen: LookedAt) -> Iterator[Flaw]:
     code: dict[str, list[str]] = defaultdict(list)
     others, unknown = [], []
     for path in seen.sizes:
-        if is_sidecar(path) or suffix_of(path) == ".safetensors":
+        if is_sidecar(path) or is_weights(path):
             continue
         suffix, peek = suffix_of(path), seen.peeks.get(path)
         what = CODE.get(suffix) or (sniffed(peek) if peek else None)
