@@ -388,20 +388,66 @@ def test_a_volume_that_may_not_be_written_is_explained_in_numbers(bench: Bench, 
     assert "fsGroup" in ended.termination["error"]["remedy"]
 
 
-def test_links_on_the_volume_are_never_followed(bench: Bench, s3: FakeS3) -> None:
+def plant(place: Path, how: str, elsewhere: Path) -> None:
+    """What is no directory, in place of one; a link leads to somebody's own files."""
+    elsewhere.mkdir(exist_ok=True)
+    (elsewhere / "theirs").write_text("x")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if how == "link":
+        place.symlink_to(elsewhere)
+    elif how == "loop":
+        place.symlink_to(place.name)
+    else:
+        place.write_text("planted")
+
+
+def assert_untouched(elsewhere: Path) -> None:
+    assert {path.name: path.read_text() for path in elsewhere.iterdir()} == {"theirs": "x"}
+
+
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        (".weighbridge", "link"), (".weighbridge", "file"), (".weighbridge/staging", "link"), (".weighbridge/staging/org", "link"),
+        (".weighbridge/staging/org/tiny", "file"), ("{staging}", "link"), ("{staging}", "loop"), ("{staging}", "file"),
+        (".weighbridge/receipts", "link"), (".weighbridge/receipts/org__tiny", "link"), (".weighbridge/locks", "link"),
+        (".weighbridge/locks", "file"),
+    ],
+)  # fmt: skip
+def test_links_on_the_volume_are_never_followed(bench: Bench, s3: FakeS3, place: str, how: str) -> None:
+    """A place of ours is cleared of them: seen before, a model that nobody could bring in any more."""
+    staging = str(bench.staging.relative_to(bench.volume))
+    place, elsewhere = place.format(staging=staging), bench.folder / "elsewhere"
+    plant(bench.volume / place, how, elsewhere)
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.outcome) == (0, "published"), ended
+    assert f"removed from the volume: {place}," in ended.notes
+    assert_published(bench)
+    assert_untouched(elsewhere)
+    if place.endswith("locks"):
+        (bench.volume / place).rename(bench.folder / "aside")
+        plant(bench.volume / place, how, elsewhere)
+    assert bench.run("verify").outcome == "verified"
+
+
+@pytest.mark.parametrize(
+    ("depth", "how"), [(1, "link"), (2, "link"), (2, "loop"), (2, "file"), (3, "link"), (3, "file")]
+)
+def test_what_stands_in_place_of_a_published_directory_is_named_whole_and_left_alone(
+    bench: Bench, s3: FakeS3, depth: int, how: str
+) -> None:
+    """It may be somebody's: found before the first byte."""
+    parts = bench.published.relative_to(bench.volume).parts[:depth]
     elsewhere = bench.folder / "elsewhere"
-    elsewhere.mkdir()
-    bench.staging.parent.mkdir(parents=True)
-    bench.staging.symlink_to(elsewhere)
+    plant(bench.volume.joinpath(*parts), how, elsewhere)
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "volume-strange-file")
-    assert list(elsewhere.iterdir()) == []
-    bench.staging.unlink()
-    bench.published.parent.mkdir(parents=True)
-    bench.published.symlink_to(elsewhere)
-    ended = bench.run("fetch", s3)
-    assert (ended.code, ended.error) == (3, "volume-strange-file")
-    assert list(elsewhere.iterdir()) == []
+    assert ended.termination["error"]["files"] == ["/".join(parts)]
+    assert f"'{'/'.join(parts)}'" in ended.termination["error"]["message"]
+    assert "rename it" in ended.termination["error"]["remedy"]
+    assert s3.served == 0
+    assert_untouched(elsewhere)
+    assert bench.volume.joinpath(*parts).is_symlink() == (how != "file")
 
 
 def test_an_error_whose_body_drips_is_cut_like_any_stall(bench: Bench, s3: FakeS3) -> None:

@@ -91,6 +91,28 @@ def test_a_forged_receipt_to_be_proves_nothing(bench: Bench) -> None:
     assert not bench.published.exists()
 
 
+@pytest.mark.parametrize("place", ["staging", "staging/org/tiny", "receipts", "locks"])
+def test_what_stands_in_place_of_a_directory_of_ours_delays_a_push_by_one_sending(
+    bench: Bench, place: str
+) -> None:
+    """What lies behind a link was not sent to us: the role sends anew what is named here."""
+    bench.push()
+    ours, elsewhere = bench.volume / ".weighbridge", bench.folder / "elsewhere"
+    (ours / place).parent.mkdir(exist_ok=True)
+    if (ours / place).exists():
+        (ours / place).rename(elsewhere)
+    (ours / place).symlink_to(elsewhere)
+    ended = publish(bench)
+    if place.startswith("staging"):
+        assert (ended.code, ended.error) == (4, "push-incomplete")
+        assert sorted(ended.termination["error"]["files"]) == sorted(bench.files)
+        assert any(elsewhere.rglob(SHARD)), "not ours to remove"
+        bench.push()
+        ended = publish(bench)
+    assert (ended.code, ended.outcome) == (0, "published"), ended
+    assert bench.stored() == bench.files
+
+
 def test_a_manifest_is_nothing_to_publish_by(bench: Bench) -> None:
     bench.push()
     Path(f"{bench.staging}.manifest.json").write_text("not JSON")

@@ -4,15 +4,15 @@ Pure: adapters bring the raw rows of a bucket (or of a repository), this module 
 or says what is wrong and which line of the environment file mends it.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from weighbridge.domain.model.shards import INDEX_SUFFIX
+from weighbridge.domain.model.shards import is_index
 from weighbridge.domain.names import named, patterns
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
 from weighbridge.mover.paths import UnsafePathError, missing_required, of_set, refused_suffix, safe_relative
+from weighbridge.mover.shard_index import ShardIndexError, parse_index
 
 
 def folder_prefix(prefix: str) -> str:
@@ -98,26 +98,26 @@ def check_required(listing: SourceListing, where: str) -> None:
 
 def indexes(listing: SourceListing) -> tuple[SourceFile, ...]:
     """The shard indexes at the root; usually none or one."""
-    return tuple(file for file in listing.files if "/" not in file.path and file.path.endswith(INDEX_SUFFIX))
+    return tuple(file for file in listing.files if "/" not in file.path and is_index(file.path))
 
 
-def check_index(name: str, content: bytes, listing: SourceListing, where: str) -> None:
-    """Every shard that the index ``name`` maps a tensor to is in the listing, else ``PreconditionError``."""
+def check_index(name: str, content: bytes, listing: SourceListing, where: str) -> dict[str, str]:
+    """Tensor → shard of the index ``name``. Every shard is in the listing, else ``PreconditionError``."""
     try:
-        parsed = json.loads(content)
-        shards = sorted(set(parsed["weight_map"].values()))
-        known = all(isinstance(shard, str) for shard in shards)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = parse_index(name, content)
+    except ShardIndexError as error:
         raise PreconditionError(
-            f"{name} of {where} is not a shard index: no JSON object with a `weight_map`",
+            f"{name} of {where} is not a shard index: {error}",
             remedy="Upload the model again, or exclude the file when it does not belong to the model.",
             code="source-bad-index",
         ) from error
     paths = {file.path for file in listing.files}
-    missing = [str(shard) for shard in shards if shard not in paths]
-    if missing or not known:
+    shards = sorted(set(found.values()))
+    missing = [shard for shard in shards if shard not in paths]
+    if missing:
         raise PreconditionError(
             f"{where} lacks {len(missing)} of {len(shards)} shards that {name} names: {named(missing)}",
             remedy="Finish the upload of the model, or correct `exclude:`.",
             code="source-missing-shards",
         )
+    return found

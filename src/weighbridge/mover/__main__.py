@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     os.umask(0o002)  # another run may come with another uid of the same group
     reporter, result = Reporter(sys.stdout), Result()
-    volume = Volume(arguments.volume)
+    volume = Volume(arguments.volume, reporter.note)
     error: MoverError | None = None
     try:
         order = read_order(arguments.order)

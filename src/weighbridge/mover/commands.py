@@ -73,6 +73,8 @@ def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
             run.reporter.note(
                 "this file system has no locks: nothing keeps a second mover from working on the same set"
             )
+        for place in (layout.staging, layout.receipt.rpartition("/")[0]):
+            volume.make_way(place)
         for abandoned in sweep_abandoned(volume, order):
             run.reporter.note(f"removed what was left in flight of {abandoned}")
         try:

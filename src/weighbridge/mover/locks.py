@@ -36,6 +36,7 @@ class SetLock:
     def try_acquire(self, *, shared: bool = False) -> bool | None:
         """``True``: ours; ``False``: somebody else's; ``None``: this file system has no locks."""
         if self._descriptor is None:
+            self._volume.make_way(self._path.rpartition("/")[0])
             self._descriptor = self._volume.open_sole(self._path)
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

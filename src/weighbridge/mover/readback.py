@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Protocol
 
-from . import safetensors_header
+from . import safetensors_header, shard_index
 from .chunks import Extent
 from .control import Control
 from .errors import RefusedError
 from .safetensors_header import HeaderError
+from .shard_index import ShardIndexError, parse_index
 from .volume import Volume
 
 _BUFFER = 1 << 20
-_INDEX = ".safetensors.index.json"
 
 
 class Check(Protocol):
@@ -124,10 +123,10 @@ def check_weights(volume: Volume, location: Callable[[str], str], paths: Sequenc
     weights = {path for path in paths if path.endswith(".safetensors")}
     checked: set[str] = set()
     for path in paths:
-        if path.endswith(_INDEX):  # one index and one header at a time: memory does not grow with the set
-            for shard, names in _placed(
-                path, volume.read(location(path), safetensors_header.MAX_INDEX)
-            ).items():
+        if path.endswith(
+            shard_index.SUFFIX
+        ):  # one index and one header at a time: memory does not grow with the set
+            for shard, names in _placed(path, volume.read(location(path), shard_index.MAX_INDEX)).items():
                 if shard not in weights:
                     raise _unfit(path, f"it names the shard {shard}, which is not in the set")
                 absent = names - _header(volume, location(shard), shard).tensors
@@ -162,18 +161,14 @@ def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
 def _placed(path: str, content: bytes | None) -> dict[str, set[str]]:
     """Shard, as a path of the set, to the tensors that the index ``path`` places in it."""
     if content is None:
-        raise _unfit(
-            path, f"it has more than {safetensors_header.MAX_INDEX} bytes, too large for a safetensors index"
-        )
+        raise _unfit(path, shard_index.TOO_LARGE)
     try:
-        weight_map = json.loads(content.decode())["weight_map"]
-        pairs = [(str(name), str(shard)) for name, shard in weight_map.items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _unfit(path, "it is not a safetensors index") from error
-    folder = path.rpartition("/")[0]
+        found = parse_index(path, content)
+    except ShardIndexError as error:
+        raise _unfit(path, str(error)) from error
     placed: dict[str, set[str]] = {}
-    for name, shard in pairs:
-        placed.setdefault(f"{folder}/{shard}" if folder else shard, set()).add(name)
+    for name, shard in found.items():
+        placed.setdefault(shard, set()).add(name)
     return placed
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,10 +63,10 @@ class Staging:
         self._lock = threading.Lock()
         self._volume = volume
         self.files: dict[str, StagedFile] = {}
-        clear: set[str] = {layout.staging}
+        clear: set[str] = set()
         for path, file in sorted(wanted.items()):
             place = f"{layout.staging}/{path}"
-            _clear_way(volume, place, clear)
+            volume.make_way(place.rpartition("/")[0], clear)
             there = self._prepare(place, file.size)
             extents = [extent for extent in arrived[path] if extent.end <= there.st_size]
             self.files[path] = StagedFile(file, place, there.st_blocks * 512, extents)
@@ -123,18 +122,6 @@ class Staging:
 
     def close(self) -> None:
         os.close(self._journal)
-
-
-def _clear_way(volume: Volume, place: str, clear: set[str]) -> None:
-    """Remove what stands where a directory above ``place`` belongs. ``clear`` are directories that need no look."""
-    parent = place.rpartition("/")[0]
-    if parent in clear:
-        return
-    _clear_way(volume, parent, clear)
-    found = volume.lstat(parent)
-    if found is not None and not stat.S_ISDIR(found.st_mode):
-        volume.remove(parent)
-    clear.add(parent)
 
 
 def clear(volume: Volume, layout: Layout) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Callable
 
 from .errors import FailedError, MoverError, RefusedError
+from .paths import OURS
 
 DEEPEST = 200
 """Levels of directories below one that is listed; a path of a set has fewer, and a planted tree must not exhaust us."""
@@ -31,26 +34,22 @@ class Entry:
 
 
 class Volume:
-    """A mounted volume. Paths are relative to its root, ``/``-separated and already known to be safe."""
+    """A mounted volume. Paths are relative to its root, ``/``-separated and already known to be safe. ``note`` hears what had to
+    be removed. An ``OSError`` names the whole path.
+    """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, note: Callable[[str], None] = lambda _: None) -> None:
         self.root = root
+        self._note = note
 
     @contextlib.contextmanager
     def directory(self, path: str, *, create: bool = False) -> Iterator[int]:
         """A descriptor of the directory ``path`` (``""`` is the root), made where missing if ``create``."""
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for name in [part for part in path.split("/") if part]:
-                try:
-                    below = os.open(name, _DIRECTORY, dir_fd=descriptor)
-                except FileNotFoundError:
-                    if not create:
-                        raise
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(name, 0o775, dir_fd=descriptor)
-                    os.fsync(descriptor)
-                    below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+            for place in _downwards(path):
+                with _naming(place):
+                    below = _enter(_split(place)[1], descriptor, create=create)
                 os.close(descriptor)
                 descriptor = below
             yield descriptor
@@ -60,7 +59,7 @@ class Volume:
     def open(self, path: str, flags: int, *, create_directories: bool = False) -> int:
         """A descriptor of the plain file ``path``; anything else of that name is refused."""
         parent, name = _split(path)
-        with self.directory(parent, create=create_directories) as above:
+        with self.directory(parent, create=create_directories) as above, _naming(path):
             descriptor = os.open(
                 name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o664, dir_fd=above
             )
@@ -96,16 +95,28 @@ class Volume:
             return None
 
     def is_directory(self, path: str) -> bool:
-        """Whether a real directory lies at ``path``; a link or a file in its place is refused."""
-        found = self.lstat(path)
-        if found is not None and not stat.S_ISDIR(found.st_mode):
-            raise RefusedError(
-                "volume-strange-file",
-                f"{path} on the volume is not a directory",
-                remedy="remove it from the volume",
-                files=[path],
-            )
-        return found is not None
+        """Whether a real directory lies at ``path``; a link or a file in its place, or above it, is refused."""
+        try:
+            with self.directory(path):
+                return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise (self.explain(error) if strange(error) else error) from error
+
+    def make_way(self, path: str, clear: set[str] | None = None) -> None:
+        """Remove whatever is no directory at ``path`` or above it: a link itself, never what it leads to. For places of ours
+        alone, where nobody else has anything to keep. ``clear`` are directories that need no look; it grows.
+        """
+        clear = set() if clear is None else clear
+        for place in _downwards(path):
+            if place in clear:
+                continue
+            found = self.lstat(place)
+            if found is not None and not stat.S_ISDIR(found.st_mode):
+                self.remove(place)
+                self._note(f"removed from the volume: {place}, which was no directory")
+            clear.add(place)
 
     def tree(self, path: str) -> list[Entry]:
         """Every file, odd thing and empty directory below ``path``, with paths relative to it, sorted."""
@@ -181,7 +192,11 @@ class Volume:
             self.remove_tree(new)
         old_parent, old_name = _split(old)
         new_parent, new_name = _split(new)
-        with self.directory(old_parent) as here, self.directory(new_parent, create=True) as there:
+        with (
+            self.directory(old_parent) as here,
+            self.directory(new_parent, create=True) as there,
+            _naming(new),
+        ):
             os.rename(old_name, new_name, src_dir_fd=here, dst_dir_fd=there)
             os.fsync(there)
             os.fsync(here)
@@ -189,7 +204,7 @@ class Volume:
     def remove(self, path: str) -> None:
         """Remove a file, link or empty directory; nothing there is fine."""
         parent, name = _split(path)
-        with contextlib.suppress(FileNotFoundError), self.directory(parent) as above:
+        with contextlib.suppress(FileNotFoundError), self.directory(parent) as above, _naming(path):
             if stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
                 os.rmdir(name, dir_fd=above)
             else:
@@ -252,10 +267,12 @@ class Volume:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return RefusedError("volume-not-writable", f"{detail}; {self._identity()}", remedy=_WRITABLE)
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            ours = str(error.filename).startswith(f"{OURS}/") or error.filename == OURS
             return RefusedError(
                 "volume-strange-file",
-                f"a symbolic link or a file stands where a directory belongs: {detail}",
-                remedy="remove it from the volume; the mover never follows links",
+                f"a symbolic link or a file stands on the volume where a directory or a file belongs: {detail}",
+                remedy=_PLANTED if ours else _SOMEBODYS,
+                files=[error.filename] if error.filename else [],
             )
         transient = error.errno in {
             errno.ESTALE,
@@ -310,6 +327,10 @@ _WRITABLE = (
     "give the pod's fsGroup or a supplemental group write access to the volume: a CSI driver with fsGroupPolicy File does it itself; "
     "for NFS export with that gid and mode 2775; IBM Cloud file storage takes uid and gid as parameters of its StorageClass"
 )
+_PLANTED = "find out who else writes to this volume, then run again: what is no directory in a place of ours is removed first"
+_SOMEBODYS = (
+    "find out whose it is, remove or rename it on the volume, then run again; the mover never follows links"
+)
 
 
 def strange(error: Exception) -> bool:
@@ -332,6 +353,33 @@ def volume_full(message: str, *, needed: int | None, free: int | None) -> Refuse
         message,
         remedy="enlarge the claim or remove old weight sets, then run again (it resumes)",
     )
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """The system names the last part alone, of which nobody knows where it lies."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
+
+
+def _enter(name: str, above: int, *, create: bool) -> int:
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=above)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o775, dir_fd=above)
+    os.fsync(above)
+    return os.open(name, _DIRECTORY, dir_fd=above)
+
+
+def _downwards(path: str) -> list[str]:
+    """Every directory on the way to ``path``, and ``path``."""
+    return list(itertools.accumulate(path.split("/"), "{}/{}".format)) if path else []
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -8,21 +8,31 @@ A set that is in place was looked at when it was brought in, and its fingerprint
 again but ``config.json``, and that only where the environment file says how the model is registered.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from weighbridge.domain.digest import Json
 from weighbridge.domain.listing import check_index, check_required, indexes
 from weighbridge.domain.model.judge import judge, judge_in_place
-from weighbridge.domain.model.kinds import CODE, is_known, is_sidecar, suffix_of
+from weighbridge.domain.model.kinds import CODE, is_known, is_sidecar, is_weights, suffix_of
 from weighbridge.domain.model.looked_at import HEAD_BYTES, LARGEST_JSON, TAIL_BYTES, LookedAt, Peek
-from weighbridge.domain.model.settings import CONFIG, Parameter, are_judged, parse_json
-from weighbridge.domain.model.shards import INDEX_SUFFIX, parse_index
+from weighbridge.domain.model.settings import (
+    CONFIG,
+    READ_BY_SERVERS,
+    Parameter,
+    are_judged,
+    look_order,
+    parse_json,
+)
+from weighbridge.domain.model.shards import is_index
 from weighbridge.domain.weights import SourceFile, SourceListing
 from weighbridge.errors import PreconditionError
-from weighbridge.mover.safetensors_header import MAX_HEADER, MAX_INDEX, PREFIX, Header, HeaderError, check
+from weighbridge.mover.safetensors_header import MAX_HEADER, PREFIX, Header, HeaderError, check
+from weighbridge.mover.shard_index import MAX_INDEX, ShardIndexError, parse_index
 from weighbridge.sources.interface import OpenSource
 
 HEADERS_DEADLINE_SECONDS = 120
@@ -31,7 +41,7 @@ HEAD_OF_HEADER_BYTES = 256 * 1024
 
 MAX_HEADERS_CHECKED = 512
 MAX_PEEKS: Final = 512
-"""Of other files; the known ones of the top directory come first."""
+"""Of other files; those that servers read come first."""
 
 
 def look(
@@ -68,10 +78,10 @@ def looked_at(
     ``PreconditionError`` when the source cannot be read, is another than was listed, or does not hold the files of a model.
     """
     reading = _Reading(source, listing, time.monotonic() + deadline_seconds)
-    maps = reading.indexes()
+    maps, no_indexes = reading.indexes()
     headers = reading.headers()
-    peeks, documents = reading.others()
-    seen = LookedAt(listing, peeks, headers, maps, documents)
+    peeks, documents = reading.others(maps)
+    seen = LookedAt(listing, peeks, headers, maps, no_indexes, documents, reading.left_out)
     return replace(listing, flaws=judge(seen, parameters or {}))
 
 
@@ -91,54 +101,58 @@ def looked_at_in_place(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Reads of one source, within limits: what exceeds them is left out, and not judged."""
+    """Reads of one source, within limits: what exceeds them is left out, told of, and not judged."""
 
     source: OpenSource
     listing: SourceListing
     deadline: float
     """A ``time.monotonic`` value, for headers and ends of files."""
+    left_out: set[str] = field(default_factory=set)
+    """Paths."""
 
-    def indexes(self) -> dict[str, dict[str, str]]:
-        """Those of the top directory are checked as well; of the others those that are indexes."""
-        found = {}
+    def indexes(self) -> tuple[dict[str, dict[str, str]], list[str]]:
+        """Those of the top directory are checked as well; of the others those that are indexes, and paths of those that are none."""
+        found: dict[str, dict[str, str]] = {}
+        none: list[str] = []
         top = indexes(self.listing)
         for file in self.listing.files:
-            if not file.path.endswith(INDEX_SUFFIX) or is_sidecar(file.path):
+            if not is_index(file.path):
                 continue
             if file in top:
                 content = self._small_file(file)
-                check_index(file.path, content, self.listing, self.source.where)
-            elif self._late() or file.size > MAX_INDEX:
-                continue
+                found[file.path] = check_index(file.path, content, self.listing, self.source.where)
+            elif self._late():
+                self.left_out.add(file.path)
             else:
-                content = self.source.read(file, 0, file.size)
-            weight_map = parse_index(file.path, content)
-            if weight_map is not None:
-                found[file.path] = weight_map
-        return found
+                with contextlib.suppress(ShardIndexError):
+                    content = self.source.read(file, 0, min(file.size, MAX_INDEX + 1))
+                    found[file.path] = parse_index(file.path, content)
+                if file.path not in found:
+                    none.append(file.path)
+        return found, none
 
     def headers(self) -> dict[str, Header]:
         """By path: at most ``MAX_HEADERS_CHECKED``, and as many as the deadline allows. ``PreconditionError`` names a bad one."""
         found: dict[str, Header] = {}
         for file in self.listing.files:
-            if not file.path.endswith(".safetensors") or is_sidecar(file.path):
+            if not is_weights(file.path):
                 continue
             if len(found) == MAX_HEADERS_CHECKED or self._late():
-                break
+                self.left_out.add(file.path)
+                continue
             found[file.path] = self._header(file)
         return found
 
-    def others(self) -> tuple[dict[str, Peek], dict[str, Json]]:
-        """Both ends of the other files, and the documents in those that are JSON."""
+    def others(self, indexes: Mapping[str, object]) -> tuple[dict[str, Peek], dict[str, Json]]:
+        """Both ends of the files that are neither safetensors nor ``indexes``, and the documents in those that are JSON."""
         peeks: dict[str, Peek] = {}
         documents: dict[str, Json] = {}
-        for file in sorted(
-            self.listing.files, key=lambda file: ("/" in file.path, not is_known(file.path), file.path)
-        ):
-            if not self._peeked_at(file):
+        for file in sorted(self.listing.files, key=lambda file: look_order(file.path)):
+            if not self._peeked_at(file) or file.path in indexes or file.path in self.left_out:
                 continue
             if len(peeks) == MAX_PEEKS or self._late():
-                break
+                self.left_out.add(file.path)
+                continue
             peek = self._peek(file)
             peeks[file.path] = peek
             if peek.whole and suffix_of(file.path) == ".json" and (document := parse_json(peek.head)):
@@ -148,12 +162,12 @@ class _Reading:
     @staticmethod
     def _peeked_at(file: SourceFile) -> bool:
         """Whether its bytes can say more than its name does."""
-        ours = suffix_of(file.path) == ".safetensors" or file.path.endswith(INDEX_SUFFIX)
-        return not (ours or is_sidecar(file.path) or suffix_of(file.path) in CODE)
+        return not (is_weights(file.path) or is_sidecar(file.path) or suffix_of(file.path) in CODE)
 
     def _peek(self, file: SourceFile) -> Peek:
         is_json = suffix_of(file.path) == ".json"
-        whole = file.size <= (LARGEST_JSON if is_json and "/" not in file.path else HEAD_BYTES)
+        is_config = is_json and ("/" not in file.path or PurePosixPath(file.path).name in READ_BY_SERVERS)
+        whole = file.size <= (LARGEST_JSON if is_config else HEAD_BYTES)
         head = self.source.read(file, 0, file.size if whole else HEAD_BYTES)
         if whole:
             return Peek(head, head[-TAIL_BYTES:], whole=True)

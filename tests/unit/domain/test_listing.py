@@ -108,6 +108,7 @@ def test_a_model_with_the_older_tokenizer_is_told_how_to_convert_it() -> None:
         b'{"weight_map": {"a": 3}}',
         b'{"weight_map": {"a": []}}',
         b"\xff",
+        b"[" * 100_000,
         b"{}",
     ],
 )

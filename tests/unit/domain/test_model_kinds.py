@@ -1,10 +1,15 @@
 """What bytes are is told of any bytes."""
 
+import os
+import pickle
+
+import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weighbridge.domain.model.kinds import sniffed
-from weighbridge.domain.model.looked_at import Peek
+from weighbridge.domain.model.looked_at import HEAD_BYTES, Peek
 
 
 @given(
@@ -17,6 +22,42 @@ def test_no_content_stops_the_look_at_it(content: bytes, whole: bool) -> None:
     assert sniffed(Peek(content, content[-64:], whole=whole)) is None or content
 
 
-def test_the_words_of_a_vocabulary_are_no_pickle() -> None:
-    for words in (b"cat\ndog\ntable\n", b"cos\nsin\ntan\n", b"item\nitems\n"):
-        assert sniffed(Peek(words, whole=True)) is None
+C_WORDS = b"".join(b"c%s\n" % word.encode() for word in ("at", "ats", "ow", "ows") * 300)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"cat\ndog\ntable\n", b"cos\nsin\ntan\n", b"item\nitems\n", b"cat\ndog\n.\nmouse\n", b"configs\nof model\n.gitignore\n",
+        b"cat\ndog\nbird\n", b"cat\ndog\ncow\nhen\nbird\n", b"cat\ndog\nPet\nRed\n", b"cat\ndog\nVery\nR.\n", b"cat\ndog\nR.",
+        b"(internal\nuse only)\n.", b"cat\ndog\nox\n", C_WORDS,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_words_of_a_vocabulary_are_no_pickle(words: bytes, whole: bool) -> None:
+    assert sniffed(Peek(words if whole else words[:HEAD_BYTES], whole=whole)) is None
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("id",)
+
+
+class Stateful:
+    def __init__(self) -> None:
+        self.words = ["a"] * 1000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(pickle.dumps(value, protocol) for value in (Evil(), Stateful(), [1, {"a": Evil()}], np.zeros(4)) for protocol in range(6)),
+        b"cos\nsystem\n(S'id'\ntR.", b"cos\nsystem\n(S'id'\ntR and then no opcode", b"cos\nsystem\n(S'id'\nt20R.",
+        b"cos\nsystem\n(S'id'\ntN0R.", b"cos\nsystem\n(S'id'\ntp1\n0g1\nR.", b"(S'id'\nios\nsystem\n.", b"(cos\nsystem\nS'id'\no.",
+        b"S'os'\nS'system'\n\x93(S'id'\ntR.", b"cos\nEvil\n}b.", b"cos\nEvil\n)\x81.",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_pickle_that_calls_is_found_whatever_its_protocol(content: bytes, whole: bool) -> None:
+    found = sniffed(Peek(content if whole else content[:HEAD_BYTES], whole=whole))
+    assert found == "a pickle, which runs code when it is loaded"

@@ -60,7 +60,7 @@ def test_what_the_reference_implementation_writes_is_accepted(
         (build(b'{"a":1,"a":2}'), "twice"),
         (build(b'{"a":NaN}'), "NaN"),
         (build({"__metadata__": {"a": 1}}), "map of strings"),
-        (build({"a": {"dtype": "U8", "shape": [1]}}, 1), "exactly dtype"),
+        (build({"a": {"dtype": "U8", "shape": [1]}}, 1), "lacks dtype"),
         (build({"a": tensor(0, 1, shape=[-1])}, 1), "malformed"),
         (build({"a": tensor(0, 1, shape=[True])}, 1), "malformed"),
         (build({"a": {"dtype": "U8", "shape": [1], "data_offsets": [1]}}, 1), "malformed"),
@@ -112,6 +112,24 @@ READ_BY_THE_REFERENCE = {
     "fraction": build(b'{"a":{"dtype":"U8","shape":[4.0],"data_offsets":[0,4]}}', 4),
     "three offsets": build({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4, 4]}}, 4),
     "half a surrogate": build(b'{"a\\ud800":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', 4),
+    "half a surrogate in the metadata": build(
+        b'{"__metadata__":{"a":"\\udc00"},"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', 4
+    ),
+    "both halves in the metadata": build({"__metadata__": {"a": "\U0001f600"}, "a": ROW}, 4),
+    "half a surrogate in a further key": build({"a": {**ROW, "x": ["\ud800"]}}, 4),
+    "a backslash before a u": build({"__metadata__": {"a": "\\ud800"}, "a": ROW}, 4),
+    "minus zero": build(b'{"a":{"dtype":"U8","shape":[-0],"data_offsets":[0,0]}}'),
+    "an offset of minus zero": build(b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[-0,4]}}', 4),
+    "minus zero in a further key": build(b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":-0}}', 4),
+    "a number out of range": build(b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1e999}}', 4),
+    "a whole number out of range": build(
+        b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4],"x":1%s}}' % (b"0" * 400), 4
+    ),
+    "a large whole number": build({"a": {**ROW, "x": 1 << 200}}, 4),
+    "an entry as a list": build({"a": ["U8", [4], [0, 4]]}, 4),
+    "an entry as a list that is too long": build({"a": ["U8", [4], [0, 4], 1]}, 4),
+    "an entry as a list that is too short": build({"a": ["U8", [4]]}, 4),
+    "an entry as a list in another order": build({"a": [[4], "U8", [0, 4]]}, 4),
     "no UTF-8": build(b'{"a\xff":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', 4),
 }
 

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
@@ -68,6 +67,11 @@ def shards(*numbers: int, of: int, stem: str = "model") -> dict[str, bytes | Non
     return {f"{stem}-{n:05d}-of-{of:05d}.safetensors": weights(f"{stem}{n}") for n in numbers}
 
 
+def many(name: str) -> dict[str, bytes | None]:
+    """As many small files as are looked at."""
+    return {name.format(number): b"{}" for number in range(looking.MAX_PEEKS)}
+
+
 TWO = {**shards(1, 2, of=2), "model.safetensors": None}
 TWO_INDEX = index(model1="model-00001-of-00002.safetensors", model2="model-00002-of-00002.safetensors")
 
@@ -100,6 +104,16 @@ REFUSED: dict[str, tuple[dict[str, bytes | None], str, tuple[str, ...]]] = {
     "index below": (
         {"draft/model.safetensors.index.json": index(a="gone.safetensors")}, "source-missing-shards", ("draft/gone.safetensors",),
     ),
+    "index below that is none": (
+        {"x/e.safetensors.index.json": b'{"weight_map": {"a": 1}}'}, "source-bad-index", ("x/e.safetensors.index.json", "weight_map"),
+    ),
+    "index below, nested without end": ({"x/e.safetensors.index.json": b"[" * 100_000}, "source-bad-index", ("x/e.safetensors.index.json",)),
+    "program behind many files": (
+        {**many("{:04}.json"), "vocab.txt": b"\x7fELF" + bytes(50)}, "source-refused-kind", ("vocab.txt",),
+    ),
+    "pointer behind many files": (
+        {**many("a/{:04}.json"), "b/vocab.txt": POINTER}, "source-lfs-pointer", ("b/vocab.txt",),
+    ),
     "adapter": (
         {"model.safetensors": None, "adapter_config.json": b"{}", "adapter_model.safetensors": weights("a.lora_A.weight")},
         "source-adapter",
@@ -115,7 +129,8 @@ REFUSED: dict[str, tuple[dict[str, bytes | None], str, tuple[str, ...]]] = {
     ),
     "code": ({"modeling_weird.py": b"import os\n"}, "source-refused-kind", ("modeling_weird.py", 'exclude: ["*.py"]')),
     "pickle": ({"extra.dat": pickle.dumps({"a": print})}, "source-refused-kind", ("extra.dat: a pickle", '"extra.dat"')),
-    "early pickle": ({"extra": pickle.dumps(print, protocol=0)}, "source-refused-kind", ("extra: a pickle",)),
+    "early pickle": ({"extra": pickle.dumps(np.zeros(1), protocol=0)}, "source-refused-kind", ("extra: a pickle",)),
+    "pickle with a suffix in capitals": ({"evil.SAFETENSORS": pickle.dumps(print)}, "source-refused-kind", ("evil.SAFETENSORS: a pickle",)),
     "pickle as JSON": ({"1_Pooling/x.json": pickle.dumps(print)}, "source-refused-kind", ("1_Pooling/x.json: a pickle",)),
     "program": ({"vocab.txt": b"\x7fELF\x02\x01\x01" + bytes(50)}, "source-refused-kind", ("vocab.txt: a program (ELF)",)),
 }  # fmt: skip
@@ -160,6 +175,15 @@ SUSPECT: dict[str, tuple[dict[str, bytes | None], str, tuple[str, ...]]] = {
         "source-own-code",
         ("config.json", "modeling_weird.W", "trust_remote_code"),
     ),
+    "own code as a list": (
+        {"tokenizer_config.json": b'{"auto_map": ["tokenization_weird.Slow", null]}'}, "source-own-code", ("tokenization_weird.Slow",),
+    ),
+    "own code below": (
+        {"encoder/config.json": config(auto_map={"AutoModel": [["modeling_weird.W"]]}, more="x" * HEAD_BYTES)},
+        "source-own-code",
+        ("encoder/config.json", "modeling_weird.W"),
+    ),
+    "weights with a suffix in capitals": ({"model.SAFETENSORS": weights("a")}, "source-unknown-kind", ("model.SAFETENSORS",)),
     "unknown": ({"notes.xyz": b"hello"}, "source-unknown-kind", ("notes.xyz",)),
     "a picture's pointer": ({"logo.png": POINTER}, "source-lfs-pointer", ("logo.png",)),
     "no matter": ({"training_state.json": b"{"}, "source-bad-json", ("training_state.json",)),
@@ -255,6 +279,28 @@ def test_what_can_carry_code_is_refused_by_its_name(name: str) -> None:
     assert name in flaw.what
 
 
+@pytest.mark.parametrize(
+    ("content", "code"), [(pickle.dumps(print), "source-refused-kind"), (POINTER, "source-lfs-pointer")]
+)
+def test_what_is_called_an_index_below_the_top_is_looked_at_where_it_is_none(
+    content: bytes, code: str
+) -> None:
+    found = flaws({"x/e.safetensors.index.json": content})
+    assert {(flaw.code, flaw.refused) for flaw in found} == {("source-bad-index", True), (code, True)}
+
+
+def test_what_is_not_looked_at_is_counted() -> None:
+    found = only({**many("part-{:04}.json"), "z.json": b"{"})
+    assert (found.code, found.refused) == ("source-not-looked-at", False)
+    assert "4 of 517 files were not looked at" in found.what
+    assert "z.json" in found.what
+    late = look(
+        MemoryPlace(model({"draft/model.safetensors.index.json": index()})), deadline_seconds=-1
+    ).flaws
+    assert [flaw.code for flaw in late] == ["source-not-looked-at"]
+    assert "5 of 5 files" in late[0].what
+
+
 def test_an_adapter_that_is_left_behind_is_no_matter() -> None:
     files = model({"adapter_config.json": b"{}", "adapter_model.safetensors": weights("z.lora_A.w")})
     assert look(MemoryPlace(files), ("adapter_*",)).flaws == ()
@@ -306,7 +352,7 @@ def test_a_type_that_the_quantization_does_not_compute_in_is_said() -> None:
     assert not flaws({"config.json": config()}, dtype=Parameter(default="bfloat16"))
 
 
-def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_is_bounded() -> None:
     files = model(
         {f"part-{n:04d}.dat": bytes(100_000) for n in range(600)}
         | {"tokenizer.json": b"{" + b" " * 4_000_000 + b"}"}
@@ -318,5 +364,14 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read) <= looking.MAX_PEEKS + 1
     assert max(stop - start for path, start, stop in place.reads if path != "model.safetensors") <= HEAD_BYTES
     assert ("tokenizer.json", 4_000_002 - TAIL_BYTES, 4_000_002) in place.reads
-    monkeypatch.setattr(looking, "MAX_HEADERS_CHECKED", 0)
-    assert look(MemoryPlace(model({"model.safetensors": struct.pack("<Q", 2) + b"{}"}))).flaws == ()
+
+
+def test_so_many_headers_are_read_and_the_others_told_of() -> None:
+    one = weights("a")
+    extra = {f"more/{n:04}.safetensors": one for n in range(looking.MAX_HEADERS_CHECKED)}
+    place = MemoryPlace(model(extra))
+    assert [flaw.code for flaw in look(place).flaws] == ["source-not-looked-at"]
+    assert (
+        len({path for path, _, _ in place.reads if path.endswith(".safetensors")})
+        == looking.MAX_HEADERS_CHECKED
+    )

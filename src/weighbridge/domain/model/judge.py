@@ -1,12 +1,13 @@
 """Everything that is wrong with a model's files, and what is done about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from weighbridge.domain.model.flaws import Flaw
+from weighbridge.domain.model.flaws import Flaw, warning
 from weighbridge.domain.model.kinds import judge_kinds
 from weighbridge.domain.model.looked_at import LookedAt
 from weighbridge.domain.model.settings import Parameter, judge_parameters, judge_settings
 from weighbridge.domain.model.shards import judge_shards
+from weighbridge.domain.names import named
 from weighbridge.errors import PreconditionError
 
 
@@ -17,6 +18,7 @@ def judge(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ..
         *judge_shards(seen),
         *judge_kinds(seen),
         *judge_parameters(seen, parameters),
+        *_left_out(seen),
     ]
     return tuple(sorted(found, key=lambda flaw: not flaw.refused))
 
@@ -24,6 +26,16 @@ def judge(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ..
 def judge_in_place(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ...]:
     """Of a set that was judged whole when it was brought in: what names say, and how it is to be registered now."""
     return (*judge_kinds(seen), *judge_parameters(seen, parameters))
+
+
+def _left_out(seen: LookedAt) -> Iterator[Flaw]:
+    if seen.left_out:
+        yield warning(
+            "source-not-looked-at",
+            f"{len(seen.left_out)} of {len(seen.sizes)} files were not looked at, because they are too many or their source is slow:"
+            f" {named(sorted(seen.left_out))}",
+            "Leave behind with `exclude:` what no server reads; what is left is moved as it is",
+        )
 
 
 def refusal(flaws: Sequence[Flaw], where: str) -> PreconditionError | None:

@@ -5,6 +5,7 @@ they are called. Sources: Hugging Face Hub, "Pickle Scanning"; Python, "pickleto
 (``.keras`` is a ZIP with code for Lambda layers); PKWARE APPNOTE 4.3; the ELF, PE, Mach-O and WebAssembly specifications; RFC 1740 (AppleDouble).
 """
 
+import contextlib
 import glob
 import io
 import pickletools
@@ -16,7 +17,7 @@ from typing import Final
 
 from weighbridge.domain import human
 from weighbridge.domain.model.flaws import Flaw, warning
-from weighbridge.domain.model.looked_at import LookedAt, Peek
+from weighbridge.domain.model.looked_at import HEAD_BYTES, LookedAt, Peek
 from weighbridge.domain.names import named, patterns
 
 NEEDED: Final = frozenset({
@@ -69,6 +70,13 @@ _PICKLE: Final = re.compile(rb"\x80[\x01-\x05]")
 """PROTO, which protocols 2 to 5 begin with."""
 _IMPORTS: Final = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
 """Opcodes that name what is to be imported."""
+_CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
+"""Opcodes that call it, with what lies on top of the stack."""
+_CALLS_FROM_MARK: Final = frozenset({"INST", "OBJ"})
+"""Likewise, with all that lies above the last mark."""
+_ARGUMENTS: Final = (pickletools.pytuple, pickletools.pydict, pickletools.anyobject)
+_NO_ARGUMENTS: Final = _IMPORTS | {"PERSID"}
+"""Opcodes that take any text, and leave what nothing can be called with."""
 _TAR: Final = slice(257, 262)
 _ZIP_END: Final = re.compile(rb"PK\x05\x06.{18}\Z", re.DOTALL)
 _DOS_SIGNATURE_AT: Final = 0x3C
@@ -79,8 +87,17 @@ def is_sidecar(path: str) -> bool:
     return SIDECARS.fullmatch(path) is not None
 
 
+def is_weights(path: str) -> bool:
+    """Whether servers read it as safetensors: they look for that suffix in just that spelling. What is spelled otherwise is judged
+    as any other file.
+    """
+    return path.endswith(".safetensors") and not is_sidecar(path)
+
+
 def is_known(path: str) -> bool:
     """Whether a model server, or a reader of its documentation, has a use for it."""
+    if suffix_of(path) == ".safetensors":
+        return is_weights(path)
     return suffix_of(path) in NEEDED | HARMLESS or KNOWN_NAMES.fullmatch(PurePosixPath(path).name) is not None
 
 
@@ -102,20 +119,39 @@ def sniffed(peek: Peek) -> str | None:
 
 
 def _is_early_pickle(peek: Peek) -> bool:
-    """Whether it is a pickle of protocol 0 or 1, which have no magic number, that imports something: its opcodes make sense from
-    the first byte to STOP, or to the end of what was read. The words of a vocabulary do not.
+    """Whether it is a pickle of protocol 0 or 1, which have no magic number, that calls what it imports: its opcodes make sense
+    from the first byte to that call. The words of a vocabulary import now and then (``c``), and have nothing to call it with.
     """
-    stream = io.BytesIO(peek.head)
-    imports = False
-    try:
-        for opcode, _, _ in pickletools.genops(stream):
-            imports = imports or opcode.name in _IMPORTS
-    except (
-        ValueError,
-        Warning,
-    ):  # no opcode, the end, or text with escapes that are none, of which Python warns
-        return imports and not peek.whole and stream.tell() >= len(peek.head)
-    return imports
+    stack: list[object] = []
+    imported = False
+    with contextlib.suppress(ValueError, Warning):  # no opcode, the end, or text with escapes that are none
+        for opcode, argument, _ in pickletools.genops(io.BytesIO(peek.head[:HEAD_BYTES])):
+            if opcode.name in _IMPORTS and not _names_something(argument):
+                return False
+            imported = imported or opcode.name in _IMPORTS
+            taken = opcode.stack_before
+            if pickletools.markobject in taken:
+                if pickletools.markobject not in stack:
+                    return False
+                if imported and opcode.name in _CALLS_FROM_MARK:
+                    return True
+                while stack.pop() is not pickletools.markobject:
+                    pass
+                taken = taken[: taken.index(pickletools.markobject)]
+            if len(taken) > len(stack):
+                return False
+            if imported and opcode.name in _CALLS and stack[-1] in _ARGUMENTS:
+                return True
+            del stack[len(stack) - len(taken) :]
+            stack.extend([None] if opcode.name in _NO_ARGUMENTS else opcode.stack_after)
+    return False
+
+
+def _names_something(argument: object) -> bool:
+    """Whether an import's module and name, where they stand beside it, are such."""
+    return argument is None or all(
+        part.isidentifier() for text in str(argument).split(" ", 1) for part in text.split(".")
+    )
 
 
 def judge_kinds(seen: LookedAt) -> Iterator[Flaw]:
@@ -130,7 +166,7 @@ def judge_kinds(seen: LookedAt) -> Iterator[Flaw]:
     code: dict[str, list[str]] = defaultdict(list)
     others, unknown = [], []
     for path in seen.sizes:
-        if is_sidecar(path) or suffix_of(path) == ".safetensors":
+        if is_sidecar(path) or is_weights(path):
             continue
         suffix, peek = suffix_of(path), seen.peeks.get(path)
         what = CODE.get(suffix) or (sniffed(peek) if peek else None)

@@ -1,6 +1,6 @@
 """What was read of a source, beyond its listing, for a judgement."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from weighbridge.domain.digest import Json
@@ -27,17 +27,21 @@ class Peek:
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """Everything that a model is judged by. What could not be read within the limits is absent, and not judged."""
+    """Everything that a model is judged by. What could not be read within the limits is ``left_out``, and not judged."""
 
     listing: SourceListing
     peeks: Mapping[str, Peek] = field(default_factory=dict)
-    """By path: files that are not safetensors."""
+    """By path: files that are neither safetensors nor shard indexes."""
     headers: Mapping[str, Header] = field(default_factory=dict)
     """By path: safetensors files."""
     indexes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By path: tensor → path of the shard within the set."""
+    no_indexes: Sequence[str] = ()
+    """Paths of what is called an index below the top directory, and is none."""
     documents: Mapping[str, Json] = field(default_factory=dict)
     """By path: JSON files that were read whole and are JSON."""
+    left_out: Collection[str] = ()
+    """Paths of what was not looked at, because there is too much of it or because time was up."""
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 from weighbridge.domain.digest import Json
@@ -16,6 +17,9 @@ READ_BY_SERVERS: Final = frozenset({
     "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "video_preprocessor_config.json",
 })  # fmt: skip
 """JSON files of the top directory without which, or with a broken one, a server does not start."""
+_READ_BESIDE: Final = frozenset({
+    "vocab.txt", "merges.txt", "vocab.bpe", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "chat_template.jinja",
+})  # fmt: skip
 _LISTS: Final = frozenset({"modules.json"})
 """Those that hold a list."""
 _AGAIN: Final = "Upload the file itself"
@@ -55,6 +59,12 @@ def parse_json(content: bytes) -> tuple[Json] | None:
         return (json.loads(content.decode()),)
     except (ValueError, RecursionError):
         return None
+
+
+def look_order(path: str) -> tuple[bool, bool, bool, str]:
+    """What servers read comes first, in the top directory and below it: only so many files are looked at."""
+    named_by_servers = PurePosixPath(path).name in READ_BY_SERVERS | _READ_BESIDE
+    return (not named_by_servers, "/" in path, suffix_of(path) not in NEEDED, path)
 
 
 def judge_settings(seen: LookedAt) -> Iterator[Flaw]:
@@ -99,9 +109,9 @@ def _own_code(documents: Mapping[str, Json]) -> Iterator[Flaw]:
     """``auto_map``: classes of the repository's own (transformers, "Building custom models")."""
     found: dict[str, list[str]] = {}
     for path, document in documents.items():
-        table = document.get("auto_map") if isinstance(document, dict) and "/" not in path else None
-        if isinstance(table, dict) and table:
-            found[path] = sorted({name for value in table.values() for name in _texts(value)})
+        table = document.get("auto_map") if isinstance(document, dict) else None
+        if table:
+            found[path] = sorted(set(_texts(table)))
     if found:
         named_code = sorted({name for names in found.values() for name in names})
         yield warning(
@@ -113,9 +123,14 @@ def _own_code(documents: Mapping[str, Json]) -> Iterator[Flaw]:
 
 
 def _texts(value: Json) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
+    """Of a table, a list (as older tokenizers have it) or a name, however they are nested."""
+    left = [value]
+    while left:
+        one = left.pop()
         if isinstance(one, str):
             yield one
+        elif isinstance(one, list | dict):
+            left.extend(one.values() if isinstance(one, dict) else one)
 
 
 def are_judged(parameters: Mapping[str, Parameter]) -> bool:

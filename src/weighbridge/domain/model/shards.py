@@ -4,7 +4,6 @@ Names of shards and indexes as transformers writes them (``save_pretrained``: ``
 ``model.safetensors.index.json``). Without an index a server reads every safetensors file of the top directory.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +11,12 @@ from typing import Final
 
 from weighbridge.domain import human
 from weighbridge.domain.model.flaws import Flaw, warning
-from weighbridge.domain.model.kinds import is_sidecar
+from weighbridge.domain.model.kinds import is_sidecar, is_weights
 from weighbridge.domain.model.looked_at import LookedAt
 from weighbridge.domain.names import named, patterns, printable
 from weighbridge.mover.safetensors_header import Header
+from weighbridge.mover.shard_index import SUFFIX as INDEX_SUFFIX
 
-INDEX_SUFFIX: Final = ".safetensors.index.json"
 _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.safetensors")
 _ADAPTER: Final = re.compile(r"adapter_model(-[0-9]{5}-of-[0-9]{5})?\.safetensors")
 """As PEFT writes the weights of an adapter."""
@@ -27,27 +26,20 @@ _FORMATS: Final = frozenset({"pt"})
 _AGAIN: Final = "Finish the upload of the model, or correct `exclude:`"
 
 
-def folder_of(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def parse_index(path: str, content: bytes) -> dict[str, str] | None:
-    """Tensor → path of its shard within the set; ``None`` where it is no shard index."""
-    try:
-        weight_map = json.loads(content)["weight_map"]
-        pairs = list(weight_map.items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    if not all(isinstance(shard, str) for _, shard in pairs):
-        return None
-    folder = folder_of(path)
-    return {name: f"{folder}/{shard}" if folder else shard for name, shard in pairs}
+def is_index(path: str) -> bool:
+    return path.endswith(INDEX_SUFFIX) and not is_sidecar(path)
 
 
 def judge_shards(seen: LookedAt) -> Iterator[Flaw]:
+    for path in seen.no_indexes:
+        yield Flaw(
+            "source-bad-index",
+            f"{path} is called a shard index and is none: no JSON object with a `weight_map` of file names",
+            "Upload the model again, or leave the file behind with `exclude:`",
+        )
     for path, weight_map in seen.indexes.items():
         yield from _index(path, weight_map, seen)
-    top = [path for path in seen.sizes if _is_weights(path) and "/" not in path]
+    top = [path for path in seen.sizes if is_weights(path) and "/" not in path]
     base = [path for path in top if not _ADAPTER.fullmatch(path)]
     indexed = {shard for path, found in seen.indexes.items() if "/" not in path for shard in found.values()}
     yield from _adapter(seen, top, base)
@@ -57,10 +49,6 @@ def judge_shards(seen: LookedAt) -> Iterator[Flaw]:
     else:
         yield from _beside_the_index(seen, base, indexed)
     yield from _formats(seen.headers)
-
-
-def _is_weights(path: str) -> bool:
-    return path.endswith(".safetensors") and not is_sidecar(path)
 
 
 def _index(path: str, weight_map: Mapping[str, str], seen: LookedAt) -> Iterator[Flaw]:

@@ -227,6 +227,23 @@ def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(
     assert result.bytes_moved == sum(map(len, files.values()))
 
 
+@pytest.mark.parametrize("place", ["team", "team/model", "team/model/0123456789ab"])
+@pytest.mark.parametrize("how", ["link", "file"])
+def test_what_stands_in_place_of_the_staging_folder_goes_and_where_it_leads_nothing_is_written(
+    tmp_path: Path, daemon: RsyncDaemon, place: str, how: str
+) -> None:
+    files, theirs, planted = content(), tmp_path / "theirs", daemon.volume / "staging" / place
+    theirs.mkdir()
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    if how == "link":
+        planted.symlink_to(theirs)
+    else:
+        planted.write_text("x")
+    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    assert staged(daemon) == files
+    assert list(theirs.iterdir()) == []
+
+
 def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
     tmp_path: Path, daemon: RsyncDaemon
 ) -> None:
