@@ -245,15 +245,12 @@ class Kube:
             yield
         except ApiError as error:
             raise self._refusal(error, doing) from error
-        except (
-            httpx.LocalProtocolError,
-            UnicodeEncodeError,
-        ) as error:  # its text quotes the header, and so the token
+        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its text quotes the header, and so the token
             raise PreconditionError(
                 f"the login to {self.where} holds what no HTTP header can carry: a line break or white space around its token, say",
                 remedy="correct the token of this context's user: the value alone, in one line",
                 code="cluster-login",
-            ) from error
+            ) from None
         except (httpx.HTTPStatusError, ValueError) as error:
             raise PreconditionError(
                 f"{self.where} does not answer as a Kubernetes API does: {str(error).splitlines()[0]}",

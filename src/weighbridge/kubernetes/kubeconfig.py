@@ -9,6 +9,7 @@ proxy-url, no impersonation, keys in /tmp, and 0.4 s to import), so the fields a
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ Entry: TypeAlias = dict[str, Any]
 
 _LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _FILES: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_QUOTED: Final = re.compile(r"""(['"])(?!<).{2,}\1""")
+"""What PyYAML's words repeat of the file (the name of an alias or a tag, which a token may be); ``<block end>`` is its own."""
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -154,17 +157,28 @@ class _Merged:
 def _parsed(file: Path) -> Entry:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PreconditionError(
-            f"the kubeconfig file {file} cannot be read: {error}",
-            remedy="mend it, or take it out of KUBECONFIG",
-            code="cluster-config",
-        ) from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict) or not all(isinstance(found.get(key) or [], list) for key in _LISTS):
-        raise PreconditionError(f"{file} is no kubeconfig file", code="cluster-config")
-    return found
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        why = "it is no UTF-8 text"
+    except yaml.MarkedYAMLError as error:
+        problem = _QUOTED.sub("…", error.problem or "") or "this is no YAML"
+        mark = error.problem_mark or error.context_mark
+        why = f"line {mark.line + 1}: {problem}" if mark is not None else problem
+    except yaml.YAMLError:
+        why = "it holds characters that no YAML file may hold"
+    else:
+        if found is None:
+            return {}
+        if not isinstance(found, dict) or not all(isinstance(found.get(key) or [], list) for key in _LISTS):
+            raise PreconditionError(f"{file} is no kubeconfig file", code="cluster-config")
+        return found
+    # Outside the handlers: PyYAML's errors carry lines of the file, and nothing that may hold a token is chained.
+    raise PreconditionError(
+        f"the kubeconfig file {file} cannot be read: {why}",
+        remedy="mend it, or take it out of KUBECONFIG",
+        code="cluster-config",
+    )
 
 
 def _absolute(values: Entry, folder: Path) -> Entry:

@@ -3,6 +3,7 @@
 import base64
 import json
 import stat
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -358,6 +359,29 @@ def test_what_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(PreconditionError) as found:
         kubeconfig(None, {"KUBECONFIG": str(tmp_path / "c")})
     assert str(tmp_path / "c") in found.value.what
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ("token: PLANTEDTOKEN: x", 3),
+        ("token: *PLANTEDTOKEN", 3),
+        ("token: !PLANTEDTOKEN x", 3),
+        ('token: "PLANTEDTOKEN\\q"', 3),
+        ("token: [PLANTEDTOKEN", 4),
+        ("PLANTEDTOKEN: 5\n   token: x", 4),
+    ],
+)
+def test_what_is_no_yaml_is_told_by_its_line_and_none_of_its_text(
+    tmp_path: Path, broken: str, line: int
+) -> None:
+    """A token stands in a kubeconfig, and PyYAML quotes the line that it does not understand."""
+    file = tmp_path / "c"
+    file.write_text(f"users:\n- user:\n    {broken}\n")
+    with pytest.raises(PreconditionError, match=f"{file} cannot be read: line {line}: ") as found:
+        kubeconfig(None, {"KUBECONFIG": str(file)})
+    everything = "".join(traceback.format_exception(found.value))
+    assert "PLANTED" not in f"{found.value} {everything} {found.value.__context__!r}"
 
 
 def test_the_pods_own_account(tmp_path: Path) -> None:
