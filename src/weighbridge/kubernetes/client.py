@@ -253,7 +253,7 @@ class Kube:
             ) from None
         except (httpx.HTTPStatusError, ValueError) as error:
             raise PreconditionError(
-                f"{self.where} does not answer as a Kubernetes API does: {str(error).splitlines()[0]}",
+                f"{self.where} does not answer as a Kubernetes API does: {_first_line(error)}",
                 remedy="is there a proxy or a login page in between? Try kubectl get --raw /version with the same context",
                 code="cluster-strange",
             ) from error
@@ -306,26 +306,36 @@ def connect(  # noqa: PLR0913  which cluster, through what, and how long
     chosen = service_account() if in_cluster else kubeconfig(context, environ)
     around = outside or Outside()
     proxy = proxy_to(chosen, around.proxy)
-    connection = Connection(
-        chosen,
-        login_for(chosen, around),
-        proxy=proxy,
-        ca_bundle=around.ca_bundle,
-        helper_seconds=helper_seconds,
-    )
-    config = SingleConfig(
-        context_name=chosen.name or "",
-        context=Context(cluster="chosen"),
-        cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
-        user=User(),
-    )
-    timeout = httpx.Timeout(timeout_seconds)
-    client = Client(
-        config, field_manager=FIELD_MANAGER, timeout=timeout, trust_env=False, transport=connection
-    )
+    try:
+        connection = Connection(
+            chosen,
+            login_for(chosen, around),
+            proxy=proxy,
+            ca_bundle=around.ca_bundle,
+            helper_seconds=helper_seconds,
+        )
+        config = SingleConfig(
+            context_name=chosen.name or "",
+            context=Context(cluster="chosen"),
+            cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
+            user=User(),
+        )
+        timeout = httpx.Timeout(timeout_seconds)
+        client = Client(
+            config, field_manager=FIELD_MANAGER, timeout=timeout, trust_env=False, transport=connection
+        )
+    except httpx.InvalidURL as error:
+        raise chosen.refused(
+            "cluster.server, or the proxy on the way to it, is no URL that can be dialled",
+            "correct it: https://host:port",
+        ) from error
     where = f"context {chosen.name}" if chosen.name else "this pod's service account"
     through = f", through proxy {proxy.rpartition('@')[2].rpartition('/')[2]}" if proxy else ""
     return Kube(client, f"{where} ({chosen.server}{through})")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 @cache
