@@ -6,13 +6,13 @@ proxy-url, no impersonation, keys in /tmp, and 0.4 s to import), so the fields a
 """
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from weighbridge import trust
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
 from weighbridge.kubernetes.kubeconfig_files import Entry, Merged, kubeconfig_files
@@ -78,16 +78,23 @@ def service_account(environ: Mapping[str, str] | None = None, folder: Path = _AC
     variables = os.environ if environ is None else environ
     host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT")
     try:
-        ca = (folder / "ca.crt").read_text(encoding="ascii")
+        content = (folder / "ca.crt").read_bytes()
         (folder / "token").read_bytes()
         if not host or not port:
             raise FileNotFoundError("KUBERNETES_SERVICE_HOST")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PreconditionError(
             "cluster.in_cluster is true, but this process has no service account token",
             remedy="run it in a pod with automountServiceAccountToken, or name a context instead",
             code="cluster-config",
         ) from error
+    ca = trust.pem_blocks(content)
+    if not ca:
+        raise PreconditionError(
+            f"{folder}/ca.crt holds no certificate in PEM, so the cluster cannot be told from another",
+            remedy="its kubelet writes it: ask the cluster's administrators, or name a context instead",
+            code="cluster-config",
+        )
     near = f"[{host}]" if ":" in host else host
     where = "this pod's service account"
     return Chosen(name=None, where=where, server=f"https://{near}:{port}", ca=ca, token_file=folder / "token")
@@ -171,19 +178,21 @@ class _Section:
             raise self.refused(key, f"{file} cannot be read: {why}", remedy) from error
 
     def pem(self, key: str) -> str | None:
-        """Of ``KEY-data``, else of the file that ``KEY`` names."""
+        """The blocks of ``KEY-data``, else of the file that ``KEY`` names."""
         data, file = self.text(f"{key}-data"), self.text(key)
         if data is not None:
+            key = f"{key}-data"
             try:
-                return base64.b64decode(data, validate=True).decode("ascii")
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise self.refused(f"{key}-data", "is not PEM in base64") from error
-        if file is None:
+                content = base64.b64decode("".join(data.split()), validate=True)
+            except ValueError as error:  # characters that are not ASCII too
+                raise self.refused(key, "is not PEM in base64") from error
+        elif file is not None:
+            content = self.read(key)
+        else:
             return None
-        try:
-            return self.read(key).decode("ascii")
-        except UnicodeDecodeError as error:
-            raise self.refused(key, f"{file} is no PEM file") from error
+        if found := trust.pem_blocks(content):
+            return found
+        raise self.refused(key, "holds no certificate or key in PEM (-----BEGIN …)")
 
 
 def _chosen(name: str, merged: Merged) -> Chosen:
@@ -208,12 +217,10 @@ def _chosen(name: str, merged: Merged) -> Chosen:
     cluster = _Section(cluster_file, name, "cluster", cluster_values)
     user_file, user_values = merged.entries["users"][user_name] if user_name else (file, {})
     user = _Section(user_file, name, "user", user_values)
-    return _read(
-        name, cluster, user, _document(name, (cluster_name, cluster_values), (user_name, user_values))
-    )
+    return _read(name, cluster, user, (cluster_name, user_name))
 
 
-def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chosen:
+def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | None]) -> Chosen:
     server = cluster.text("server")
     if server is None or not is_web_url(server):
         raise cluster.refused("server", "is missing" if server is None else "is no http(s) URL")
@@ -256,7 +263,7 @@ def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chos
         user=user.text("as"),
         groups=user.texts("as-groups"),
         helper=_helper(user, cluster, ca) if user.values.get("exec") else None,
-        document=document,
+        document=_document(name, (names[0], _with_ca(cluster.values, ca)), (names[1], user.values)),
     )
 
 
@@ -325,6 +332,14 @@ def _extensions(cluster: _Section) -> Sequence[Entry]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise cluster.refused("extensions", "is no list of name and extension")
     return found
+
+
+def _with_ca(values: Entry, ca: str | None) -> Entry:
+    """The authority as data, and its blocks alone: Ansible's client reads its file as UTF-8, comments too."""
+    if ca is None:
+        return values
+    others = {key: value for key, value in values.items() if key != "certificate-authority"}
+    return {**others, "certificate-authority-data": base64.b64encode(ca.encode()).decode()}
 
 
 def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Entry]) -> Entry:

@@ -88,6 +88,9 @@ def told(api: TlsApi) -> list[str]:
 
 
 GOOD: dict[str, Any] = {"token": "good"}
+PEM = "-----BEGIN {0}-----\nQUJD\n-----END {0}-----\n"
+NAMED = "# Főtanúsítvány\n"
+"""The name of an authority, as bundles of Red Hat's have it above each certificate."""
 HONOURED: dict[str, Callable[[TlsApi], object]] = {}
 
 
@@ -282,7 +285,8 @@ def test_versions_of_helpers(api: TlsApi, version: str) -> None:
     ("user", "cluster", "words"),
     [
         (GOOD, {"certificate-authority-data": "not base64!!"}, "certificate-authority-data is not PEM in base64"),
-        (GOOD, {"certificate-authority-data": b64("hello")}, "certificate-authority holds no certificate"),
+        (GOOD, {"certificate-authority-data": b64("hello")}, "certificate-authority-data holds no certificate"),
+        (GOOD, {"certificate-authority-data": b64(PEM.format("CERTIFICATE"))}, "certificate-authority holds no certificate"),
         (GOOD, {"certificate-authority-data": None, "certificate-authority": "absent.pem"}, "absent.pem cannot be read"),
         (GOOD, {"server": "ftp://x"}, "cluster.server is no http"),
         (GOOD, {"server": " https://x"}, "cluster.server is no http"),
@@ -299,8 +303,9 @@ def test_versions_of_helpers(api: TlsApi, version: str) -> None:
         (GOOD, {"insecure-skip-tls-verify": "yes"}, "neither true nor false"),
         ({"tokenFile": "."}, {}, "user.tokenFile .* cannot be read: Is a directory"),
         ({"tokenFile": "absent"}, {}, "user.tokenFile .*absent cannot be read: No such file"),
-        ({"client-certificate-data": b64("x")}, {}, "user.client-key is missing"),
-        ({"client-certificate-data": b64("x"), "client-key-data": b64("y")}, {}, "they are not PEM"),
+        ({"client-certificate-data": b64("x")}, {}, "user.client-certificate-data holds no certificate or key in PEM"),
+        ({"client-certificate-data": b64(PEM.format("CERTIFICATE"))}, {}, "user.client-key is missing"),
+        ({"client-certificate-data": b64(PEM.format("CERTIFICATE")), "client-key-data": b64(PEM.format("PRIVATE KEY"))}, {}, "they are not PEM"),
         ({**GOOD, "username": "u"}, {}, "only one login"),
         ({**GOOD, "as-groups": ["g"]}, {}, "stands without as"),
         ({"exec": {"apiVersion": V1, "command": "x"}}, {}, "exec.interactiveMode is missing"),
@@ -324,6 +329,22 @@ def test_what_a_helper_cannot_be_told_in_json_is_refused_by_the_field(api: TlsAp
     row = {"name": "client.authentication.k8s.io/exec", "extension": config}
     with pytest.raises(PreconditionError, match=r"cluster\.extensions holds what JSON cannot say"):
         asked(written(api, helper(api, provideClusterInfo=True), {"extensions": [row]}))
+
+
+@pytest.mark.parametrize("comment", [NAMED.encode(), NAMED.encode("iso8859-2")], ids=["UTF-8", "Latin 2"])
+def test_between_certificates_any_words_may_stand(api: TlsApi, comment: bytes) -> None:
+    certificate, key = api.client("somebody")
+    files = {"ca.pem": api.ca, "cert.pem": certificate, "key.pem": key}
+    for name, text in files.items():
+        (api.folder / name).write_bytes(comment + text.encode())
+    api.accepts = {"somebody"}
+    own = {"client-certificate": "cert.pem", "client-key": "key.pem"}
+    asked(written(api, own, {"certificate-authority-data": None, "certificate-authority": "ca.pem"}))
+    lines = base64.encodebytes(comment + api.ca.encode()).decode()
+    environ = written(api, own, {"certificate-authority-data": lines})
+    asked(environ)
+    document = kubeconfig(None, environ).document["clusters"][0]["cluster"]
+    assert base64.b64decode(document["certificate-authority-data"]).decode() == api.ca
 
 
 def test_a_context_without_a_user_is_anonymous_and_entries_of_null_are_passed_over(api: TlsApi) -> None:
@@ -489,7 +510,11 @@ def test_the_pods_own_account(tmp_path: Path) -> None:
         service_account(environ, tmp_path)
     for name in ("ca.crt", "token"):
         (tmp_path / name).write_text("x")
-    assert service_account(environ, tmp_path).server == "https://[fd00::1]:443"
+    with pytest.raises(PreconditionError, match=r"ca\.crt holds no certificate in PEM"):
+        service_account(environ, tmp_path)
+    (tmp_path / "ca.crt").write_text(NAMED + PEM.format("CERTIFICATE"), encoding="utf-8")
+    found = service_account(environ, tmp_path)
+    assert (found.server, found.ca) == ("https://[fd00::1]:443", PEM.format("CERTIFICATE"))
     with pytest.raises(PreconditionError, match="no service account token"):
         service_account({}, tmp_path)
 

@@ -2,6 +2,7 @@
 Pulumi are given.
 """
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -13,17 +14,20 @@ import pytest
 import trustme
 import yaml
 
+from support.environment_texts import mutated
 from support.go_proxies import go_proxy
 from support.http_proxy import http_proxy
 from weighbridge import trust
 from weighbridge.environment import url_rules
 from weighbridge.environment.types import Proxy
+from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.connection import proxy_to
 from weighbridge.kubernetes.kubeconfig import Chosen
 from weighbridge.kubernetes.kubeconfig_given import playbook_surroundings, write_trust
 from weighbridge.mover.proxies import ProxySettings, chosen_proxy, proxy_for
 from weighbridge.processes.variables import Child, Outside, variables_for
 from weighbridge.s3.client import proxies_for, trusted_file
+from weighbridge.wiring import opened
 
 PROXY = "http://proxy.example.com:3128"
 TABLE: tuple[tuple[str, str, bool], ...] = (
@@ -273,3 +277,31 @@ def test_a_system_that_has_a_folder_of_authorities_only(
     monkeypatch.setenv("SSL_CERT_DIR", str(folder))
     assert trust.bundle_text(None).count("BEGIN CERTIFICATE") == 1
     assert Path(trust.bundle_file(None)).read_text().count("BEGIN CERTIFICATE") == 1
+
+
+def test_between_certificates_any_words_may_stand(
+    authorities: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bundles of Red Hat's name each authority in its own language; older files are not even UTF-8."""
+    system, own = authorities
+    pem = own.read_text()
+    own.write_bytes("# Főtanúsítvány\n".encode() + pem.encode())
+    Path(tmp_path / "system.pem").write_bytes("# Főtanúsítvány\n".encode("iso8859-2") + system.encode())
+    assert trust.bundle_text(own) == system + pem
+    assert len(trust.context(own).get_ca_certs()) == 2
+    file = tmp_path / "environment.yaml"
+    file.write_text(mutated(lambda tree: tree.update(trust={"ca_bundle": "own.pem"})))
+    with opened(str(file), io.StringIO(), as_json=True, verbose=False) as environment:
+        assert environment.surroundings(None).ca_pem == pem
+        own.write_text("nothing\n")
+    with (
+        opened(str(file), io.StringIO(), as_json=True, verbose=False) as environment,
+        pytest.raises(PreconditionError, match="holds no certificate in PEM"),
+    ):
+        environment.surroundings(None)
+    folder = tmp_path / "of one each"
+    folder.mkdir()
+    (folder / "one.pem").write_bytes("# Főtanúsítvány\n".encode() + pem.encode())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    assert trust.bundle_text(None) == pem
