@@ -5,6 +5,7 @@ The system's are found where OpenSSL and Go look (``SSL_CERT_FILE``, ``SSL_CERT_
 """
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +20,8 @@ _USUAL: Final = (
     "/etc/ssl/cert.pem",
 )
 
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+
 
 def system_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
     """The file of the system's authorities; ``None`` where there is none, or only a folder of them."""
@@ -27,6 +30,14 @@ def system_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
         return Path(named)
     own = ssl.get_default_verify_paths().openssl_cafile
     return next((Path(place) for place in (own, *_USUAL) if Path(place).is_file()), None)
+
+
+def pem_blocks(content: bytes) -> str:
+    """The blocks of a PEM file, empty where there is none. What stands between them is anybody's language (RFC 7468, 2): Red Hat's
+    bundles name each authority in UTF-8, and libraries that take a text take ASCII.
+    """
+    blocks = (found.group().decode("ascii", "ignore") for found in _BLOCK.finditer(content))
+    return "".join(f"{block}\n" for block in blocks)
 
 
 def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
@@ -41,13 +52,10 @@ def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
 
 def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None) -> str:
     """Both as PEM. ``OSError`` where ``ca_bundle`` cannot be read; a system's file that cannot is left out."""
-    parts = [] if ca_bundle is None else [ca_bundle.read_text(encoding="utf-8", errors="replace")]
-    system = system_bundle(environ)
-    if system is not None and system.is_file():
-        parts.insert(0, system.read_text(encoding="utf-8", errors="replace"))
-    else:
-        parts.insert(0, _folder_text((os.environ if environ is None else environ).get("SSL_CERT_DIR")))
-    return "\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+    own = "" if ca_bundle is None else pem_blocks(ca_bundle.read_bytes())
+    named = system_bundle(environ)
+    system = "" if named is None else _readable(named)
+    return (system or _folder_text((os.environ if environ is None else environ).get("SSL_CERT_DIR"))) + own
 
 
 def bundle_file(ca_bundle: Path | None) -> str:
@@ -74,13 +82,12 @@ def _in_memory(text: str) -> str:
 def _folder_text(folders: str | None) -> str:
     """Of folders that hold one certificate a file, such as ``/etc/ssl/certs``."""
     places = folders or ssl.get_default_verify_paths().openssl_capath
-    texts = []
-    for place in places.split(os.pathsep):
-        for file in sorted(Path(place).glob("*.[0-9pc]*")) if Path(place).is_dir() else ():
-            try:
-                text = file.read_text(encoding="ascii")
-            except (OSError, UnicodeDecodeError):
-                continue
-            if "BEGIN CERTIFICATE" in text:
-                texts.append(text)
-    return "\n".join(dict.fromkeys(texts))
+    files = [file for place in places.split(os.pathsep) for file in sorted(Path(place).glob("*.[0-9pc]*"))]
+    return "".join(dict.fromkeys(text for file in files if "BEGIN CERTIFICATE" in (text := _readable(file))))
+
+
+def _readable(file: Path) -> str:
+    try:
+        return pem_blocks(file.read_bytes())
+    except OSError:
+        return ""

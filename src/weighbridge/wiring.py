@@ -271,12 +271,20 @@ class Opened:
     def _ca_text(self) -> str | None:
         if self.ca_bundle is None:
             return None
+        from weighbridge import trust  # noqa: PLC0415
+
         try:
-            return self.ca_bundle.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PreconditionError(
-                f"the CA bundle {self.ca_bundle} cannot be read: {error}",
-                remedy="name a PEM file; relative paths start at the environment file's folder",
-                place=Place(key="trust.ca_bundle"),
-                code="trust-missing",
-            ) from error
+            found = trust.pem_blocks(self.ca_bundle.read_bytes())
+        except OSError as error:
+            raise self._no_bundle(f"cannot be read: {error.strerror}") from error
+        if not found:
+            raise self._no_bundle("holds no certificate in PEM (-----BEGIN …)")
+        return found
+
+    def _no_bundle(self, what: str) -> PreconditionError:
+        return PreconditionError(
+            f"the CA bundle {self.ca_bundle} {what}",
+            remedy="name a PEM file; relative paths start at the environment file's folder",
+            place=Place(key="trust.ca_bundle"),
+            code="trust-missing",
+        )

@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from weighbridge.engines.pulumi.command import OLDEST, cli_version, find_tool, plugin_folders
+from weighbridge.environment.home import at_home
 from weighbridge.environment.types import Environment, Route
 from weighbridge.errors import PreconditionError
 from weighbridge.probing.probes import Tool
@@ -58,7 +59,7 @@ class LocalTools:
 
     @property
     def _search(self) -> tuple[Path, ...]:
-        return (Path(sys.executable).parent, Path.home() / ".pulumi" / "bin")
+        return (Path(sys.executable).parent, at_home("~/.pulumi/bin"))
 
     def _pulumi(self) -> Tool:
         try:
@@ -76,7 +77,7 @@ class LocalTools:
     def _plugin(self, kind: str, package: str) -> Tool:
         program = f"pulumi-resource-{kind}"
         cli = [Path(found).parent] if (found := shutil.which("pulumi", path=self.path)) else []
-        search = (*self._search, *cli, *plugin_folders(kind, Path.home() / ".pulumi"))
+        search = (*self._search, *cli, *plugin_folders(kind, at_home("~/.pulumi")))
         try:
             place = find_tool(program, search, self.path)
         except PreconditionError as error:

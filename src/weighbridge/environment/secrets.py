@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from weighbridge.environment.base import EnvReference, SecretReference
+from weighbridge.environment.home import at_home
 from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
 from weighbridge.mover import secret_text
@@ -124,7 +125,7 @@ class Secrets:
         return secret_text.trimmed(value)
 
     def _file(self, written: str) -> str:
-        path = self._folder / Path(written).expanduser()
+        path = self._folder / at_home(written)
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):

@@ -246,18 +246,15 @@ class Kube:
             yield
         except ApiError as error:
             raise self._refusal(error, doing) from error
-        except (
-            httpx.LocalProtocolError,
-            UnicodeEncodeError,
-        ) as error:  # its text quotes the header, and so the token
+        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its text quotes the header, and so the token
             raise PreconditionError(
                 f"the login to {self.where} holds what no HTTP header can carry: a line break or white space around its token, say",
                 remedy="correct the token of this context's user: the value alone, in one line",
                 code="cluster-login",
-            ) from error
+            ) from None
         except (httpx.HTTPStatusError, ValueError) as error:
             raise PreconditionError(
-                f"{self.where} does not answer as a Kubernetes API does: {str(error).splitlines()[0]}",
+                f"{self.where} does not answer as a Kubernetes API does: {_first_line(error)}",
                 remedy="is there a proxy or a login page in between? Try kubectl get --raw /version with the same context",
                 code="cluster-strange",
             ) from error
@@ -310,26 +307,36 @@ def connect(  # noqa: PLR0913  which cluster, through what, and how long
     chosen = service_account() if in_cluster else kubeconfig(context, environ)
     around = outside or Outside()
     proxy = proxy_to(chosen, around.proxy)
-    connection = Connection(
-        chosen,
-        login_for(chosen, around),
-        proxy=proxy,
-        ca_bundle=around.ca_bundle,
-        helper_seconds=helper_seconds,
-    )
-    config = SingleConfig(
-        context_name=chosen.name or "",
-        context=Context(cluster="chosen"),
-        cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
-        user=User(),
-    )
-    timeout = httpx.Timeout(timeout_seconds)
-    client = Client(
-        config, field_manager=FIELD_MANAGER, timeout=timeout, trust_env=False, transport=connection
-    )
+    try:
+        connection = Connection(
+            chosen,
+            login_for(chosen, around),
+            proxy=proxy,
+            ca_bundle=around.ca_bundle,
+            helper_seconds=helper_seconds,
+        )
+        config = SingleConfig(
+            context_name=chosen.name or "",
+            context=Context(cluster="chosen"),
+            cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
+            user=User(),
+        )
+        timeout = httpx.Timeout(timeout_seconds)
+        client = Client(
+            config, field_manager=FIELD_MANAGER, timeout=timeout, trust_env=False, transport=connection
+        )
+    except httpx.InvalidURL as error:
+        raise chosen.refused(
+            "cluster.server, or the proxy on the way to it, is no URL that can be dialled",
+            "correct it: https://host:port",
+        ) from error
     where = f"context {chosen.name}" if chosen.name else "this pod's service account"
     through = f", through proxy {proxy.rpartition('@')[2].rpartition('/')[2]}" if proxy else ""
     return Kube(client, f"{where} ({chosen.server}{through})")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 @cache

@@ -9,18 +9,16 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
 
 from weighbridge import trust
 from weighbridge.kubernetes.kubeconfig import Chosen, Pem
+from weighbridge.kubernetes.kubeconfig_rules import is_web_url
 from weighbridge.kubernetes.login import Credential, Login
 from weighbridge.mover.proxies import ProxySettings, chosen_proxy
 from weighbridge.processes.memory import memory_file
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str] | None = None) -> str | None:
@@ -32,11 +30,7 @@ def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str]
     if not found:
         return None
     url = found if "://" in found else f"http://{found}"
-    try:
-        good = urlsplit(url).scheme in _PORTS and bool(urlsplit(url).hostname) and urlsplit(url).port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not is_web_url(url):
         shown = url.rpartition("@")[2] if "@" in url else url
         raise chosen.refused(f"the proxy {shown} is no http(s) proxy", "name it as http://host:port")
     return url
@@ -132,17 +126,17 @@ class Connection(httpx.BaseTransport):
 
 
 def _show(context: ssl.SSLContext, certificate: Pem, chosen: Chosen) -> None:
-    with (
-        memory_file("certificate", certificate.certificate) as shown,
-        memory_file("key", certificate.key) as key,
-    ):
-        try:
+    try:
+        with (
+            memory_file("certificate", certificate.certificate) as shown,
+            memory_file("key", certificate.key) as key,
+        ):
             context.load_cert_chain(shown, key, password="")
-        except (OSError, ValueError) as error:
-            raise chosen.refused(
-                "the client certificate and its key cannot be used: they are not PEM, are encrypted, or do not belong together",
-                "log in again",
-            ) from error
+    except (OSError, ValueError) as error:
+        raise chosen.refused(
+            "the client certificate and its key cannot be used: they are not PEM, are encrypted, or do not belong together",
+            "log in again",
+        ) from error
 
 
 def _headers(chosen: Chosen) -> list[tuple[str, str]]:

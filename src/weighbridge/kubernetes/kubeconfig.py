@@ -1,29 +1,23 @@
-"""The kubeconfig as kubectl reads it: several files merged (Kubernetes, "Organizing Cluster Access Using kubeconfig
-Files", "Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins.
+"""One context of the kubeconfig, with all that it leads to, as kubectl reads it. Which files there are, and which of them wins,
+is of ``kubeconfig_files.py``.
 
-What is read is one context with all that it leads to. Libraries that read kubeconfigs leave fields out or write keys to a disk
-(lightkube: no v1 helpers, no certificates from them, no proxy-url, no tls-server-name, no impersonation; the official client: no
+Libraries that read kubeconfigs leave fields out or write keys to a disk (lightkube: no v1 helpers, no certificates from them, no proxy-url, no tls-server-name, no impersonation; the official client: no
 proxy-url, no impersonation, keys in /tmp, and 0.4 s to import), so the fields are read here, by the table of ``kubeconfig_fields``.
 """
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final
 
-import yaml
-
+from weighbridge import trust
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
+from weighbridge.kubernetes.kubeconfig_files import Entry, Merged, kubeconfig_files
+from weighbridge.kubernetes.kubeconfig_rules import is_web_url
 
-Entry: TypeAlias = dict[str, Any]
-
-_LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
-_FILES: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -84,35 +78,33 @@ def service_account(environ: Mapping[str, str] | None = None, folder: Path = _AC
     variables = os.environ if environ is None else environ
     host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT")
     try:
-        ca = (folder / "ca.crt").read_text(encoding="ascii")
+        content = (folder / "ca.crt").read_bytes()
         (folder / "token").read_bytes()
         if not host or not port:
             raise FileNotFoundError("KUBERNETES_SERVICE_HOST")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PreconditionError(
             "cluster.in_cluster is true, but this process has no service account token",
             remedy="run it in a pod with automountServiceAccountToken, or name a context instead",
             code="cluster-config",
         ) from error
+    ca = trust.pem_blocks(content)
+    if not ca:
+        raise PreconditionError(
+            f"{folder}/ca.crt holds no certificate in PEM, so the cluster cannot be told from another",
+            remedy="its kubelet writes it: ask the cluster's administrators, or name a context instead",
+            code="cluster-config",
+        )
     near = f"[{host}]" if ":" in host else host
     where = "this pod's service account"
     return Chosen(name=None, where=where, server=f"https://{near}:{port}", ca=ca, token_file=folder / "token")
-
-
-def kubeconfig_files(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """The files that ``KUBECONFIG`` names, absolute, or the usual one. Empty entries are left out, as kubectl does."""
-    variable = (os.environ if environ is None else environ).get("KUBECONFIG") or "~/.kube/config"
-    return tuple(Path(part).expanduser().absolute() for part in variable.split(os.pathsep) if part)
 
 
 def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) -> Chosen:
     """``context`` (or the current one) of the files that ``KUBECONFIG`` or ``~/.kube/config`` names."""
     files = kubeconfig_files(environ)
     where = ", ".join(str(file) for file in files)
-    merged = _Merged()
-    for file in files:
-        if file.exists():
-            merged.take(file)
+    merged = Merged(files)
     wanted = context or merged.current
     if not wanted or wanted not in merged.entries["contexts"]:
         known = sorted(merged.entries["contexts"])
@@ -125,57 +117,6 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
         remedy = f"known contexts: {', '.join(known)}" if known else nothing
         raise PreconditionError(what, remedy=remedy, code="cluster-config")
     return _chosen(wanted, merged)
-
-
-class _Merged:
-    """What the files say, the first of them first; each entry with the file that it is from."""
-
-    def __init__(self) -> None:
-        self.current: str | None = None
-        self.entries: dict[str, dict[str, tuple[Path, Entry]]] = {key: {} for key in _LISTS}
-
-    def take(self, file: Path) -> None:
-        parsed = _parsed(file)
-        self.current = self.current or str(parsed.get("current-context") or "") or None
-        for key, inner in _LISTS.items():
-            for item in parsed.get(key) or []:
-                if item is None:
-                    continue
-                if not isinstance(item, dict) or not isinstance(item.get(inner) or {}, dict):
-                    raise PreconditionError(
-                        f"{file} is no kubeconfig file: {key} holds something else than entries of name and {inner}",
-                        remedy="look at it: kubectl config view",
-                        code="cluster-config",
-                    )
-                values = _absolute(item.get(inner) or {}, file.parent)
-                self.entries[key].setdefault(str(item.get("name") or ""), (file, values))
-
-
-def _parsed(file: Path) -> Entry:
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PreconditionError(
-            f"the kubeconfig file {file} cannot be read: {error}",
-            remedy="mend it, or take it out of KUBECONFIG",
-            code="cluster-config",
-        ) from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict) or not all(isinstance(found.get(key) or [], list) for key in _LISTS):
-        raise PreconditionError(f"{file} is no kubeconfig file", code="cluster-config")
-    return found
-
-
-def _absolute(values: Entry, folder: Path) -> Entry:
-    made = {
-        key: str((folder / str(value)).absolute()) if key in _FILES and value else value
-        for key, value in values.items()
-    }
-    helper = made.get("exec")
-    if isinstance(helper, dict) and os.sep in str(helper.get("command") or ""):
-        made["exec"] = {**helper, "command": str((folder / str(helper["command"])).absolute())}
-    return made
 
 
 # -- one context ---------------------------------------------------------------------------------------------------------
@@ -227,24 +168,34 @@ class _Section:
             raise self.refused(key, "is no list of texts")
         return tuple(value)
 
+    def read(self, key: str, remedy: str | None = None) -> bytes:
+        """The file that ``key`` names."""
+        file = str(self.values[key])
+        try:
+            return Path(file).read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
+            why = getattr(error, "strerror", None) or "it is no path"
+            raise self.refused(key, f"{file} cannot be read: {why}", remedy) from error
+
     def pem(self, key: str) -> str | None:
-        """Of ``KEY-data``, else of the file that ``KEY`` names."""
+        """The blocks of ``KEY-data``, else of the file that ``KEY`` names."""
         data, file = self.text(f"{key}-data"), self.text(key)
         if data is not None:
+            key = f"{key}-data"
             try:
-                return base64.b64decode(data, validate=True).decode("ascii")
-            except (binascii.Error, UnicodeDecodeError) as error:
-                raise self.refused(f"{key}-data", "is not PEM in base64") from error
-        if file is None:
+                content = base64.b64decode("".join(data.split()), validate=True)
+            except ValueError as error:  # characters that are not ASCII too
+                raise self.refused(key, "is not PEM in base64") from error
+        elif file is not None:
+            content = self.read(key)
+        else:
             return None
-        try:
-            return Path(file).read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "is no PEM file"
-            raise self.refused(key, f"{file} cannot be read: {why}") from error
+        if found := trust.pem_blocks(content):
+            return found
+        raise self.refused(key, "holds no certificate or key in PEM (-----BEGIN …)")
 
 
-def _chosen(name: str, merged: _Merged) -> Chosen:
+def _chosen(name: str, merged: Merged) -> Chosen:
     file, values = merged.entries["contexts"][name]
     context = _Section(file, name, "context", values)
     cluster_name, user_name = context.text("cluster"), context.text("user")
@@ -266,14 +217,12 @@ def _chosen(name: str, merged: _Merged) -> Chosen:
     cluster = _Section(cluster_file, name, "cluster", cluster_values)
     user_file, user_values = merged.entries["users"][user_name] if user_name else (file, {})
     user = _Section(user_file, name, "user", user_values)
-    return _read(
-        name, cluster, user, _document(name, (cluster_name, cluster_values), (user_name, user_values))
-    )
+    return _read(name, cluster, user, (cluster_name, user_name))
 
 
-def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chosen:
+def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | None]) -> Chosen:
     server = cluster.text("server")
-    if server is None or not _is_url(server):
+    if server is None or not is_web_url(server):
         raise cluster.refused("server", "is missing" if server is None else "is no http(s) URL")
     insecure, ca = cluster.flag("insecure-skip-tls-verify"), cluster.pem("certificate-authority")
     if insecure and ca is not None:
@@ -281,7 +230,7 @@ def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chos
             "insecure-skip-tls-verify", "contradicts certificate-authority", "remove one of them"
         )
     proxy = cluster.text("proxy-url")
-    if proxy is not None and not _is_url(proxy):
+    if proxy is not None and not is_web_url(proxy):
         raise cluster.refused("proxy-url", "is no http(s) proxy", "name an HTTP proxy: http://host:port")
     _extensions(cluster)
     certificate, key = user.pem("client-certificate"), user.pem("client-key")
@@ -289,8 +238,8 @@ def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chos
         lacking = "client-certificate" if certificate is None else "client-key"
         raise user.refused(lacking, "is missing, and its other half is there")
     token, token_file = user.text("token"), user.text("tokenFile")
-    if token_file is not None and not Path(token_file).is_file():
-        raise user.refused("tokenFile", f"{token_file} is not there", "log in again")
+    if token_file is not None:
+        user.read("tokenFile", "log in again")
     username, password = user.text("username"), user.text("password")
     if username is not None and (token or token_file):
         raise user.refused(
@@ -314,7 +263,7 @@ def _read(name: str, cluster: _Section, user: _Section, document: Entry) -> Chos
         user=user.text("as"),
         groups=user.texts("as-groups"),
         helper=_helper(user, cluster, ca) if user.values.get("exec") else None,
-        document=document,
+        document=_document(name, (names[0], _with_ca(cluster.values, ca)), (names[1], user.values)),
     )
 
 
@@ -372,7 +321,10 @@ def _cluster_info(cluster: _Section, ca: str | None) -> str:
     for extension in _extensions(cluster):
         if extension.get("name") == "client.authentication.k8s.io/exec":
             told["config"] = extension.get("extension")
-    return json.dumps(told, sort_keys=True)
+    try:
+        return json.dumps(told, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise cluster.refused("extensions", "holds what JSON cannot say: a date, or itself") from error
 
 
 def _extensions(cluster: _Section) -> Sequence[Entry]:
@@ -380,6 +332,14 @@ def _extensions(cluster: _Section) -> Sequence[Entry]:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise cluster.refused("extensions", "is no list of name and extension")
     return found
+
+
+def _with_ca(values: Entry, ca: str | None) -> Entry:
+    """The authority as data, and its blocks alone: Ansible's client reads its file as UTF-8, comments too."""
+    if ca is None:
+        return values
+    others = {key: value for key, value in values.items() if key != "certificate-authority"}
+    return {**others, "certificate-authority-data": base64.b64encode(ca.encode()).decode()}
 
 
 def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Entry]) -> Entry:
@@ -395,11 +355,3 @@ def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Ent
         "clusters": [{"name": cluster[0], "cluster": dict(cluster[1])}],
         "users": [{"name": user[0], "user": values}] if user[0] is not None else [],
     }
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

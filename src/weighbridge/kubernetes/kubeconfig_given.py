@@ -40,11 +40,38 @@ def write_kubeconfig(
 
 def write_trust(folder: Path, outside: Outside, environ: Mapping[str, str] | None = None) -> str | None:
     """A file of the authorities that children trust, in ``folder``; ``None`` where the system's own are all."""
-    if outside.ca_bundle is None:
-        return None
+    return None if outside.ca_bundle is None else _write_bundle(folder, outside, environ)
+
+
+def playbook_surroundings(
+    context: str | None, outside: Outside, folder: Path, *, in_cluster: bool
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """(the environment of ansible-playbook, variables of the role): how it reaches the cluster that is meant, and no other.
+
+    The Kubernetes client that Ansible's modules use reads neither ``NO_PROXY`` nor ``proxy-url`` nor ``as``, and where a cluster
+    names no authority it trusts Mozilla's, whatever the system or ``SSL_CERT_FILE`` says. So it is told.
+    """
+    trusted = write_trust(folder, outside)
+    variables = variables_for(Child.ANSIBLE, outside, trusted=trusted)
+    if in_cluster:
+        variables.pop("KUBECONFIG", None)
+        return variables, {}
+    chosen = kubeconfig(context)
+    file = str(write_kubeconfig(chosen, folder, variables.keys(), outside))
+    variables |= {"KUBECONFIG": file, "K8S_AUTH_KUBECONFIG": file}
+    if chosen.ca is None and not chosen.insecure:
+        variables["K8S_AUTH_SSL_CA_CERT"] = trusted or _write_bundle(folder, outside, None)
+    if chosen.user is not None:
+        variables["K8S_AUTH_IMPERSONATE_USER"] = chosen.user
+    if chosen.groups:
+        variables["K8S_AUTH_IMPERSONATE_GROUPS"] = ",".join(chosen.groups)
+    return variables, {"weights_api_proxy": proxy_to(chosen, outside.proxy) or ""}
+
+
+def _write_bundle(folder: Path, outside: Outside, environ: Mapping[str, str] | None) -> str:
     file = folder / "trust.pem"
     try:
-        file.write_text(trust.bundle_text(outside.ca_bundle, environ), encoding="utf-8")
+        file.write_text(trust.bundle_text(outside.ca_bundle, environ), encoding="ascii")
     except OSError as error:
         raise PreconditionError(
             f"the CA bundle {outside.ca_bundle} cannot be read: {error.strerror}",
@@ -53,27 +80,6 @@ def write_trust(folder: Path, outside: Outside, environ: Mapping[str, str] | Non
             code="trust-missing",
         ) from error
     return str(file)
-
-
-def playbook_surroundings(
-    context: str | None, outside: Outside, folder: Path, *, in_cluster: bool
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """(the environment of ansible-playbook, variables of the role): how it reaches the cluster that is meant, and no other.
-
-    The Kubernetes client that Ansible's modules use reads neither ``NO_PROXY`` nor ``proxy-url`` nor ``as``, so it is told.
-    """
-    variables = variables_for(Child.ANSIBLE, outside, trusted=write_trust(folder, outside))
-    if in_cluster:
-        variables.pop("KUBECONFIG", None)
-        return variables, {}
-    chosen = kubeconfig(context)
-    file = str(write_kubeconfig(chosen, folder, variables.keys(), outside))
-    variables |= {"KUBECONFIG": file, "K8S_AUTH_KUBECONFIG": file}
-    if chosen.user is not None:
-        variables["K8S_AUTH_IMPERSONATE_USER"] = chosen.user
-    if chosen.groups:
-        variables["K8S_AUTH_IMPERSONATE_GROUPS"] = ",".join(chosen.groups)
-    return variables, {"weights_api_proxy": proxy_to(chosen, outside.proxy) or ""}
 
 
 def _with_variables(user: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:

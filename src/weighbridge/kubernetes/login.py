@@ -158,8 +158,10 @@ class _ByHelper:
             code, out, err = run_limited([program, *helper.args], env, seconds)
         except TimeoutError as error:
             raise self._failed(f"did not answer within {seconds:.0f} s and was ended") from error
-        except OSError as error:
-            raise self._failed(f"cannot be started: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument or a variable
+            raise self._failed(
+                f"cannot be started: {getattr(error, 'strerror', None) or 'its arguments or variables hold what none can'}"
+            ) from error
         if code != 0:
             how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
             words = _last_words(err)
@@ -170,7 +172,7 @@ class _ByHelper:
         """Nothing of what it said is repeated: it holds the credential."""
         try:
             answer = json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
             raise self._failed("does not answer with an ExecCredential in JSON")
@@ -198,7 +200,7 @@ class _ByHelper:
     def _expiry(self, text: str) -> float:
         try:
             return datetime.fromisoformat(text).timestamp()
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise self._failed("answers with an expirationTimestamp that is no time") from error
 
     def _failed(self, how: str, remedy: str | None = None) -> PreconditionError:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from weighbridge.environment.home import at_home
 from weighbridge.mover.proxies import ProxySettings, proxy_variables
 
 
@@ -33,6 +34,8 @@ class Verdict(Enum):
     SET = "set"
     """By us, whatever it is outside."""
 
+
+USUAL_KUBECONFIG: Final = "~/.kube/config"
 
 _ALL: Final = frozenset(Child)
 _DIALS: Final = _ALL - {Child.RSYNC, Child.TOOL}
@@ -163,6 +166,10 @@ def only_for_helpers(
 
 
 def absolute_kubeconfig(value: str) -> str:
-    """``KUBECONFIG`` for a child that works in another folder; empty entries are left out, as kubectl does."""
-    parts = [part for part in value.split(os.pathsep) if part]
-    return os.pathsep.join(str(Path(part).expanduser().absolute()) for part in parts)
+    """``KUBECONFIG`` for a child that works in another folder."""
+    return os.pathsep.join(map(str, kubeconfig_paths(value)))
+
+
+def kubeconfig_paths(value: str) -> tuple[Path, ...]:
+    """The files of ``KUBECONFIG``, absolute; empty entries are left out, as kubectl does."""
+    return tuple(at_home(part).absolute() for part in value.split(os.pathsep) if part)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from weighbridge.domain.stacks import CONTEXT_VARIABLE, IN_CLUSTER_VARIABLE
+from weighbridge.environment.home import at_home
 from weighbridge.errors import PreconditionError
+from weighbridge.processes.variables import USUAL_KUBECONFIG
 
 if TYPE_CHECKING:
     from weighbridge.kubernetes.client import Kube
@@ -57,8 +59,17 @@ def open_kube(connection: Connection) -> "Kube":
 
 def _in_a_pod(connection: Connection) -> bool:
     """No context is named and there is no kubeconfig, but a service account: what kubectl does then."""
-    named = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser().is_file()
-    return connection.context is None and not named and _TOKEN.is_file()
+    if connection.context is not None or os.environ.get("KUBECONFIG"):
+        return False
+    return not _is_file(at_home(USUAL_KUBECONFIG)) and _is_file(_TOKEN)
+
+
+def _is_file(path: Path) -> bool:
+    """False too where the folder may not be entered."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 @lru_cache

@@ -1,3 +1,4 @@
+import base64
 import os
 import subprocess
 import sys
@@ -102,7 +103,8 @@ def test_the_child_is_given_the_one_context_that_is_meant(tmp_path: Path, contex
     found = yaml.safe_load(file.read_text())
     assert found["current-context"] == context
     assert [row["name"] for row in found["contexts"]] == [context]
-    assert found["clusters"][0]["cluster"]["certificate-authority"] == str(tmp_path / "ca.pem")
+    authority = found["clusters"][0]["cluster"]["certificate-authority-data"]
+    assert base64.b64decode(authority).decode() == (tmp_path / "ca.pem").read_text()
     assert reach["WEIGHBRIDGE_KUBE_CONTEXT"] == context
     assert "WEIGHBRIDGE_IN_CLUSTER" not in reach
 

@@ -1,8 +1,14 @@
 """Every field of a kubeconfig is honoured or refused by name, and files are merged as kubectl does."""
 
 import base64
+import datetime as dt
 import json
+import os
 import stat
+import subprocess
+import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -82,6 +88,9 @@ def told(api: TlsApi) -> list[str]:
 
 
 GOOD: dict[str, Any] = {"token": "good"}
+PEM = "-----BEGIN {0}-----\nQUJD\n-----END {0}-----\n"
+NAMED = "# Főtanúsítvány\n"
+"""The name of an authority, as bundles of Red Hat's have it above each certificate."""
 HONOURED: dict[str, Callable[[TlsApi], object]] = {}
 
 
@@ -276,17 +285,27 @@ def test_versions_of_helpers(api: TlsApi, version: str) -> None:
     ("user", "cluster", "words"),
     [
         (GOOD, {"certificate-authority-data": "not base64!!"}, "certificate-authority-data is not PEM in base64"),
-        (GOOD, {"certificate-authority-data": b64("hello")}, "certificate-authority holds no certificate"),
+        (GOOD, {"certificate-authority-data": b64("hello")}, "certificate-authority-data holds no certificate"),
+        (GOOD, {"certificate-authority-data": b64(PEM.format("CERTIFICATE"))}, "certificate-authority holds no certificate"),
         (GOOD, {"certificate-authority-data": None, "certificate-authority": "absent.pem"}, "absent.pem cannot be read"),
         (GOOD, {"server": "ftp://x"}, "cluster.server is no http"),
+        (GOOD, {"server": " https://x"}, "cluster.server is no http"),
+        (GOOD, {"server": "https://x\ny"}, "cluster.server is no http"),
+        (GOOD, {"server": "https://a..b"}, "cluster.server is no http"),
+        (GOOD, {"server": f"https://{'x' * 64}.y"}, "cluster.server is no http"),
+        (GOOD, {"server": f"https://x/{'y' * 70_000}"}, "cluster.server, or the proxy on the way to it"),
+        (GOOD, {"proxy-url": "http://p q:1"}, "cluster.proxy-url is no http"),
+        (GOOD, {"certificate-authority-data": None, "certificate-authority": "a\0b"}, "cannot be read: it is no path"),
         (GOOD, {"server": None}, "cluster.server is missing"),
         (GOOD, {"server": 5}, "cluster.server is no text"),
         (GOOD, {"proxy-url": "socks5://p:1"}, "cluster.proxy-url is no http"),
         (GOOD, {"insecure-skip-tls-verify": True}, "contradicts certificate-authority"),
         (GOOD, {"insecure-skip-tls-verify": "yes"}, "neither true nor false"),
-        ({"tokenFile": "absent"}, {}, "user.tokenFile .*absent is not there"),
-        ({"client-certificate-data": b64("x")}, {}, "user.client-key is missing"),
-        ({"client-certificate-data": b64("x"), "client-key-data": b64("y")}, {}, "they are not PEM"),
+        ({"tokenFile": "."}, {}, "user.tokenFile .* cannot be read: Is a directory"),
+        ({"tokenFile": "absent"}, {}, "user.tokenFile .*absent cannot be read: No such file"),
+        ({"client-certificate-data": b64("x")}, {}, "user.client-certificate-data holds no certificate or key in PEM"),
+        ({"client-certificate-data": b64(PEM.format("CERTIFICATE"))}, {}, "user.client-key is missing"),
+        ({"client-certificate-data": b64(PEM.format("CERTIFICATE")), "client-key-data": b64(PEM.format("PRIVATE KEY"))}, {}, "they are not PEM"),
         ({**GOOD, "username": "u"}, {}, "only one login"),
         ({**GOOD, "as-groups": ["g"]}, {}, "stands without as"),
         ({"exec": {"apiVersion": V1, "command": "x"}}, {}, "exec.interactiveMode is missing"),
@@ -303,6 +322,29 @@ def test_what_cannot_be_used_is_named_with_its_file_and_context(
         asked(written(api, user, cluster))
     assert "config.yaml, context 'here'" in found.value.what
     assert found.value.remedy
+
+
+@pytest.mark.parametrize("config", [dt.date(2020, 1, 1), float("nan"), {1: "a", "b": 2}])
+def test_what_a_helper_cannot_be_told_in_json_is_refused_by_the_field(api: TlsApi, config: object) -> None:
+    row = {"name": "client.authentication.k8s.io/exec", "extension": config}
+    with pytest.raises(PreconditionError, match=r"cluster\.extensions holds what JSON cannot say"):
+        asked(written(api, helper(api, provideClusterInfo=True), {"extensions": [row]}))
+
+
+@pytest.mark.parametrize("comment", [NAMED.encode(), NAMED.encode("iso8859-2")], ids=["UTF-8", "Latin 2"])
+def test_between_certificates_any_words_may_stand(api: TlsApi, comment: bytes) -> None:
+    certificate, key = api.client("somebody")
+    files = {"ca.pem": api.ca, "cert.pem": certificate, "key.pem": key}
+    for name, text in files.items():
+        (api.folder / name).write_bytes(comment + text.encode())
+    api.accepts = {"somebody"}
+    own = {"client-certificate": "cert.pem", "client-key": "key.pem"}
+    asked(written(api, own, {"certificate-authority-data": None, "certificate-authority": "ca.pem"}))
+    lines = base64.encodebytes(comment + api.ca.encode()).decode()
+    environ = written(api, own, {"certificate-authority-data": lines})
+    asked(environ)
+    document = kubeconfig(None, environ).document["clusters"][0]["cluster"]
+    assert base64.b64decode(document["certificate-authority-data"]).decode() == api.ca
 
 
 def test_a_context_without_a_user_is_anonymous_and_entries_of_null_are_passed_over(api: TlsApi) -> None:
@@ -351,13 +393,115 @@ def test_an_address_of_ipv6_is_kept_whole(api: TlsApi) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "clusters: 5", "contexts: [5]", "users: [{name: u, user: 5}]", "a: [", "\x00"]
+    "text",
+    [
+        "[]",
+        "clusters: 5",
+        "contexts: [5]",
+        "users: [{name: u, user: 5}]",
+        "a: [",
+        "\x00",
+        "\xff",
+        "token: 2020-99-99",
+        "token: 0x_",
+        "token: !!int ''",
+        "token: !!bool PLANTED",
+        "token: !!timestamp PLANTED",
+        "[" * 600 + "]" * 600,
+    ],
+    ids=range(13),
 )
 def test_what_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "c").write_text(text)
+    (tmp_path / "c").write_bytes(text.encode("latin-1"))
     with pytest.raises(PreconditionError) as found:
         kubeconfig(None, {"KUBECONFIG": str(tmp_path / "c")})
     assert str(tmp_path / "c") in found.value.what
+    assert "PLANTED" not in "".join(traceback.format_exception(found.value))
+
+
+AS_SOMEBODY_ELSE = """
+import json, os, sys
+from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.client import connect
+from weighbridge.provider.clusters import Connection, open_kube
+import weighbridge.permissions
+"x".encode("idna")  # what is imported later may lie where only root gets to
+os.setgroups([])
+os.setgid(54321)
+os.setuid(54321)
+for variables in json.loads(sys.argv[1]):
+    os.environ.pop("KUBECONFIG", None)
+    os.environ.pop("HOME", None)
+    os.environ.update(variables)
+    for meet in (lambda: connect(context=None), lambda: open_kube(Connection(None))):
+        try:
+            meet()
+        except PreconditionError as error:
+            print(error.what)
+"""
+"""A user without a name, as in a pod of OpenShift's; folders are closed to it, as they never are to root."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_whoever_may_read_nothing_and_has_no_home_is_told_so() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        Path(folder).chmod(0o755)
+        closed = Path(folder) / "closed"
+        closed.mkdir()
+        (closed / "token").write_text("t")
+        closed.chmod(0o700)
+        document = {
+            "current-context": "here",
+            "clusters": [{"name": "c", "cluster": {"server": "https://x"}}],
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"tokenFile": str(closed / "token")}}],
+        }
+        named = Path(folder) / "named"
+        named.write_text(yaml.safe_dump(document))
+        expected = {
+            f"{closed}/config cannot be read: Permission denied": {"KUBECONFIG": f"{closed}/config"},
+            f"{closed}/.kube/config cannot be read: Permission denied": {"HOME": str(closed)},
+            f"no current context is set in {Path.cwd()}/~/.kube/config": {},
+            f"no current context is set in {Path.cwd()}/~nobody-here/x": {"KUBECONFIG": "~nobody-here/x"},
+            f"user.tokenFile {closed}/token cannot be read: Permission denied": {"KUBECONFIG": str(named)},
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", AS_SOMEBODY_ELSE, json.dumps(list(expected.values()))],
+            env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    for words, line in zip(
+        [words for words in expected for _ in range(2)], ran.stdout.splitlines(), strict=True
+    ):
+        assert words in line
+
+
+def test_a_path_that_no_system_takes_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionError, match="cannot be read: File name too long"):
+        kubeconfig(None, {"KUBECONFIG": str(tmp_path / ("x" * 300))})
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ("token: PLANTEDTOKEN: x", 3),
+        ("token: *PLANTEDTOKEN", 3),
+        ("token: !PLANTEDTOKEN x", 3),
+        ('token: "PLANTEDTOKEN\\q"', 3),
+        ("token: [PLANTEDTOKEN", 4),
+        ("PLANTEDTOKEN: 5\n   token: x", 4),
+    ],
+)
+def test_what_is_no_yaml_is_told_by_its_line_and_none_of_its_text(
+    tmp_path: Path, broken: str, line: int
+) -> None:
+    """A token stands in a kubeconfig, and PyYAML quotes the line that it does not understand."""
+    file = tmp_path / "c"
+    file.write_text(f"users:\n- user:\n    {broken}\n")
+    with pytest.raises(PreconditionError, match=f"{file} cannot be read: line {line}: ") as found:
+        kubeconfig(None, {"KUBECONFIG": str(file)})
+    everything = "".join(traceback.format_exception(found.value))
+    assert "PLANTED" not in f"{found.value} {everything} {found.value.__context__!r}"
 
 
 def test_the_pods_own_account(tmp_path: Path) -> None:
@@ -366,7 +510,11 @@ def test_the_pods_own_account(tmp_path: Path) -> None:
         service_account(environ, tmp_path)
     for name in ("ca.crt", "token"):
         (tmp_path / name).write_text("x")
-    assert service_account(environ, tmp_path).server == "https://[fd00::1]:443"
+    with pytest.raises(PreconditionError, match=r"ca\.crt holds no certificate in PEM"):
+        service_account(environ, tmp_path)
+    (tmp_path / "ca.crt").write_text(NAMED + PEM.format("CERTIFICATE"), encoding="utf-8")
+    found = service_account(environ, tmp_path)
+    assert (found.server, found.ca) == ("https://[fd00::1]:443", PEM.format("CERTIFICATE"))
     with pytest.raises(PreconditionError, match="no service account token"):
         service_account({}, tmp_path)
 

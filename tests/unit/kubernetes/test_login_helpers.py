@@ -65,6 +65,11 @@ def connected(api: TlsApi, script: str, *, outside: Outside | None = None, secon
         ),
         (f"echo '{TOKEN.replace('token', 'other')}'", "neither a token nor a certificate"),
         (f'echo \'{TOKEN[:-2]}, "expirationTimestamp": "soon"}}}}\'', "expirationTimestamp that is no time"),
+        ("head -c 200000 /dev/zero | tr '\\0' '['", "does not answer with an ExecCredential"),
+        (
+            f'echo \'{TOKEN[:-2]}, "expirationTimestamp": "0001-01-01T00:00:00"}}}}\'',
+            "expirationTimestamp that is no time",
+        ),
         ("exec head -c 5000000 /dev/zero", "does not answer with an ExecCredential"),
     ],
 )

@@ -2,9 +2,12 @@
 Pulumi are given.
 """
 
+import io
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -13,17 +16,22 @@ import pytest
 import trustme
 import yaml
 
+from support.environment_texts import mutated
 from support.go_proxies import go_proxy
 from support.http_proxy import http_proxy
+from support.tls_api import UID, tls_api
 from weighbridge import trust
 from weighbridge.environment import url_rules
 from weighbridge.environment.types import Proxy
+from weighbridge.errors import PreconditionError
+from weighbridge.kubernetes.client import connect
 from weighbridge.kubernetes.connection import proxy_to
 from weighbridge.kubernetes.kubeconfig import Chosen
 from weighbridge.kubernetes.kubeconfig_given import playbook_surroundings, write_trust
 from weighbridge.mover.proxies import ProxySettings, chosen_proxy, proxy_for
 from weighbridge.processes.variables import Child, Outside, variables_for
 from weighbridge.s3.client import proxies_for, trusted_file
+from weighbridge.wiring import opened
 
 PROXY = "http://proxy.example.com:3128"
 TABLE: tuple[tuple[str, str, bool], ...] = (
@@ -197,6 +205,18 @@ def test_ansibles_kubernetes_client_is_told_the_decision(
     assert told(("example.com",))[1] == "http://of-the-cluster:1"
 
 
+def kubeconfig_of(folder: Path, cluster: Mapping[str, object]) -> str:
+    file = folder / "kubeconfig"
+    document = {
+        "current-context": "here",
+        "clusters": [{"name": "c", "cluster": dict(cluster)}],
+        "users": [{"name": "u", "user": {"token": "good"}}],
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+    }
+    file.write_text(yaml.safe_dump(document))
+    return str(file)
+
+
 # -- trust ---------------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +228,7 @@ def authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, P
     own.cert_pem.write_to_path(tmp_path / "own.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", kubeconfig_of(tmp_path, {"server": "https://api.example.com"}))
     return (tmp_path / "system.pem").read_text(), tmp_path / "own.pem"
 
 
@@ -220,6 +241,12 @@ def _of_a_child(child: Child) -> Callable[[Path | None, Path], str]:
     return file
 
 
+def _of_ansible(bundle: Path | None, folder: Path) -> str:
+    """Its Kubernetes client reads no ``SSL_CERT_FILE``."""
+    variables, _ = playbook_surroundings(None, Outside(ca_bundle=bundle), folder, in_cluster=False)
+    return Path(variables["K8S_AUTH_SSL_CA_CERT"]).read_text()
+
+
 def _of_boto(bundle: Path | None, _folder: Path) -> str:
     return Path(trusted_file(bundle)).read_text()
 
@@ -228,7 +255,8 @@ TRUST: dict[str, Callable[[Path | None, Path], str]] = {
     "boto": _of_boto,
     "kubectl": _of_a_child(Child.KUBECTL),
     "Pulumi": _of_a_child(Child.PULUMI),
-    "Ansible": _of_a_child(Child.ANSIBLE),
+    "Ansible": _of_ansible,
+    "what Ansible starts": _of_a_child(Child.ANSIBLE),
     "login helpers": _of_a_child(Child.HELPER),
 }
 
@@ -244,6 +272,40 @@ def test_the_bundle_is_trusted_beside_the_system_s_and_without_it_the_system_s_a
     both = TRUST[program](own, tmp_path)
     assert system.strip() in both
     assert own.read_text().strip() in both
+
+
+ANSIBLES_CLIENT = """
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import _create_auth_spec, _create_configuration
+from kubernetes.client import ApiClient, CoreV1Api
+print(CoreV1Api(ApiClient(_create_configuration(_create_auth_spec()))).read_namespace("kube-system").metadata.uid)
+"""
+"""How kubernetes.core makes its client of its surroundings."""
+
+
+@pytest.mark.parametrize("whose", ["the system's", "the file's", "the cluster's", "insecure"])
+def test_ansible_s_own_client_reaches_what_we_reach(
+    whose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    with tls_api(tmp_path) as api:
+        (tmp_path / "ca.pem").write_text(api.ca)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem" if whose == "the system's" else stranger))
+        cluster: dict[str, object] = {"server": api.url}
+        cluster |= {"certificate-authority": "ca.pem"} if whose == "the cluster's" else {}
+        cluster |= {"insecure-skip-tls-verify": True} if whose == "insecure" else {}
+        monkeypatch.setenv("KUBECONFIG", kubeconfig_of(tmp_path, cluster))
+        outside = Outside(ca_bundle=tmp_path / "ca.pem" if whose == "the file's" else None)
+        with closing(connect(context=None, outside=outside)) as kube:
+            assert kube.identity() == UID
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        variables, _ = playbook_surroundings(None, outside, folder, in_cluster=False)
+        ran = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", ANSIBLES_CLIENT],
+            env=variables, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert ran.stdout.strip() == UID, ran.stderr
 
 
 def test_our_own_connections_trust_both_too(authorities: tuple[str, Path]) -> None:
@@ -273,3 +335,31 @@ def test_a_system_that_has_a_folder_of_authorities_only(
     monkeypatch.setenv("SSL_CERT_DIR", str(folder))
     assert trust.bundle_text(None).count("BEGIN CERTIFICATE") == 1
     assert Path(trust.bundle_file(None)).read_text().count("BEGIN CERTIFICATE") == 1
+
+
+def test_between_certificates_any_words_may_stand(
+    authorities: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bundles of Red Hat's name each authority in its own language; older files are not even UTF-8."""
+    system, own = authorities
+    pem = own.read_text()
+    own.write_bytes("# Főtanúsítvány\n".encode() + pem.encode())
+    Path(tmp_path / "system.pem").write_bytes("# Főtanúsítvány\n".encode("iso8859-2") + system.encode())
+    assert trust.bundle_text(own) == system + pem
+    assert len(trust.context(own).get_ca_certs()) == 2
+    file = tmp_path / "environment.yaml"
+    file.write_text(mutated(lambda tree: tree.update(trust={"ca_bundle": "own.pem"})))
+    with opened(str(file), io.StringIO(), as_json=True, verbose=False) as environment:
+        assert environment.surroundings(None).ca_pem == pem
+        own.write_text("nothing\n")
+    with (
+        opened(str(file), io.StringIO(), as_json=True, verbose=False) as environment,
+        pytest.raises(PreconditionError, match="holds no certificate in PEM"),
+    ):
+        environment.surroundings(None)
+    folder = tmp_path / "of one each"
+    folder.mkdir()
+    (folder / "one.pem").write_bytes("# Főtanúsítvány\n".encode() + pem.encode())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    assert trust.bundle_text(None) == pem

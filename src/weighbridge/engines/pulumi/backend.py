@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from weighbridge.domain.stacks import ClusterIdentity
+from weighbridge.environment.home import at_home
 from weighbridge.environment.state_url import file_complaints, s3_complaints, s3_place
 from weighbridge.errors import InputError, Place, PreconditionError
 
@@ -61,7 +62,10 @@ def parse_backend(url: str, base: Path) -> Backend:
             raise _refused(url, "it names no folder")
         if wrong := file_complaints(url):
             raise _refused(url, wrong[0].what)
-        return Folder((base / Path(path).expanduser()).resolve())
+        folder = at_home(path)
+        if str(folder).startswith("~"):
+            raise _refused(url, f"{folder.parts[0]} is no home that this machine knows")
+        return Folder((base / folder).resolve())
     if parts.scheme == "s3":
         if not parts.netloc:
             raise _refused(url, "it names no bucket")

@@ -1,0 +1,31 @@
+"""What texts of a kubeconfig may hold, so that every program that is given them takes them, and takes them alike."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+
+def is_web_url(text: str) -> bool:
+    """An http(s) URL with a host that can be looked up; ``urlsplit`` alone drops line breaks in silence."""
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and parts.port != 0 and is_host(parts.hostname or "")
+    except ValueError:
+        return False
+
+
+def is_host(text: str) -> bool:
+    """A name, or an address without brackets."""
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        name = text.encode("idna").decode("ascii")  # no label is empty or too long
+    except UnicodeError:
+        return False
+    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) is not None
