@@ -1,6 +1,6 @@
 """The composition root of the command line: what an environment's steps work with, each part made when first needed.
 
-What is heavy (Pulumi, Ansible, botocore, the cluster's client) is imported where it is made: ``check`` and ``--help`` need
+What is heavy (Pulumi, Ansible, boto3, the cluster's client) is imported where it is made: ``check`` and ``--help`` need
 none of it, and ``status`` no Pulumi.
 """
 

@@ -1,1 +1,1 @@
-"""S3 by botocore: the only place that knows it."""
+"""S3 by boto3: the only place that knows it."""

@@ -84,7 +84,7 @@ def open_client(
         proxies=dict(proxies),
     )
     with s3_errors(target, "open"), _ONE_AT_A_TIME:
-        client: S3Client = _session().create_client(
+        client: S3Client = _session().client(
             "s3",
             region_name=target.source.region,
             endpoint_url=target.source.endpoint,
@@ -101,12 +101,13 @@ def open_client(
 @cache
 def _session() -> Any:
     """The session of every client: a new one would read S3's description anew (0.1 s, a client 0.01 s)."""
-    import botocore.session  # noqa: PLC0415 - lazy, see the module's text
+    import boto3.session  # noqa: PLC0415 - lazy, see the module's text
+    import botocore.session  # noqa: PLC0415
 
     nothing: tuple[object, ...] = (None, None, None, None)
     defaults = botocore.session.Session.SESSION_VARIABLES.items()
     unheard = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults}
-    return botocore.session.Session(
+    session = botocore.session.Session(
         session_vars={
             **unheard,
             "profile": nothing,
@@ -114,6 +115,7 @@ def _session() -> Any:
             "credentials_file": (None, None, os.devnull, None),
         }
     )
+    return boto3.session.Session(botocore_session=session)
 
 
 def trusted_file(ca_bundle: Path | None) -> str:

@@ -86,11 +86,11 @@ class ObjectReader:
 
 
 def _ambient_keys() -> S3Keys:
-    import botocore.exceptions  # noqa: PLC0415 - slow to import, and rarely needed
-    import botocore.session  # noqa: PLC0415
+    import boto3.session  # noqa: PLC0415 - slow to import, and rarely needed
+    import botocore.exceptions  # noqa: PLC0415
 
     try:
-        found = botocore.session.Session().get_credentials()
+        found = boto3.session.Session().get_credentials()
         keys = found.get_frozen_credentials() if found is not None else None
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise PreconditionError(

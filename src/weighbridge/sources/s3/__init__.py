@@ -77,6 +77,6 @@ class S3:
         return settings.endpoint
 
     def open(self, settings: S3Source, around: Around) -> OpenSource:
-        from weighbridge.sources.s3.reading import open_place  # noqa: PLC0415 - botocore takes a third of a second
+        from weighbridge.sources.s3.reading import open_place  # noqa: PLC0415 - boto3 takes a third of a second
 
         return open_place(settings, around)
