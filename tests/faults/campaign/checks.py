@@ -104,7 +104,8 @@ def _files(ground: Ground, commands: list[Command]) -> list[str]:
         left += [path for path in (command.folder / "tmp").rglob("*") if path.is_file()]
     spool = ground.estate.folder / "var" / "spool"
     names = {".lock", "port-forward.log"}
-    left += [path for path in spool.rglob("*") if path.is_file() and path.name not in names]
+    spooled = [path for path in spool.rglob("*") if path.is_file() and path.name not in names]
+    left += [path for path in spooled if path.suffix != ".sent"]  # digests of what was sent, and no bytes
     return [str(path) for path in left]
 
 
