@@ -52,7 +52,7 @@ NEEDS: Final[tuple[Need, ...]] = (
     ),
     unnamed(
         Rule(group="", resource="resourcequotas", verbs=("list",), needed_by=_WEIGHTS, optional=True,
-             why="`doctor` says beforehand whether claims and pods fit; without it one model moves at a time, where `transfers.models` says no more"),
+             why="`doctor` says beforehand whether claims and pods fit, and `apply` how many models at once"),
     ),
     unnamed(
         Rule(group="", resource="limitranges", verbs=("list",), needed_by=_WEIGHTS, optional=True,
