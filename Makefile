@@ -90,6 +90,8 @@ bench: $(READY) ## the mover beside rclone, in turns, as ratios; ARGS="--size-mi
 	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python benchmarks/fetch.py --rclone $(BIN)/rclone $(ARGS)
 bench-scale: sandbox-for-tests ## plan and apply at 1, 10 and 100 models, fetch at 10, 1,000 and 100,000 files (docs/scale.md); an hour
 	@$(BIN)/python benchmarks/scale.py files && $(BIN)/python benchmarks/scale.py models
+bench-startup: $(READY) ## what the verbs cost before they do anything: CPU seconds, and a plan beside bare previews; ARGS="--rounds 20"
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python benchmarks/startup.py $(ARGS)
 clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbox down, reset)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -97,4 +99,4 @@ $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
 .PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor rbac destroy \
-  test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench bench-scale clean
+  test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench bench-scale bench-startup clean
