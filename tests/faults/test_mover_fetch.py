@@ -470,6 +470,18 @@ def test_a_set_that_no_order_can_list_is_listed_again_and_fetched(bench: Bench, 
     assert bench.run("verify").outcome == "verified"
 
 
+def test_a_server_of_listings_of_version_1_that_leaves_etags_out_is_listed_as_the_plan_lists_it(
+    bench: Bench, s3: FakeS3
+) -> None:
+    s3.page, s3.tokens, s3.etags = 3, False, False
+    bench.without_list()
+    ended = bench.run("fetch", s3)
+    assert (ended.code, ended.outcome, ended.termination["files"]) == (0, "published", len(bench.files)), (
+        ended
+    )
+    assert_published(bench)
+
+
 @pytest.mark.parametrize("how", ["more", "fewer", "other"])
 def test_a_listing_that_is_not_the_planned_one_is_refused(bench: Bench, s3: FakeS3, how: str) -> None:
     bench.without_list()
@@ -487,7 +499,7 @@ def test_a_listing_that_is_not_the_planned_one_is_refused(bench: Bench, s3: Fake
 
 
 def test_a_listing_that_is_cut_short_in_silence_is_no_listing(bench: Bench, s3: FakeS3) -> None:
-    s3.page, s3.tokens = 3, False
+    s3.page, s3.tokens, s3.goes_on = 3, False, False
     bench.without_list()
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "source-refused")

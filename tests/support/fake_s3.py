@@ -87,7 +87,11 @@ class FakeS3:
     page: int = 1000
     """Keys of one page of a listing."""
     tokens: bool = True
-    """Whether a page that is cut short names the next one."""
+    """Whether a page that is cut short names the next one, and so whether the server knows version 2 of listings."""
+    etags: bool = True
+    """Whether a listing has them."""
+    goes_on: bool = True
+    """Whether a page can be asked for by its marker."""
     served: int = 0
     """Body bytes of GETs that went out."""
     ranges: list[tuple[str, int, int]] = field(default_factory=list)
@@ -133,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         if bucket != BUCKET:
             return self._error(404, "NoSuchBucket")
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        if "list-type" in query:
+        if not key:
             return self._listing(fake, query)
         fault = fake.take_fault(key) if self.command == "GET" else None
         if fault and fault.kind == "before":
@@ -150,13 +154,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self._object(fake, key, stored, dict(parse_qsl(url.query)), fault)
 
     def _listing(self, fake: FakeS3, query: dict[str, str]) -> None:
-        """A page of ListObjectsV2, as a server writes it that was asked for encoded keys."""
-        prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
+        """A page of ListObjectsV2, or of ListObjects, as a server writes it that was asked for encoded keys."""
+        prefix = query.get("prefix", "")
+        after = query.get("continuation-token", query.get("marker", "") if fake.goes_on else "")
         keys = [key for key in sorted(fake.objects) if key.startswith(prefix) and key > after]
         page, more = keys[: fake.page], len(keys) > fake.page
         rows = "".join(
             f"<Contents><Key>{quote(key)}</Key><Size>{len(fake.objects[key].content)}</Size>"
-            f"<ETag>&quot;{fake.objects[key].etag}&quot;</ETag></Contents>"
+            f"{f'<ETag>&quot;{fake.objects[key].etag}&quot;</ETag>' if fake.etags else ''}</Contents>"
             for key in page
         )
         token = (

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Sequence
 REFUSED_SUFFIXES = (
     ".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pt2", ".pth",
 )  # fmt: skip
-"""Formats that hold, or commonly hold, Python pickles: loading one runs code. Weights are data (safetensors)."""
+"""Formats that hold, or commonly hold, Python pickles: loading one runs code. Weights are data (safetensors).
+
+Refused whatever else is so, by the plan and by the mover. The plan refuses more of a new set (``domain.model.kinds.CODE``, of which this is
+a part); a set that is in place with such files is verified and repaired as it is.
+"""
 
 MAX_PATH_BYTES = 1024
 """S3's limit of a key (S3 User Guide, "Naming Amazon S3 objects"); Linux allows longer paths."""

@@ -75,8 +75,3 @@ def _parts(response: tuple[Any, Mapping[str, Any]]) -> tuple[int, Mapping[str, s
         {name.lower(): value for name, value in raw.headers.items()},
         parsed.get("Error", {}),
     )
-
-
-def identity(etag: str) -> str:
-    """An ETag without its quotes, and without the mark that proxies set which change an answer's form (RFC 9110, 8.8.3)."""
-    return etag.strip().removeprefix("W/").strip('"')

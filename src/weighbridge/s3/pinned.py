@@ -6,7 +6,7 @@ from typing import Any
 from weighbridge.domain.listing import folder_prefix
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.answers import identity
+from weighbridge.mover.sources.s3.pages import identity
 from weighbridge.s3.client import S3Client
 from weighbridge.s3.failures import foreign_errors
 from weighbridge.s3.target import S3Target

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from weighbridge.domain.model.kinds import sniffed
+from weighbridge.domain.model.kinds import CODE, HARMLESS, NEEDED, OTHER_WEIGHTS, sniffed
 from weighbridge.domain.model.looked_at import HEAD_BYTES, Peek
+from weighbridge.mover.paths import REFUSED_SUFFIXES
 
 
 @given(
@@ -20,6 +21,11 @@ from weighbridge.domain.model.looked_at import HEAD_BYTES, Peek
 @example(content=b"S'\\q'\n.", whole=True)
 def test_no_content_stops_the_look_at_it(content: bytes, whole: bool) -> None:
     assert sniffed(Peek(content, content[-64:], whole=whole)) is None or content
+
+
+def test_what_the_mover_refuses_by_name_the_judge_refuses_too() -> None:
+    assert CODE.keys() >= set(REFUSED_SUFFIXES)
+    assert not CODE.keys() & (NEEDED | HARMLESS | OTHER_WEIGHTS)
 
 
 C_WORDS = b"".join(b"c%s\n" % word.encode() for word in ("at", "ats", "ow", "ows") * 300)

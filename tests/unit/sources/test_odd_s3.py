@@ -88,6 +88,24 @@ def test_etags_that_the_listing_leaves_out_are_asked_for_and_without_any_it_is_r
         assert refusal(server).code == "source-no-etag"
 
 
+@pytest.mark.parametrize("odd", ["", "version-1", "no-token", "no-etag", "same-token", "no-etag-at-all"])
+def test_the_pod_lists_what_the_plan_lists_and_refuses_what_it_refuses(odd: str) -> None:
+    with odd_s3(MANY, odd) as server:
+        server.page = 7
+        if odd in {"same-token", "no-etag-at-all"}:
+            refusal(server)
+            with (
+                origin_of(server) as (origin, lane),
+                pytest.raises(RefusedError, match=r"does not go on|without an ETag"),
+            ):
+                origin.list(lane, ())
+            return
+        planned = [(file.path, file.size, file.etag) for file in listed(server).files]
+        with origin_of(server) as (origin, lane):
+            found = origin.list(lane, ())
+        assert sorted((file.path, file.size, file.etag) for file in found) == planned
+
+
 def test_archived_objects_are_named_before_anything_moves_and_restored_ones_are_read() -> None:
     with odd_s3(OBJECTS, "archived") as server:
         error = refusal(server)
@@ -183,27 +201,25 @@ def test_doctor_tells_a_web_page_and_a_redirect_from_an_empty_bucket(odd: str, c
     assert code in S3().remedies
 
 
+@contextmanager
+def origin_of(server: OddS3) -> Iterator[tuple[S3Origin, Lane]]:
+    """The source as the mover sees it."""
+    location = Location(server.endpoint, "us-east-1", BUCKET, "m/")
+    with closing(Lane(server.endpoint, ssl.create_default_context(), None, 5.0)) as lane:
+        yield S3Origin(location, MountedKeys(None), Control(30), lambda _: None, Limits()), lane
+
+
 def fetched(server: OddS3, path: str, etag: str) -> bytes:
     """As the mover reads it."""
-    lane = Lane(server.endpoint, ssl.create_default_context(), None, 5.0)
-    origin = S3Origin(
-        Location(server.endpoint, "us-east-1", BUCKET, "m/"),
-        MountedKeys(None),
-        Control(30),
-        lambda _: None,
-        Limits(),
-    )
     content = MODEL[path]
     file = OrderFile(path, len(content), etag)
     view = memoryview(bytearray(len(content)))
-    try:
+    at = 0
+    with origin_of(server) as (origin, lane):
         origin.check(lane, file, proof=False)
-        at = 0
         with origin.range(lane, file, 0, len(content)) as response:
             while at < len(content):
                 at += origin.read(lane, response, view[at:])
-    finally:
-        lane.close()
     return bytes(view)
 
 

@@ -19,6 +19,7 @@ from weighbridge.domain import human
 from weighbridge.domain.model.flaws import Flaw, warning
 from weighbridge.domain.model.looked_at import HEAD_BYTES, LookedAt, Peek
 from weighbridge.domain.names import named, patterns
+from weighbridge.mover.paths import REFUSED_SUFFIXES
 
 NEEDED: Final = frozenset({
     ".safetensors", ".json", ".jsonl", ".jinja", ".txt", ".model", ".tiktoken", ".vocab", ".merges", ".bpe", ".spm",
@@ -39,7 +40,7 @@ _CODE: Final = {
     "a script": (".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".js", ".mjs", ".rb", ".pl", ".lua", ".r", ".jar", ".class"),
     "objects that run code when they are loaded": (
         ".npy", ".npz", ".keras", ".h5", ".hdf5", ".pb", ".ot", ".pdparams", ".pdmodel", ".params", ".nemo", ".mlmodel", ".mlpackage",
-        ".rds", ".rdata", ".cloudpickle", ".pk", ".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib", ".dill", ".mar",
+        ".rds", ".rdata", ".cloudpickle", ".pk", *REFUSED_SUFFIXES,
     ),
     "an archive, in which anything can lie": (
         ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".lz4", ".iso",

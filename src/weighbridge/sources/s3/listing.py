@@ -13,7 +13,7 @@ from weighbridge.domain.listing import folder_prefix
 from weighbridge.domain.names import named, printable
 from weighbridge.domain.weights import SourceFile
 from weighbridge.errors import PreconditionError
-from weighbridge.s3.answers import identity
+from weighbridge.mover.sources.s3.pages import MAX_ASKED_SINGLY, following_of, identity
 from weighbridge.s3.client import S3Client
 from weighbridge.s3.failures import s3_errors
 from weighbridge.s3.target import S3Target
@@ -21,8 +21,8 @@ from weighbridge.s3.target import S3Target
 LIST_DEADLINE_SECONDS = 120
 MAX_OBJECTS = 100_000
 """Objects under one prefix; beyond it is a mistake in the prefix (a whole bucket, say), and memory stays bounded."""
-MAX_ASKED_SINGLY = 1000
-"""Objects that are asked for one by one, where a listing leaves their ETags out."""
+_ASKED_BY: Final = {"continuation-token": "ContinuationToken", "marker": "Marker"}
+"""botocore's names for how the next page is asked for."""
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before they are restored ("Understanding S3 Glacier storage classes")."""
@@ -65,9 +65,9 @@ class Listing:
 
     def _next(self, page: dict[str, Any], rows: Any, asked: dict[str, str]) -> dict[str, str]:
         """What to ask for next; never the same twice."""
-        token = page.get("NextContinuationToken")
-        last = page.get("NextMarker") or (rows[-1]["Key"] if rows else None)
-        following = {"ContinuationToken": token} if token else {"Marker": last} if last else {}
+        last = rows[-1]["Key"] if rows else None
+        named_so = following_of(page.get("NextContinuationToken"), page.get("NextMarker"), last)
+        following = {_ASKED_BY[name]: value for name, value in named_so.items()}
         if not following or following == asked:
             raise self._cut("says that there is more and not how to go on")
         return following

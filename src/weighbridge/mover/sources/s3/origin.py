@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Callable, NoReturn
+from typing import Callable
 
 from ...control import Control
 from ...document import OrderFile
-from ...errors import FailedError, MoverError, RefusedError, TryAgain
+from ...errors import FailedError, RefusedError, TryAgain
 from ...limits import Limits
 from ...paths import of_set
 from ...readback import MakeCheck
@@ -26,14 +26,12 @@ from ...transport import NETWORK_ERRORS, Lane, Stalled
 from .answers import CHANGED, changed, error_body, facts_of, skew_text
 from .checksums import ObjectFacts, choose_check
 from .credentials import MountedKeys
-from .location import Location, redirect_host
-from .pages import PAGE_BYTES, Page, PageError, list_query, parse_page
+from .location import Location
+from .pages import MAX_ASKED_SINGLY, PAGE_BYTES, Page, PageError, identity, list_query, parse_page
+from .refusals import EXPIRED, Answer, denied, refused
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
-_UNKNOWN_KEY = {"InvalidAccessKeyId", "XAdminUserNotFound"}
-"""The second is versitygw's, which answers 404 with it."""
 _MOST_FILES = 200_000
 """Twice what a plan lists; memory stays bounded."""
 
@@ -68,20 +66,52 @@ class S3Origin:
         """See ``Origin.list``."""
         prefix = self._location.prefix
         found: list[OrderFile] = []
-        token: str | None = None
+        seen: set[str] = set()
+        asked: Mapping[str, str] = {}
         while True:
-            page = self._page(lane, list_query(prefix, token))
+            page = self._page(lane, list_query(prefix, asked))
             for item in page.files:
+                if item.path in seen or not item.path.startswith(prefix):
+                    raise self._lists_oddly(f"lists {item.path} twice, or beside what was asked for")
+                seen.add(item.path)
                 path = item.path[len(prefix) :]
                 if of_set(path, item.size, exclude):
                     found.append(OrderFile(path, item.size, item.etag))
-            token = page.token
-            if token is None:
-                return found
+            if not page.following:
+                return [*self._with_etags(lane, found)]
+            if page.following == asked:
+                raise self._lists_oddly("cuts a listing short and does not go on")
+            asked = page.following
             if len(found) > _MOST_FILES:
                 raise RefusedError(
                     "source-changed", f"the source holds more than {_MOST_FILES} files", remedy=CHANGED
                 )
+
+    def _lists_oddly(self, how: str) -> RefusedError:
+        return RefusedError(
+            "source-refused",
+            f"{self._location.endpoint} {how}",
+            remedy="use another endpoint of this store: this one does not list as an S3 server does",
+        )
+
+    def _with_etags(self, lane: Lane, files: Sequence[OrderFile]) -> Sequence[OrderFile]:
+        """The files, those that were listed without an ETag asked for one by one, as the plan does."""
+        without = [file for file in files if not file.etag]
+        asked = {file.path: self._etag(lane, file) for file in without[:MAX_ASKED_SINGLY]}
+        known = [file if file.etag else replace(file, etag=asked.get(file.path, "")) for file in files]
+        for file in known:
+            if not file.etag:
+                raise RefusedError(
+                    "source-unpinned",
+                    f"{self._location.endpoint} lists {file.path} without an ETag: nothing tells one content of it from another",
+                    remedy="use an endpoint of this store that gives ETags",
+                    files=[file.path],
+                )
+        return known
+
+    def _etag(self, lane: Lane, file: OrderFile) -> str:
+        response = self._exchange(lane, "HEAD", file, {}, {})
+        return identity(response.getheader("ETag") or "") if response.status == http.client.OK else ""
 
     def _page(self, lane: Lane, query: Mapping[str, str]) -> Page:
         response = self._exchange(lane, "GET", None, {"Accept-Encoding": "identity"}, query)
@@ -174,7 +204,8 @@ class S3Origin:
             raise FailedError("source-no-ranges", f"{self._location.endpoint} ignores Range requests",
                               remedy="use the source's own S3 endpoint, not a cache or proxy that cannot serve ranges")  # fmt: skip
         if response.status not in {http.client.OK, http.client.PARTIAL_CONTENT}:
-            self._refuse(response, lane, file)
+            answer = Answer(response, *self._error(response, lane))
+            raise refused(self._location, answer, file, self._skew)
         self._same_object(response, file)
         if (
             response.status == http.client.PARTIAL_CONTENT
@@ -248,7 +279,7 @@ class S3Origin:
                 continue
             if keys is not None and self._mounted.read() != keys:
                 continue
-            if code in _EXPIRED:
+            if code in EXPIRED:
                 rotation_ends = rotation_ends or time.monotonic() + self._limits.rotation_seconds
                 if time.monotonic() < rotation_ends:
                     self._note_once(
@@ -258,7 +289,7 @@ class S3Origin:
                     continue
             if method == "HEAD":
                 return response
-            raise self._denied(response, code, text, file)
+            raise denied(self._location, Answer(response, code, text), file, self._skew)
 
     @staticmethod
     def _unconditional(request: Request) -> Request:
@@ -295,9 +326,7 @@ class S3Origin:
         return told(code, secrets, 80), told(text, secrets)
 
     def _same_object(self, response: http.client.HTTPResponse, file: OrderFile) -> None:
-        # A proxy that changes an answer's form marks its ETag as weak (RFC 9110, 8.8.3); the object is the same.
-        etag = (response.getheader("ETag") or "").strip()
-        etag = (etag.removeprefix("W/")).strip('"')
+        etag = identity(response.getheader("ETag") or "")
         if not etag and not self._conditional:
             raise RefusedError(
                 "source-unpinned",
@@ -344,79 +373,3 @@ class S3Origin:
                 return
             self._said.add(text)
         self._note(text)
-
-    def _denied(
-        self, response: http.client.HTTPResponse, code: str, text: str, file: OrderFile | None
-    ) -> MoverError:
-        files = [] if file is None else [file.path]
-        where = f"{self._location.endpoint}, bucket {self._location.bucket}"
-        if code == "RequestTimeTooSkewed":
-            return RefusedError("clock-skew", f"{where}: the clocks differ too much: {skew_text(self._skew)}",
-                                remedy="set the node's clock (NTP)", files=files)  # fmt: skip
-        if code in _EXPIRED:
-            return RefusedError("credentials-expired", f"{where}: the credentials have expired ({code})",
-                                remedy="renew the keys in the credentials Secret, then run again (it resumes)", transient=True)  # fmt: skip
-        if code in {
-            "AuthorizationHeaderMalformed",
-            "PermanentRedirect",
-            "IllegalLocationConstraintException",
-        }:
-            return RefusedError("source-region", f"{where} is not in region {self._location.region}: {text or code}",
-                                remedy="set the source's region and the endpoint that belongs to it")  # fmt: skip
-        if code == "InvalidObjectState":
-            return RefusedError("source-archived", f"{where}: {', '.join(files)} is archived and cannot be read",
-                                remedy="restore it, or copy it to storage class STANDARD, then plan again", files=files)  # fmt: skip
-        if response.status == http.client.BAD_REQUEST:
-            return FailedError("source-refused", f"{where}: 400 {code}: {text}", files=files)
-        return RefusedError(
-            "credentials-refused",
-            f"{where}: {response.status} {code or response.reason}{f': {text}' if text else ''}",
-            remedy="check access key, secret key, and the permissions s3:GetObject and, for very many files, s3:ListBucket on the prefix",
-            files=files,
-        )
-
-    def _redirected(self, response: http.client.HTTPResponse, code: str, file: OrderFile) -> RefusedError:
-        """Not followed: the keys are for one server alone. Of where it leads only the host is told, the rest may be signed."""
-        region = response.getheader("x-amz-bucket-region")
-        if region or code in {"PermanentRedirect", "TemporaryRedirect"}:
-            return RefusedError(
-                "source-region",
-                f"{self._location.endpoint} sends bucket {self._location.bucket} elsewhere{f': to region {region}' if region else ''}",
-                remedy="set the source's region and the endpoint that belongs to it",
-            )
-        return RefusedError(
-            "source-redirect",
-            f"{self._location.endpoint} sends {file.path} on to {redirect_host(response)} ({response.status}); redirects are not followed",
-            remedy="write the endpoint that serves the bytes itself, or bring them in by the route push",
-            files=[file.path],
-        )
-
-    def _refuse(self, response: http.client.HTTPResponse, lane: Lane, file: OrderFile) -> NoReturn:
-        code, text = self._error(response, lane)
-        if response.status in {http.client.PRECONDITION_FAILED, http.client.REQUESTED_RANGE_NOT_SATISFIABLE}:
-            raise changed(
-                file,
-                "its ETag is another"
-                if response.status == http.client.PRECONDITION_FAILED
-                else "it has become shorter",
-            )
-        if code in _UNKNOWN_KEY:
-            raise self._denied(response, code, text, file)
-        if response.status == http.client.NOT_FOUND:
-            thing = (
-                f"bucket {self._location.bucket}"
-                if code == "NoSuchBucket"
-                else f"{self._location.prefix}{file.path}"
-            )
-            raise RefusedError(
-                "source-missing",
-                f"{self._location.endpoint} has no {thing} (any more)",
-                remedy=CHANGED,
-                files=[file.path],
-            )
-        if 300 <= response.status < 400:  # noqa: PLR2004 - redirections
-            raise self._redirected(response, code, file)
-        raise FailedError(
-            "source-refused",
-            f"{self._location.endpoint} answers {response.status} {code or response.reason} to {file.path}: {text}",
-        )

@@ -1,4 +1,8 @@
-"""Pages of ListObjectsV2 as S3 servers answer them (Amazon S3 API Reference, "ListObjectsV2"). Pure."""
+"""Pages of a listing as S3 servers answer them (Amazon S3 API Reference, "ListObjectsV2" and "ListObjects"). Pure.
+
+A server that knows version 1 alone answers a question of version 2 without a continuation token; it is asked on in version 1, from
+the last key on. The plan lists by the same rules.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,10 @@ PAGE_BYTES = 16 << 20
 """The longest page read: 1,000 keys of 1,024 bytes, each byte written as three, are below 4 MiB."""
 
 
+MAX_ASKED_SINGLY = 1000
+"""Objects that are asked for one by one, where a listing leaves their ETags out."""
+
+
 class PageError(ValueError):
     """Not a page of a listing; the message says why."""
 
@@ -21,18 +29,33 @@ class PageError(ValueError):
 @dataclass(frozen=True)
 class Page:
     files: tuple[OrderFile, ...]
-    """By the whole key, the prefix included."""
-    token: str | None
-    """Of the next page."""
+    """By the whole key, the prefix included; the ETag is empty where the server leaves it out."""
+    following: Mapping[str, str]
+    """How to ask for the next page; empty for the last one."""
 
 
-def list_query(prefix: str, token: str | None) -> Mapping[str, str]:
-    query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
-    return query if token is None else {**query, "continuation-token": token}
+def list_query(prefix: str, following: Mapping[str, str]) -> Mapping[str, str]:
+    version = {} if "marker" in following else {"list-type": "2"}
+    return {**version, "encoding-type": "url", "prefix": prefix, **following}
+
+
+def following_of(token: str | None, marker: str | None, last: str | None) -> dict[str, str]:
+    """How to ask for what follows a page: ``continuation-token`` or, in version 1, ``marker``; empty where nothing says how.
+    ``last``: the page's last key.
+    """
+    if token:
+        return {"continuation-token": token}
+    after = marker or last
+    return {"marker": after} if after else {}
+
+
+def identity(etag: str) -> str:
+    """An ETag without its quotes, and without the mark that proxies set which change an answer's form (RFC 9110, 8.8.3)."""
+    return etag.strip().removeprefix("W/").strip('"')
 
 
 def parse_page(content: bytes) -> Page:
-    """Raises ``PageError`` for anything else than a whole page, also for one that is cut short in silence."""
+    """Raises ``PageError`` for anything else than a whole page, also for one that is cut short with nothing to go on by."""
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise PageError("it declares entities")
     try:
@@ -51,15 +74,15 @@ def parse_page(content: bytes) -> Page:
         key, size = _text(item, "Key"), _text(item, "Size") or ""
         if key is None or not re.fullmatch("[0-9]{1,18}", size):
             raise PageError("an object has no key or no size")
-        etag = (_text(item, "ETag") or "").strip().removeprefix("W/").strip('"')
-        if not etag:
-            raise PageError("it names no ETags, so that nobody can say whether these are the planned objects")
-        files.append(OrderFile(decode(key), int(size), etag))
-    token = _text(root, "NextContinuationToken") or None
-    truncated = _text(root, "IsTruncated") == "true"
-    if truncated and token is None:
+        files.append(OrderFile(decode(key), int(size), identity(_text(item, "ETag") or "")))
+    if _text(root, "IsTruncated") != "true":
+        return Page(tuple(files), {})
+    marker = _text(root, "NextMarker")
+    last = files[-1].path if files else None
+    following = following_of(_text(root, "NextContinuationToken"), marker and decode(marker), last)
+    if not following:
         raise PageError("it is cut short and names no next page")
-    return Page(tuple(files), token if truncated else None)
+    return Page(tuple(files), following)
 
 
 def _name(element: ET.Element) -> str:
