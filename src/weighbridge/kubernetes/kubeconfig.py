@@ -17,6 +17,7 @@ from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
 from weighbridge.kubernetes.kubeconfig_files import Entry, Merged, kubeconfig_files
 from weighbridge.kubernetes.kubeconfig_rules import is_web_url
+from weighbridge.processes.limited import without_deadline
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -245,6 +246,7 @@ def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | 
         raise user.refused(
             "username", "stands beside a token; only one login is allowed", "remove one of them"
         )
+    helper = _helper(user, cluster, ca) if user.values.get("exec") else None
     if user.texts("as-groups") and user.text("as") is None:
         raise user.refused("as-groups", "stands without as", "name the user to impersonate, or remove it")
     return Chosen(
@@ -262,7 +264,7 @@ def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | 
         certificate=Pem(certificate, key) if certificate and key else None,
         user=user.text("as"),
         groups=user.texts("as-groups"),
-        helper=_helper(user, cluster, ca) if user.values.get("exec") else None,
+        helper=None if token or token_file or username else helper,
         document=_document(name, (names[0], _with_ca(cluster.values, ca)), (names[1], user.values)),
     )
 
@@ -300,10 +302,11 @@ def _helper(user: _Section, cluster: _Section, ca: str | None) -> Helper:
         for row in env
     ):
         raise section.refused("env", "is no list of name and value")
+    command, *args = without_deadline([command, *section.texts("args")])
     return Helper(
         api_version=str(version),
         command=command,
-        args=section.texts("args"),
+        args=tuple(args),
         env=tuple((row["name"], row.get("value", "")) for row in env),
         install_hint=section.text("installHint") or "",
         cluster_info=_cluster_info(cluster, ca) if section.flag("provideClusterInfo") else None,
@@ -346,6 +349,8 @@ def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Ent
     values = dict(user[1])
     if values.get("tokenFile"):
         values.pop("token", None)  # Ansible's client would take the token
+    if any(values.get(name) for name in ("token", "tokenFile", "username")):
+        values.pop("exec", None)  # and before either, what a helper says
     context: Entry = {"cluster": cluster[0]} | ({"user": user[0]} if user[0] is not None else {})
     return {
         "apiVersion": "v1",

@@ -7,12 +7,9 @@ shared by every connection of this process, as client-go does.
 import base64
 import json
 import os
-import selectors
 import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,14 +17,13 @@ from typing import Any, Final, Protocol
 
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig import Chosen, Helper, Pem
-from weighbridge.processes.orphans import end_session
+from weighbridge.processes.limited import run_limited
 from weighbridge.processes.variables import Child, Outside, variables_for
 
 HELPER_SECONDS: Final = 60.0
 """For a login helper: some open a browser, and somebody has to find it."""
 _MARGIN_SECONDS: Final = 10.0
 """Before it expires a credential is asked for anew."""
-_OUTPUT_BYTES: Final = 1 << 20
 _SAID: Final = 300
 
 
@@ -230,42 +226,3 @@ def _last_words(err: bytes) -> str:
     lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
     plain = " / ".join(lines[-3:])
     return "".join(char if char.isprintable() else "?" for char in plain)[-_SAID:]
-
-
-def run_limited(command: list[str], env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes]:
-    """Exit code, standard output and error, a megabyte of each at the most. ``TimeoutError`` once it is past its time, after it was
-    killed with its children. What it leaves running on purpose is not waited for.
-    """
-    until = time.monotonic() + seconds
-    process = subprocess.Popen(
-        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None  # noqa: S101 - as asked for
-    assert process.stderr is not None  # noqa: S101
-    said: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    out, err = said
-    with process, selectors.DefaultSelector() as ready:
-        try:
-            for stream in said:
-                ready.register(stream, selectors.EVENT_READ)
-            while ready.get_map():
-                ended = process.poll() is not None
-                events = ready.select(0.05 if ended else min(0.25, max(0.0, until - time.monotonic())))
-                for each, _ in events:
-                    part = os.read(each.fd, 65536)
-                    said[each.fd] += part[: _OUTPUT_BYTES - len(said[each.fd])]
-                    if not part:
-                        ready.unregister(each.fd)
-                if ended and not events:
-                    break
-                if time.monotonic() >= until:
-                    break
-            code = process.wait(max(0.0, until - time.monotonic()))
-        except BaseException as error:
-            end_session(process.pid, 0)
-            process.kill()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise TimeoutError from error
-            raise
-    return code, bytes(said[out]), bytes(said[err])
