@@ -16,7 +16,7 @@ from weighbridge import trust
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
 from weighbridge.kubernetes.kubeconfig_files import Entry, Merged, kubeconfig_files
-from weighbridge.kubernetes.kubeconfig_rules import is_web_url
+from weighbridge.kubernetes.kubeconfig_rules import is_web_url, names_a_user
 from weighbridge.processes.limited import without_deadline
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -223,6 +223,10 @@ def _chosen(name: str, merged: Merged) -> Chosen:
 
 def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | None]) -> Chosen:
     server = cluster.text("server")
+    if server is not None and names_a_user(server):
+        raise cluster.refused(
+            "server", "has a user or a password in it", "write it without, and the login under users"
+        )
     if server is None or not is_web_url(server):
         raise cluster.refused("server", "is missing" if server is None else "is no http(s) URL")
     insecure, ca = cluster.flag("insecure-skip-tls-verify"), cluster.pem("certificate-authority")

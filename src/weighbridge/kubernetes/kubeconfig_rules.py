@@ -16,6 +16,11 @@ def is_web_url(text: str) -> bool:
         return False
 
 
+def names_a_user(url: str) -> bool:
+    """Whether a user, or a password, stands before the host."""
+    return "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+
+
 def is_host(text: str) -> bool:
     """A name, or an address without brackets."""
     try:

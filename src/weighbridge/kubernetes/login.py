@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Final, Protocol
 
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig import Chosen, Helper, Pem
-from weighbridge.processes.limited import run_limited
+from weighbridge.processes.limited import last_words, run_limited
 from weighbridge.processes.variables import Child, Outside, variables_for
 
 HELPER_SECONDS: Final = 60.0
@@ -160,7 +161,7 @@ class _ByHelper:
             ) from error
         if code != 0:
             how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
-            words = _last_words(err)
+            words = last_words(err, env, (os.environ.get(name, "") for name in self._outside.withheld))
             raise self._failed(how + (f": {words}" if words else ""))
         return out
 
@@ -220,9 +221,3 @@ _SHARED_LOCK = threading.Lock()
 
 def _lasts(credential: Credential) -> bool:
     return credential.expires is None or credential.expires - time.time() > _MARGIN_SECONDS
-
-
-def _last_words(err: bytes) -> str:
-    lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
-    plain = " / ".join(lines[-3:])
-    return "".join(char if char.isprintable() else "?" for char in plain)[-_SAID:]

@@ -1,7 +1,8 @@
 """Stands between a program that would wait for its login helper for ever and the helper.
 
 Run as a script by a bare interpreter (``python -I -S helper_deadline.py SECONDS HINT COMMAND [ARGUMENT…]``). The helper gets our
-standard input, environment and ``KUBERNETES_EXEC_INFO`` as they are; what it says and its exit code are passed on.
+standard input, environment and ``KUBERNETES_EXEC_INFO`` as they are; its answer and its exit code are passed on as they are, and
+what else it says without secrets.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))  # a bare interpreter knows no packages
-from weighbridge.processes.limited import run_limited
+from weighbridge.processes.limited import last_words, run_limited
 
 _ABSENT, _NOT_STARTED, _LATE, _SIGNALLED = 127, 126, 124, 128
 """Exit codes as a shell and ``timeout`` give them."""
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
         return _failed(f"{name} did not answer within {seconds:g} s and was ended", _LATE)
     except (OSError, ValueError):
         return _failed(f"{name} cannot be started", _NOT_STARTED)
-    sys.stderr.buffer.write(err)
+    if err:
+        sys.stderr.write(f"{last_words(err, os.environ)}\n")
     sys.stdout.buffer.write(out)
     return code if code >= 0 else _SIGNALLED - code
 

@@ -7,13 +7,16 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from weighbridge.processes.orphans import end_session
 
 _OUTPUT_BYTES: Final = 1 << 20
+_SAID: Final = 300
+_OF_LINES: Final = 8 * 1024
+"""Characters of a helper's last lines that are looked through, more than are told: a secret is not cut in two."""
 _BARE: Final = (sys.executable, "-I", "-S", str(Path(__file__).with_name("helper_deadline.py")))
 
 
@@ -67,3 +70,13 @@ def run_limited(
                 raise TimeoutError from error
             raise
     return code, bytes(said[out]), bytes(said[err])
+
+
+def last_words(err: bytes, env: Mapping[str, str], further: Iterable[str] = ()) -> str:
+    """What a helper said last, as it may be told: it may print what it was given in ``env``, and what it got. ``further``: secrets."""
+    from weighbridge.environment.secret_shapes import masked_words, names_a_secret  # noqa: PLC0415 - few say anything
+    from weighbridge.mover.secret_text import told  # noqa: PLC0415
+
+    lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
+    secrets = [*further, *(value for name, value in env.items() if names_a_secret(name))]
+    return masked_words(told(" / ".join(lines[-3:]), secrets, limit=_OF_LINES))[:_SAID]

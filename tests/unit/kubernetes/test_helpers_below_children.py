@@ -92,7 +92,14 @@ def test_an_answer_arguments_variables_and_the_cluster_pass_through(
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [("echo 'log in again' >&2; exit 3", "returned 3. log in again"), ("kill -9 $$", "returned 137")],
+    [
+        ("echo 'log in again' >&2; exit 3", "returned 3. log in again"),
+        ("kill -9 $$", "returned 137"),
+        (
+            "echo 'Authorization: Bearer PLANTED / token=PLANTED' >&2; exit 3",
+            "returned 3. Authorization: [hidden] / token=[hidden]",
+        ),
+    ],
 )
 def test_how_it_ended_is_passed_on(tmp_path: Path, script: str, words: str) -> None:
     assert words in as_ansible(given(tmp_path, script))

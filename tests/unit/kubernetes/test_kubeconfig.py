@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -291,6 +292,9 @@ def test_versions_of_helpers(api: TlsApi, version: str) -> None:
         (GOOD, {"server": "ftp://x"}, "cluster.server is no http"),
         (GOOD, {"server": " https://x"}, "cluster.server is no http"),
         (GOOD, {"server": "https://x\ny"}, "cluster.server is no http"),
+        (GOOD, {"server": "https://u:PLANTED@x"}, "cluster.server has a user or a password in it"),
+        (GOOD, {"server": "https://PLANTED@x/y"}, "cluster.server has a user or a password in it"),
+        (GOOD, {"server": "https://u:PLAN/TED@x"}, "cluster.server is no http"),
         (GOOD, {"server": "https://a..b"}, "cluster.server is no http"),
         (GOOD, {"server": f"https://{'x' * 64}.y"}, "cluster.server is no http"),
         (GOOD, {"server": f"https://x/{'y' * 70_000}"}, "cluster.server, or the proxy on the way to it"),
@@ -322,6 +326,7 @@ def test_what_cannot_be_used_is_named_with_its_file_and_context(
         asked(written(api, user, cluster))
     assert "config.yaml, context 'here'" in found.value.what
     assert found.value.remedy
+    assert not re.search("PLAN|TED", f"{found.value} {found.value.__cause__!r}")
 
 
 @pytest.mark.parametrize("config", [dt.date(2020, 1, 1), float("nan"), {1: "a", "b": 2}])
