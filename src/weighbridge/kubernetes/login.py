@@ -10,7 +10,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig import Chosen, Helper, Pem
+from weighbridge.kubernetes.kubeconfig_rules import header_flaw
 from weighbridge.processes.limited import last_words, run_limited
 from weighbridge.processes.variables import Child, Outside, variables_for
 
@@ -55,7 +55,7 @@ def login_for(chosen: Chosen, outside: Outside) -> Login:
     if chosen.token_file is not None:
         return _TokenFile(chosen, chosen.token_file)
     if chosen.token is not None:
-        return _Fixed(Credential(f"Bearer {chosen.token.strip()}", chosen.certificate))
+        return _Fixed(Credential(f"Bearer {chosen.token}", chosen.certificate))
     if chosen.basic is not None:
         pair = base64.b64encode(":".join(chosen.basic).encode()).decode()
         return _Fixed(Credential(f"Basic {pair}", chosen.certificate))
@@ -89,12 +89,13 @@ class _TokenFile:
     def current(self, seconds: float) -> Credential:
         del seconds
         try:
-            token = self.file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it holds no token"
+            token = self.file.read_bytes().decode("utf-8", "surrogateescape").strip()
+        except OSError as error:
             raise self.chosen.refused(
-                f"tokenFile {self.file} cannot be read: {why}", "log in again"
+                f"tokenFile {self.file} cannot be read: {error.strerror}", "log in again"
             ) from error
+        if flaw := "nothing" if not token else header_flaw(token):
+            raise self.chosen.refused(f"tokenFile {self.file} is no token: it holds {flaw}", "log in again")
         return Credential(f"Bearer {token}", self.chosen.certificate)
 
     def renewed(self, refused: Credential, seconds: float) -> Credential | None:
@@ -188,6 +189,8 @@ class _ByHelper:
             raise self._failed("answers with a status of other types than text")
         if (certificate is None) is not (key is None) or (token is None and certificate is None):
             raise self._failed("answers with neither a token nor a certificate and its key")
+        if flaw := header_flaw((token or "").strip()):
+            raise self._failed(f"answers with a token that no header can carry: it holds {flaw}")
         return Credential(
             f"Bearer {token.strip()}" if token else None,
             Pem(certificate, key) if certificate and key else self._chosen.certificate,

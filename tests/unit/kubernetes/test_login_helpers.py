@@ -18,6 +18,7 @@ from weighbridge.processes.machine import look_at
 from weighbridge.processes.variables import Outside
 
 V1 = "client.authentication.k8s.io/v1"
+PLANTED_LINES = json.dumps("planted\ntoken").strip('"').replace("\\", "\\\\")
 TOKEN = json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": "planted-token"}})
 
 
@@ -73,6 +74,10 @@ def connected(
         (
             f'echo \'{TOKEN[:-2]}, "expirationTimestamp": "0001-01-01T00:00:00"}}}}\'',
             "expirationTimestamp that is no time",
+        ),
+        (
+            f"echo '{TOKEN.replace('planted-token', PLANTED_LINES)}'",
+            "a token that no header can carry: it holds a line break",
         ),
         ("exec head -c 5000000 /dev/zero", "does not answer with an ExecCredential"),
     ],
