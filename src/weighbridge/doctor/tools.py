@@ -1,7 +1,6 @@
 """Programs and libraries of this machine, for the doctor. Nothing is installed, nothing leaves the machine."""
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -36,6 +35,8 @@ class LocalTools:
     """Where the version of Pulumi's command line is remembered."""
     path: str
     """As PATH has it."""
+    beside: Path = Path(sys.executable).parent
+    """Where programs were installed with this one; an apply starts Ansible's from there alone."""
 
     def look(self) -> tuple[Tool, ...]:
         """Each tool with its version, or with what is wrong."""
@@ -59,7 +60,7 @@ class LocalTools:
 
     @property
     def _search(self) -> tuple[Path, ...]:
-        return (Path(sys.executable).parent, at_home("~/.pulumi/bin"))
+        return (self.beside, at_home("~/.pulumi/bin"))
 
     def _pulumi(self) -> Tool:
         try:
@@ -101,7 +102,7 @@ class LocalTools:
         return Tool(name=program, version=known, place=str(place))
 
     def _ansible(self) -> Tool:
-        place = shutil.which("ansible-playbook", path=f"{Path(sys.executable).parent}{os.pathsep}{self.path}")
+        place = shutil.which("ansible-playbook", path=str(self.beside))
         core, runner = _installed("ansible-core"), _installed("ansible-runner")
         if place is None or core is None or runner is None:
             lacking = (

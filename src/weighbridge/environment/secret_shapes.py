@@ -36,12 +36,17 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
+_SPOKEN = r"authorization|cookie|credentials?|assertion|signature"
 _SECRET_KEY_SHAPE = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _LONG_RUN = re.compile(r"[A-Za-z0-9/+=_-]{20,}")
 _NAMES = r"access_?key(?:_id)?|secret_?(?:access_?)?key|session_?token|pass(?:phrase|word|wd)|api_?key|token|secret"
 _KEYED_VALUE = re.compile(
     rf"(?i)(?P<key>[\"']?[\w-]{{0,40}}(?:{_NAMES})[\"']?(?:\s*[:=]\s*|\s+))(?P<value>[^\s{{].*)"
 )
+_SPOKEN_VALUE = re.compile(
+    rf"(?i)(?P<key>[\w-]{{0,40}}(?:{_NAMES}|{_SPOKEN})[\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s,;&\"']+"
+)
+_BEARER = re.compile(r"(?i)(?<![\w-])(?P<key>(?:bearer|basic)\s+)(?=\S*[\d=.~_-])\S{8,}")
 _REFERENCE = re.compile(r"""["']?(?:env|file|secret)["']?\s*:\s*(?P<value>[^,}\s][^,}]*)""")
 _NAME = re.compile(r"""["']?[A-Za-z_./~-][\w./~-]{0,99}["']?\s*""")
 
@@ -72,6 +77,17 @@ def masked_line(line: str) -> str:
     line = _KEYED_VALUE.sub(lambda found: f"{found['key']}{HIDDEN}", line)
     line = _REFERENCE.sub(lambda found: found.group() if _NAME.fullmatch(found["value"]) else HIDDEN, line)
     return _LONG_RUN.sub(lambda found: HIDDEN if _is_mixed(found.group()) else found.group(), line)
+
+
+def masked_words(text: str) -> str:
+    """Return what a program says with everything hidden that is, or may be, a secret; unlike in a file, a sentence that has the
+    word token or password in it stays.
+    """
+    text = _SPOKEN_VALUE.sub(lambda found: f"{found['key']}{HIDDEN}", text)
+    text = _BEARER.sub(lambda found: f"{found['key']}{HIDDEN}", text)
+    for _, shape in _SHAPES:
+        text = shape.sub(HIDDEN, text)
+    return _LONG_RUN.sub(lambda found: HIDDEN if _is_mixed(found.group()) else found.group(), text)
 
 
 def names_a_secret(key: str) -> bool:

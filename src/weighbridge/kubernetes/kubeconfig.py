@@ -1,8 +1,9 @@
 """One context of the kubeconfig, with all that it leads to, as kubectl reads it. Which files there are, and which of them wins,
 is of ``kubeconfig_files.py``.
 
-Libraries that read kubeconfigs leave fields out or write keys to a disk (lightkube: no v1 helpers, no certificates from them, no proxy-url, no tls-server-name, no impersonation; the official client: no
-proxy-url, no impersonation, keys in /tmp, and 0.4 s to import), so the fields are read here, by the table of ``kubeconfig_fields``.
+Libraries that read kubeconfigs leave fields out or write keys to a disk (lightkube: no v1 helpers, no certificates from them, no
+proxy-url, no tls-server-name, no impersonation; the official client: no proxy-url, no impersonation, keys in /tmp, and 0.4 s to
+import), so the fields are read here, by the table of ``kubeconfig_fields``.
 """
 
 import base64
@@ -14,9 +15,12 @@ from typing import Final
 
 from weighbridge import trust
 from weighbridge.errors import PreconditionError
-from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, FATES, Honoured, Refused
+from weighbridge.kubernetes.kubeconfig_fields import EXEC_VERSIONS, Honoured, Refused
 from weighbridge.kubernetes.kubeconfig_files import Entry, Merged, kubeconfig_files
-from weighbridge.kubernetes.kubeconfig_rules import is_web_url
+from weighbridge.kubernetes.kubeconfig_rules import header_flaw, is_host, is_web_url, names_a_user, passes
+from weighbridge.kubernetes.kubeconfig_section import Section
+from weighbridge.mover import secret_text
+from weighbridge.processes.limited import without_deadline
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -122,82 +126,9 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
 # -- one context ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    """The values of one entry, and how its mistakes are told."""
-
-    file: Path
-    context: str
-    section: str
-    values: Entry
-
-    def __post_init__(self) -> None:
-        for key, value in self.values.items():
-            fate = FATES.get(f"{self.section}.{key}")
-            if isinstance(fate, Refused) and value:
-                raise self.refused(key, f"is not supported: {fate.why}", fate.remedy)
-
-    @property
-    def where(self) -> str:
-        return f"{self.file}, context {self.context!r}"
-
-    def refused(self, key: str, what: str, remedy: str | None = None) -> PreconditionError:
-        return PreconditionError(
-            f"{self.where}: {self.section}.{key} {what}",
-            remedy=remedy or f"correct it; see: kubectl config view --minify --context={self.context!r}",
-            code="cluster-config",
-        )
-
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str):
-            raise self.refused(key, "is no text", "write it in quotes")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, bool):
-            raise self.refused(key, "is neither true nor false")
-        return bool(value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.values.get(key) or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.refused(key, "is no list of texts")
-        return tuple(value)
-
-    def read(self, key: str, remedy: str | None = None) -> bytes:
-        """The file that ``key`` names."""
-        file = str(self.values[key])
-        try:
-            return Path(file).read_bytes()
-        except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
-            why = getattr(error, "strerror", None) or "it is no path"
-            raise self.refused(key, f"{file} cannot be read: {why}", remedy) from error
-
-    def pem(self, key: str) -> str | None:
-        """The blocks of ``KEY-data``, else of the file that ``KEY`` names."""
-        data, file = self.text(f"{key}-data"), self.text(key)
-        if data is not None:
-            key = f"{key}-data"
-            try:
-                content = base64.b64decode("".join(data.split()), validate=True)
-            except ValueError as error:  # characters that are not ASCII too
-                raise self.refused(key, "is not PEM in base64") from error
-        elif file is not None:
-            content = self.read(key)
-        else:
-            return None
-        if found := trust.pem_blocks(content):
-            return found
-        raise self.refused(key, "holds no certificate or key in PEM (-----BEGIN …)")
-
-
 def _chosen(name: str, merged: Merged) -> Chosen:
     file, values = merged.entries["contexts"][name]
-    context = _Section(file, name, "context", values)
+    context = Section(file, name, "context", values)
     cluster_name, user_name = context.text("cluster"), context.text("user")
     known = sorted(merged.entries["clusters"])
     if cluster_name is None or cluster_name not in merged.entries["clusters"]:
@@ -214,14 +145,18 @@ def _chosen(name: str, merged: Merged) -> Chosen:
             f"known users: {', '.join(known)}" if known else None,
         )
     cluster_file, cluster_values = merged.entries["clusters"][cluster_name]
-    cluster = _Section(cluster_file, name, "cluster", cluster_values)
+    cluster = Section(cluster_file, name, "cluster", cluster_values)
     user_file, user_values = merged.entries["users"][user_name] if user_name else (file, {})
-    user = _Section(user_file, name, "user", user_values)
+    user = Section(user_file, name, "user", user_values)
     return _read(name, cluster, user, (cluster_name, user_name))
 
 
-def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | None]) -> Chosen:
+def _read(name: str, cluster: Section, user: Section, names: tuple[str, str | None]) -> Chosen:
     server = cluster.text("server")
+    if server is not None and names_a_user(server):
+        raise cluster.refused(
+            "server", "has a user or a password in it", "write it without, and the login under users"
+        )
     if server is None or not is_web_url(server):
         raise cluster.refused("server", "is missing" if server is None else "is no http(s) URL")
     insecure, ca = cluster.flag("insecure-skip-tls-verify"), cluster.pem("certificate-authority")
@@ -237,41 +172,75 @@ def _read(name: str, cluster: _Section, user: _Section, names: tuple[str, str | 
     if (certificate is None) is not (key is None):
         lacking = "client-certificate" if certificate is None else "client-key"
         raise user.refused(lacking, "is missing, and its other half is there")
-    token, token_file = user.text("token"), user.text("tokenFile")
+    token, token_file = user.sent("token"), user.text("tokenFile")
     if token_file is not None:
         user.read("tokenFile", "log in again")
-    username, password = user.text("username"), user.text("password")
+    username, password = _basic(user)
     if username is not None and (token or token_file):
         raise user.refused(
             "username", "stands beside a token; only one login is allowed", "remove one of them"
         )
-    if user.texts("as-groups") and user.text("as") is None:
-        raise user.refused("as-groups", "stands without as", "name the user to impersonate, or remove it")
+    helper = _helper(user, cluster, ca) if user.values.get("exec") else None
+    somebody, groups = _impersonated(user)
+    server_name = cluster.text("tls-server-name")
+    if server_name is not None and not (server_name.isascii() and is_host(server_name)):
+        raise cluster.refused(
+            "tls-server-name", "is no name of a server", "write one name that its certificate has"
+        )
     return Chosen(
         name=name,
         where=cluster.where,
         server=server,
         ca=ca,
         insecure=insecure,
-        server_name=cluster.text("tls-server-name"),
+        server_name=server_name,
         proxy_url=proxy,
         compression=not cluster.flag("disable-compression"),
         token=None if token_file else token,
         token_file=Path(token_file) if token_file else None,
         basic=(username, password or "") if username else None,
         certificate=Pem(certificate, key) if certificate and key else None,
-        user=user.text("as"),
-        groups=user.texts("as-groups"),
-        helper=_helper(user, cluster, ca) if user.values.get("exec") else None,
+        user=somebody,
+        groups=groups,
+        helper=None if token or token_file or username else helper,
         document=_document(name, (names[0], _with_ca(cluster.values, ca)), (names[1], user.values)),
     )
 
 
-def _helper(user: _Section, cluster: _Section, ca: str | None) -> Helper:
+def _basic(user: Section) -> tuple[str | None, str | None]:
+    """RFC 7617, 2; Ansible's client writes in Latin 1 what others write in UTF-8."""
+    username, password = user.text("username"), user.text("password")
+    for key, text in (("username", username), ("password", password)):
+        flaw = secret_text.flaw(text or "") or (None if (text or "").isascii() else "more than ASCII")
+        if key == "username" and ":" in (text or ""):
+            flaw = "a colon"
+        if flaw:
+            raise user.refused(key, f"holds {flaw}, which not every program sends alike", "log in by a token")
+    return username, password
+
+
+def _impersonated(user: Section) -> tuple[str | None, tuple[str, ...]]:
+    somebody, groups = user.text("as"), user.texts("as-groups")
+    for key, text in [("as", somebody or ""), *(("as-groups", group) for group in groups)]:
+        if flaw := header_flaw(text):
+            raise user.refused(
+                key, f"holds {flaw}, which no header carries", "write the name as the cluster has it"
+            )
+    if any(not group or "," in group for group in groups):
+        raise user.refused(
+            "as-groups", "holds an empty group or one with a comma, which Ansible's client takes for several",
+            "leave it out",
+        )  # fmt: skip
+    if groups and somebody is None:
+        raise user.refused("as-groups", "stands without as", "name the user to impersonate, or remove it")
+    return somebody, groups
+
+
+def _helper(user: Section, cluster: Section, ca: str | None) -> Helper:
     values = user.values["exec"]
     if not isinstance(values, dict):
         raise user.refused("exec", "is no mapping")
-    section = _Section(user.file, user.context, "exec", values)
+    section = Section(user.file, user.context, "exec", values)
     version, command = section.text("apiVersion"), section.text("command")
     fate = EXEC_VERSIONS.get(version or "")
     if not isinstance(fate, Honoured):
@@ -300,17 +269,22 @@ def _helper(user: _Section, cluster: _Section, ca: str | None) -> Helper:
         for row in env
     ):
         raise section.refused("env", "is no list of name and value")
+    pairs = tuple((str(row["name"]), str(row.get("value", ""))) for row in env)
+    if any(not name or "=" in name or not passes(name + value) for name, value in pairs):
+        raise section.refused("env", "has a name that is empty or has = in it, or a value with a NUL",
+                              "write name: NAME and value: TEXT")  # fmt: skip
+    command, *args = without_deadline([command, *section.texts("args")])
     return Helper(
         api_version=str(version),
         command=command,
-        args=section.texts("args"),
-        env=tuple((row["name"], row.get("value", "")) for row in env),
+        args=tuple(args),
+        env=pairs,
         install_hint=section.text("installHint") or "",
         cluster_info=_cluster_info(cluster, ca) if section.flag("provideClusterInfo") else None,
     )
 
 
-def _cluster_info(cluster: _Section, ca: str | None) -> str:
+def _cluster_info(cluster: Section, ca: str | None) -> str:
     """``spec.cluster`` of ``ExecCredential`` (client.authentication.k8s.io/v1, "Cluster")."""
     import json  # noqa: PLC0415 - seldom needed
 
@@ -327,7 +301,7 @@ def _cluster_info(cluster: _Section, ca: str | None) -> str:
         raise cluster.refused("extensions", "holds what JSON cannot say: a date, or itself") from error
 
 
-def _extensions(cluster: _Section) -> Sequence[Entry]:
+def _extensions(cluster: Section) -> Sequence[Entry]:
     found = cluster.values.get("extensions") or []
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise cluster.refused("extensions", "is no list of name and extension")
@@ -346,6 +320,8 @@ def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Ent
     values = dict(user[1])
     if values.get("tokenFile"):
         values.pop("token", None)  # Ansible's client would take the token
+    if any(values.get(name) for name in ("token", "tokenFile", "username")):
+        values.pop("exec", None)  # and before either, what a helper says
     context: Entry = {"cluster": cluster[0]} | ({"user": user[0]} if user[0] is not None else {})
     return {
         "apiVersion": "v1",

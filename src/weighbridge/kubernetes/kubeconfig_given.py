@@ -1,7 +1,7 @@
 """The kubeconfig that children are given: one context, every path absolute, in a private folder in memory.
 
 So Pulumi, Ansible and kubectl read one file alike, whatever ``KUBECONFIG`` names from wherever; and a login helper that they start
-gets the variables that it would get from a shell, while they themselves do not see them.
+gets a deadline, which they do not know, and the variables that it would get from a shell, while they themselves do not see them.
 """
 
 import os
@@ -14,23 +14,26 @@ import yaml
 from weighbridge import trust
 from weighbridge.errors import Place, PreconditionError
 from weighbridge.kubernetes.connection import proxy_to
-from weighbridge.kubernetes.kubeconfig import Chosen, kubeconfig
+from weighbridge.kubernetes.kubeconfig import Chosen, Helper, kubeconfig
+from weighbridge.kubernetes.login import HELPER_SECONDS
+from weighbridge.processes.limited import with_deadline
 from weighbridge.processes.variables import Child, Outside, only_for_helpers, variables_for
 
 
-def write_kubeconfig(
+def write_kubeconfig(  # noqa: PLR0913 - the last is for tests
     chosen: Chosen,
     folder: Path,
     given: Collection[str],
     outside: Outside,
     environ: Mapping[str, str] | None = None,
+    *,
+    seconds: float = HELPER_SECONDS,
 ) -> Path:
-    """A file (0600) in ``folder``. ``given``: names of the variables that the program gets."""
+    """A file (0600) in ``folder``. ``given``: names of the variables that the program gets; ``seconds``: for a login helper."""
     document = dict(chosen.document)
     if chosen.helper is not None:
-        document["users"] = [
-            _with_variables(row, only_for_helpers(given, outside, environ)) for row in document["users"]
-        ]
+        further = only_for_helpers(given, outside, environ)
+        document["users"] = [_with_helper(row, chosen.helper, further, seconds) for row in document["users"]]
     file = folder / "kubeconfig.yaml"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -82,9 +85,16 @@ def _write_bundle(folder: Path, outside: Outside, environ: Mapping[str, str] | N
     return str(file)
 
 
-def _with_variables(user: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    helper = user["user"]["exec"]
-    own = helper.get("env") or []
-    named = {row["name"] for row in own}
-    added = [{"name": name, "value": value} for name, value in variables.items() if name not in named]
-    return {**user, "user": {**user["user"], "exec": {**helper, "env": [*added, *own]}}}
+def _with_helper(
+    user: dict[str, Any], helper: Helper, further: Mapping[str, str], seconds: float
+) -> dict[str, Any]:
+    """``further``: variables that count where the kubeconfig's own say nothing."""
+    command, *args = with_deadline([helper.command, *helper.args], seconds, helper.install_hint)
+    env = [{"name": name, "value": value} for name, value in {**further, **dict(helper.env)}.items()]
+    return {
+        **user,
+        "user": {
+            **user["user"],
+            "exec": {**user["user"]["exec"], "command": command, "args": args, "env": env},
+        },
+    }

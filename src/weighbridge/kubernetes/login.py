@@ -7,12 +7,9 @@ shared by every connection of this process, as client-go does.
 import base64
 import json
 import os
-import selectors
 import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,14 +17,14 @@ from typing import Any, Final, Protocol
 
 from weighbridge.errors import PreconditionError
 from weighbridge.kubernetes.kubeconfig import Chosen, Helper, Pem
-from weighbridge.processes.orphans import end_session
+from weighbridge.kubernetes.kubeconfig_rules import header_flaw
+from weighbridge.processes.limited import last_words, run_limited
 from weighbridge.processes.variables import Child, Outside, variables_for
 
 HELPER_SECONDS: Final = 60.0
 """For a login helper: some open a browser, and somebody has to find it."""
 _MARGIN_SECONDS: Final = 10.0
 """Before it expires a credential is asked for anew."""
-_OUTPUT_BYTES: Final = 1 << 20
 _SAID: Final = 300
 
 
@@ -58,7 +55,7 @@ def login_for(chosen: Chosen, outside: Outside) -> Login:
     if chosen.token_file is not None:
         return _TokenFile(chosen, chosen.token_file)
     if chosen.token is not None:
-        return _Fixed(Credential(f"Bearer {chosen.token.strip()}", chosen.certificate))
+        return _Fixed(Credential(f"Bearer {chosen.token}", chosen.certificate))
     if chosen.basic is not None:
         pair = base64.b64encode(":".join(chosen.basic).encode()).decode()
         return _Fixed(Credential(f"Basic {pair}", chosen.certificate))
@@ -92,12 +89,13 @@ class _TokenFile:
     def current(self, seconds: float) -> Credential:
         del seconds
         try:
-            token = self.file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it holds no token"
+            token = self.file.read_bytes().decode("utf-8", "surrogateescape").strip()
+        except OSError as error:
             raise self.chosen.refused(
-                f"tokenFile {self.file} cannot be read: {why}", "log in again"
+                f"tokenFile {self.file} cannot be read: {error.strerror}", "log in again"
             ) from error
+        if flaw := "nothing" if not token else header_flaw(token):
+            raise self.chosen.refused(f"tokenFile {self.file} is no token: it holds {flaw}", "log in again")
         return Credential(f"Bearer {token}", self.chosen.certificate)
 
     def renewed(self, refused: Credential, seconds: float) -> Credential | None:
@@ -164,7 +162,7 @@ class _ByHelper:
             ) from error
         if code != 0:
             how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
-            words = _last_words(err)
+            words = last_words(err, env, (os.environ.get(name, "") for name in self._outside.withheld))
             raise self._failed(how + (f": {words}" if words else ""))
         return out
 
@@ -191,6 +189,8 @@ class _ByHelper:
             raise self._failed("answers with a status of other types than text")
         if (certificate is None) is not (key is None) or (token is None and certificate is None):
             raise self._failed("answers with neither a token nor a certificate and its key")
+        if flaw := header_flaw((token or "").strip()):
+            raise self._failed(f"answers with a token that no header can carry: it holds {flaw}")
         return Credential(
             f"Bearer {token.strip()}" if token else None,
             Pem(certificate, key) if certificate and key else self._chosen.certificate,
@@ -224,48 +224,3 @@ _SHARED_LOCK = threading.Lock()
 
 def _lasts(credential: Credential) -> bool:
     return credential.expires is None or credential.expires - time.time() > _MARGIN_SECONDS
-
-
-def _last_words(err: bytes) -> str:
-    lines = [line.strip() for line in err.decode("utf-8", "replace").splitlines() if line.strip()]
-    plain = " / ".join(lines[-3:])
-    return "".join(char if char.isprintable() else "?" for char in plain)[-_SAID:]
-
-
-def run_limited(command: list[str], env: Mapping[str, str], seconds: float) -> tuple[int, bytes, bytes]:
-    """Exit code, standard output and error, a megabyte of each at the most. ``TimeoutError`` once it is past its time, after it was
-    killed with its children. What it leaves running on purpose is not waited for.
-    """
-    until = time.monotonic() + seconds
-    process = subprocess.Popen(
-        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None  # noqa: S101 - as asked for
-    assert process.stderr is not None  # noqa: S101
-    said: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    out, err = said
-    with process, selectors.DefaultSelector() as ready:
-        try:
-            for stream in said:
-                ready.register(stream, selectors.EVENT_READ)
-            while ready.get_map():
-                ended = process.poll() is not None
-                events = ready.select(0.05 if ended else min(0.25, max(0.0, until - time.monotonic())))
-                for each, _ in events:
-                    part = os.read(each.fd, 65536)
-                    said[each.fd] += part[: _OUTPUT_BYTES - len(said[each.fd])]
-                    if not part:
-                        ready.unregister(each.fd)
-                if ended and not events:
-                    break
-                if time.monotonic() >= until:
-                    break
-            code = process.wait(max(0.0, until - time.monotonic()))
-        except BaseException as error:
-            end_session(process.pid, 0)
-            process.kill()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise TimeoutError from error
-            raise
-    return code, bytes(said[out]), bytes(said[err])

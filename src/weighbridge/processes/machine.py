@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from weighbridge.domain.lease import Found, Process
+from weighbridge.processes.orphans import stat_fields
 
 _PROC = Path("/proc")
 
@@ -48,12 +49,6 @@ def look_at(pid: int) -> Found | None:
     if fields[0] in "ZX":
         return None
     return Found(int(fields[19]))
-
-
-def stat_fields(pid: int) -> list[str]:
-    """``/proc/PID/stat`` from its third field (proc(5)): state, parent, process group, session and so on. Raises ``OSError``."""
-    text = (_PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace")
-    return text.rpartition(")")[2].split()
 
 
 def uptime() -> float:

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from weighbridge.processes.machine import stat_fields
-
 _POLL_SECONDS = 0.05
 _POLITE_SECONDS = 2.0
 
@@ -48,3 +46,9 @@ def _members(session: int) -> list[_Member]:
             if int(its) == session and state not in "ZX":
                 found.append(_Member(pid, int(group)))
     return found
+
+
+def stat_fields(pid: int) -> list[str]:
+    """``/proc/PID/stat`` from its third field (proc(5)): state, parent, process group, session and so on. Raises ``OSError``."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return text.rpartition(")")[2].split()

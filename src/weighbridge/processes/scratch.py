@@ -32,7 +32,7 @@ def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
 
     ``PreconditionError`` where there is no such place.
     """
-    place = _place(root)
+    place = place_in_memory(root)
     sweep(place)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-{os.getpid()}-", dir=place))
     try:
@@ -47,10 +47,11 @@ def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _place(root: Path) -> Path:
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    others = [Path(runtime)] if runtime else []
-    others.append(Path(tempfile.gettempdir()))
+def place_in_memory(root: Path = _SHM) -> Path:
+    """Where private folders are made. ``PreconditionError`` where there is no such place."""
+    others = [Path(runtime)] if (runtime := os.environ.get("XDG_RUNTIME_DIR")) else []
+    with contextlib.suppress(FileNotFoundError):  # nothing at all can be written to
+        others.append(Path(tempfile.gettempdir()))
     if _writable(root) and (root != _SHM or in_memory(root)):
         return root
     found = next((each for each in others if _writable(each) and in_memory(each)), None)
@@ -66,7 +67,7 @@ def _place(root: Path) -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
 
 
 def in_memory(folder: Path, mounts: Path = _MOUNTS) -> bool:

@@ -1,6 +1,8 @@
 """The whole examination over a fake world: it never stops at the first failure, says what it did not look at, and why."""
 
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,15 @@ from weighbridge.doctor.examine import examine
 from weighbridge.domain.model.flaws import Flaw, warning
 from weighbridge.environment.types import Environment
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError
+from weighbridge.kubernetes.client import connect
 from weighbridge.probing.deadline import within
 from weighbridge.probing.probes import PodReport
+
+KUBECONFIG = """
+current-context: here
+clusters: [{{name: c, cluster: {{server: {server}}}}}]
+contexts: [{{name: here, context: {{cluster: c}}}}]
+"""
 
 
 def diagnose(
@@ -43,7 +52,7 @@ def test_a_healthy_world_is_ok_and_starts_no_pod() -> None:
 
 @pytest.mark.parametrize(
     "probe",
-    ["tools", "references", "reach", "listing one", "where", "server", "uid", "allowed", "namespace", "served_versions", "custom_resource", "operators", "storage_class", "csi_driver", "claim", "quotas", "limit_ranges", "network_policies", "rehearse", "under_way", "states"],
+    ["tools", "memory", "references", "reach", "listing one", "where", "server", "uid", "allowed", "namespace", "served_versions", "custom_resource", "operators", "storage_class", "csi_driver", "claim", "quotas", "limit_ranges", "network_policies", "rehearse", "under_way", "states"],
 )  # fmt: skip
 def test_whatever_breaks_everything_that_does_not_depend_on_it_is_looked_at(probe: str) -> None:
     """Each broken probe gives a line that carries its words, and every other independent probe is still used."""
@@ -69,6 +78,37 @@ def test_whatever_breaks_everything_that_does_not_depend_on_it_is_looked_at(prob
         assert set(healthy.asked) - depending <= set(broken.asked)
     for name in depending & set(broken.asked):
         assert name == probe
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("token: 2020-99-99", "looks like a date or a number and is none"),
+        ("[" * 600, "nested too deeply"),
+        (KUBECONFIG.format(server="'https://x\ny'"), "cluster.server is no http"),
+        (KUBECONFIG.format(server="https://u:PLANTED@x"), "cluster.server has a user or a password in it"),
+    ],
+    ids=["date", "depth", "URL", "password"],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_a_line_and_the_rest_is_looked_at(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    """By the connection that the doctor makes."""
+    (tmp_path / "config").write_text(content)
+
+    class Probes(FakeProbes):
+        @property
+        def where(self) -> str:
+            with closing(connect(context=None, environ={"KUBECONFIG": str(tmp_path / "config")})) as kube:
+                return kube.where
+
+    probes = Probes()
+    diagnosis = diagnose(probes)
+    found = line(diagnosis, "cluster", "kubeconfig")
+    assert words in found.said
+    assert found.remedy
+    assert "PLANTED" not in str(diagnosis)
+    assert {"tools", "memory", "states"} <= set(probes.asked)
 
 
 def test_a_source_that_is_not_reached_is_not_taken_for_a_wrong_login() -> None:

@@ -123,7 +123,7 @@ def test_a_login_helper_below_the_child_gets_what_the_child_does_not(tmp_path: P
     reach = cluster_variables(meant, AROUND, ambient, tmp_path / "scratch", own_identity=True)
     [user] = yaml.safe_load(Path(reach["KUBECONFIG"]).read_text())["users"]
     found = {row["name"]: row["value"] for row in user["user"]["exec"]["env"]}
-    assert user["user"]["exec"]["command"] == str(tmp_path / "aws")
+    assert user["user"]["exec"]["args"][-1] == str(tmp_path / "aws")
     assert found == {"AWS_PROFILE": "eks-login", "HUNT_CLIENT_SECRET": "s", "MARK": "own"}
     child = child_environment(AROUND, ambient, backend="s3://state", own_identity=True)
     assert not child.keys() & {"AWS_PROFILE", "HUNT_CLIENT_SECRET", "MARK"}

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def told(api: TlsApi) -> list[str]:
 
 
 GOOD: dict[str, Any] = {"token": "good"}
+HELPER: dict[str, Any] = {"apiVersion": V1, "command": "x", "interactiveMode": "Never"}
 PEM = "-----BEGIN {0}-----\nQUJD\n-----END {0}-----\n"
 NAMED = "# Főtanúsítvány\n"
 """The name of an authority, as bundles of Red Hat's have it above each certificate."""
@@ -291,11 +293,33 @@ def test_versions_of_helpers(api: TlsApi, version: str) -> None:
         (GOOD, {"server": "ftp://x"}, "cluster.server is no http"),
         (GOOD, {"server": " https://x"}, "cluster.server is no http"),
         (GOOD, {"server": "https://x\ny"}, "cluster.server is no http"),
+        (GOOD, {"server": "https://u:PLANTED@x"}, "cluster.server has a user or a password in it"),
+        (GOOD, {"server": "https://PLANTED@x/y"}, "cluster.server has a user or a password in it"),
+        (GOOD, {"server": "https://u:PLAN/TED@x"}, "cluster.server is no http"),
         (GOOD, {"server": "https://a..b"}, "cluster.server is no http"),
         (GOOD, {"server": f"https://{'x' * 64}.y"}, "cluster.server is no http"),
         (GOOD, {"server": f"https://x/{'y' * 70_000}"}, "cluster.server, or the proxy on the way to it"),
         (GOOD, {"proxy-url": "http://p q:1"}, "cluster.proxy-url is no http"),
-        (GOOD, {"certificate-authority-data": None, "certificate-authority": "a\0b"}, "cannot be read: it is no path"),
+        (GOOD, {"certificate-authority-data": None, "certificate-authority": "a\0b"}, "certificate-authority holds a character that cannot"),
+        (GOOD, {"tls-server-name": "a..b"}, "cluster.tls-server-name is no name of a server"),
+        (GOOD, {"tls-server-name": ".a"}, "cluster.tls-server-name is no name of a server"),
+        (GOOD, {"tls-server-name": "a b"}, "cluster.tls-server-name is no name of a server"),
+        ({**GOOD, "as": "ärger"}, {}, "user.as holds a character that is not ASCII"),
+        ({**GOOD, "as": "a\nb"}, {}, "user.as holds a line break"),
+        ({**GOOD, "as": " a"}, {}, "user.as holds white space around it"),
+        ({**GOOD, "as": "a", "as-groups": ["ä"]}, {}, "user.as-groups holds a character that is not ASCII"),
+        ({**GOOD, "as": "a", "as-groups": ["a,b"]}, {}, "user.as-groups holds an empty group or one with a comma"),
+        ({**GOOD, "as": "a", "as-groups": [""]}, {}, "user.as-groups holds an empty group"),
+        ({"token": "PLAN\nTED"}, {}, "user.token holds a line break"),
+        ({"token": "PLANTEDä"}, {}, "user.token holds a character that is not ASCII"),
+        ({"username": "a:b", "password": "p"}, {}, "user.username holds a colon"),
+        ({"username": "a", "password": "PLANTEDä"}, {}, "user.password holds more than ASCII"),
+        ({"username": "a", "password": "PLANTED\ud800"}, {}, "user.password holds a character that cannot"),
+        ({"exec": {**HELPER, "env": [{"name": "A=B", "value": "PLANTED"}]}}, {}, "exec.env has a name that is empty or has ="),
+        ({"exec": {**HELPER, "env": [{"name": "A", "value": "PLANTED\0"}]}}, {}, "exec.env .*a value with a NUL"),
+        ({"exec": {**HELPER, "env": [{"name": "A\0"}]}}, {}, "exec.env has a name"),
+        ({"exec": {**HELPER, "args": ["a\0"]}}, {}, "exec.args holds a character that cannot"),
+        ({"exec": {**HELPER, "command": "a\0"}}, {}, "exec.command holds a character that cannot"),
         (GOOD, {"server": None}, "cluster.server is missing"),
         (GOOD, {"server": 5}, "cluster.server is no text"),
         (GOOD, {"proxy-url": "socks5://p:1"}, "cluster.proxy-url is no http"),
@@ -322,6 +346,23 @@ def test_what_cannot_be_used_is_named_with_its_file_and_context(
         asked(written(api, user, cluster))
     assert "config.yaml, context 'here'" in found.value.what
     assert found.value.remedy
+    assert not re.search("PLAN|TED", f"{found.value} {found.value.__cause__!r}")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"PLAN\nTED", "a line break"), (b"PLANTED\xff", "no UTF-8"), (b"\n", "nothing")]
+)
+def test_a_file_that_holds_no_token_is_named_and_not_shown(api: TlsApi, content: bytes, words: str) -> None:
+    (api.folder / "t").write_bytes(content)
+    with pytest.raises(PreconditionError, match=f"tokenFile {api.folder}/t is no token: .*{words}") as found:
+        asked(written(api, {"tokenFile": "t"}))
+    assert not re.search("PLAN|TED", str(found.value))
+
+
+@pytest.mark.parametrize("name", ["First Last", "system:serviceaccount:a:b", "a@b.example"])
+def test_names_that_a_header_carries_are_passed_on(api: TlsApi, name: str) -> None:
+    asked(written(api, {**GOOD, "as": name, "as-groups": [name]}))
+    assert api.seen[0]["impersonate-user"] == api.seen[0]["impersonate-group"] == [name]
 
 
 @pytest.mark.parametrize("config", [dt.date(2020, 1, 1), float("nan"), {1: "a", "b": 2}])

@@ -18,6 +18,7 @@ from weighbridge.processes.machine import look_at
 from weighbridge.processes.variables import Outside
 
 V1 = "client.authentication.k8s.io/v1"
+PLANTED_LINES = json.dumps("planted\ntoken").strip('"').replace("\\", "\\\\")
 TOKEN = json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": {"token": "planted-token"}})
 
 
@@ -27,7 +28,9 @@ def api(tmp_path: Path) -> Iterator[TlsApi]:
         yield running
 
 
-def connected(api: TlsApi, script: str, *, outside: Outside | None = None, seconds: float = 20) -> Kube:
+def connected(
+    api: TlsApi, script: str, *, outside: Outside | None = None, seconds: float = 20, **more: object
+) -> Kube:
     """A login by ``helper.sh``, which is ``script``."""
     program = api.folder / "helper.sh"
     program.write_text("#!/bin/sh\n" + script)
@@ -40,7 +43,9 @@ def connected(api: TlsApi, script: str, *, outside: Outside | None = None, secon
         "users": [
             {
                 "name": "u",
-                "user": {"exec": {"apiVersion": V1, "command": "./helper.sh", "interactiveMode": "Never"}},
+                "user": {
+                    "exec": {"apiVersion": V1, "command": "./helper.sh", "interactiveMode": "Never", **more}
+                },
             }
         ],
     }
@@ -70,6 +75,10 @@ def connected(api: TlsApi, script: str, *, outside: Outside | None = None, secon
             f'echo \'{TOKEN[:-2]}, "expirationTimestamp": "0001-01-01T00:00:00"}}}}\'',
             "expirationTimestamp that is no time",
         ),
+        (
+            f"echo '{TOKEN.replace('planted-token', PLANTED_LINES)}'",
+            "a token that no header can carry: it holds a line break",
+        ),
         ("exec head -c 5000000 /dev/zero", "does not answer with an ExecCredential"),
     ],
 )
@@ -80,6 +89,40 @@ def test_a_helper_that_does_not_do_its_part_is_named(api: TlsApi, script: str, w
     assert found.value.code == "login-helper"
     assert found.value.remedy
     assert "planted" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("GET /token Authorization: Bearer PLANTED token=PLANTED", "GET /token"),
+        ("session for ann: the refresh token is expired", "session for ann: the refresh token is expired"),
+        ('{"access_token": "PLANTED", "error": "late"}', "late"),
+        ("cannot log in to https://u:PLANTED@sso.example.com/", "cannot log in to"),
+        ("used $OWN_PASSWORD, $STATE_SECRET and $AROUND_TOKEN at sso", "at sso"),
+        ("got sha256~PLANTEDaBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789", "got sha256~"),
+        ("got eyJPLANTEDabc.eyJPLANTEDabc.PLANTED-0-abcdefghijklmn", "got"),
+    ],
+)
+def test_what_a_helper_says_is_told_without_what_it_was_given_and_what_it_got(
+    api: TlsApi, monkeypatch: pytest.MonkeyPatch, said: str, kept: str
+) -> None:
+    monkeypatch.setenv("STATE_SECRET", "PLANTED one")
+    monkeypatch.setenv("AROUND_TOKEN", "PLANTED two")
+    script = f"""STATE_SECRET='PLANTED one'; OWN_PASSWORD='PLANTED three'
+cat <<WORDS >&2
+{said}
+WORDS
+exit 1
+"""
+    own = [{"name": "OWN_PASSWORD", "value": "PLANTED three"}]
+    outside = Outside(withheld=frozenset({"STATE_SECRET"}))
+    with (
+        closing(connected(api, script, outside=outside, env=own)) as kube,
+        pytest.raises(PreconditionError, match="ended with code 1: ") as found,
+    ):
+        kube.identity()
+    assert kept in found.value.what
+    assert "PLANTED" not in str(found.value)
 
 
 def test_a_helper_that_hangs_is_ended_in_time_with_its_children(api: TlsApi) -> None:

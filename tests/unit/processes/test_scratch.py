@@ -9,7 +9,7 @@ import pytest
 
 from weighbridge.errors import PreconditionError
 from weighbridge.processes import process_guard, scratch
-from weighbridge.processes.scratch import private_folder, sweep
+from weighbridge.processes.scratch import place_in_memory, private_folder, sweep
 
 MAKER = """
 import sys, time
@@ -54,6 +54,20 @@ def test_without_a_place_in_memory_nothing_is_made_and_the_reason_said(
     assert refused.value.code == "no-memory-folder"
     assert "TMPDIR" in (refused.value.remedy or "")
     assert list(tmp_path.glob("weighbridge-*")) == []
+
+
+def test_a_machine_on_which_nothing_can_be_written_to_is_told_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod with a read-only root: Python finds no folder for temporary files at all."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 300)))
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    with pytest.raises(PreconditionError, match="no folder in memory can be written to"):
+        place_in_memory(tmp_path / "absent")
+
+
+def nowhere() -> str:
+    raise FileNotFoundError(2, "No usable temporary directory found")
 
 
 @pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
