@@ -16,16 +16,21 @@ import grpc
 
 _PROC: Final = Path("/proc")
 _PEER: Final = re.compile(r"ipv4:127\.0\.0\.1:(\d+)")
-_LOOPBACK: Final = ("0100007F", "0000000000000000FFFF00000100007F")
+_LOOPBACK: Final = "(?:0100007F|0000000000000000FFFF00000100007F)"
 """127.0.0.1 as a socket of IPv4 has it, and one of IPv6 that speaks IPv4."""
-_UID, _INODE = 7, 9
-"""Fields of a row of ``/proc/net/tcp``."""
+_ROW: Final = r"(?m)^ *\d+: {near} {far} (?:\S+ ){{4}} *(\d+) +\d+ (\d+)"
+"""Of ``/proc/net/tcp``, by both of its ends: user and inode. The kernel gives one local port to any number of connections, as
+long as they lead elsewhere, and shows those that have ended for a minute.
+"""
 
 
 class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtime carries no types
-    """``engine``: the process that may call; ``None``: any of this user's, for a provider that was started by hand."""
+    """``engine``: the process that may call; ``None``: any of this user's, for a provider that was started by hand. ``port``: our
+    own, to be set before the server starts.
+    """
 
     def __init__(self, engine: int | None, proc: Path = _PROC) -> None:
+        self.port = 0
         self._engine = engine
         self._proc = proc
 
@@ -36,7 +41,7 @@ class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtim
         answer = handler.unary_unary
 
         def guarded(request: Any, context: Any) -> Any:
-            if not is_caller(context.peer(), self._engine, self._proc):
+            if not is_caller(context.peer(), self.port, self._engine, self._proc):
                 context.abort(
                     grpc.StatusCode.PERMISSION_DENIED,
                     "this provider answers the engine that started it, and nobody else",
@@ -50,32 +55,31 @@ class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtim
         )
 
 
-def is_caller(peer: str, engine: int | None, proc: Path = _PROC) -> bool:
-    """Whether ``peer`` (gRPC's word for the other end) is held by process ``engine``, or by this user where that is ``None``."""
-    rows = _rows(proc)
-    if rows is None:
+def is_caller(peer: str, port: int, engine: int | None, proc: Path = _PROC) -> bool:
+    """Whether ``peer`` (gRPC's word for the other end of a connection to our ``port``) is held by process ``engine``, or by this
+    user where that is ``None``.
+    """
+    table = _table(proc)
+    if table is None:
         return True
     found = _PEER.fullmatch(peer)
     if found is None:
         return False
-    near = tuple(f"{address}:{int(found[1]):04X}" for address in _LOOPBACK)
-    fields = next(
-        (row for row in rows if len(row) > _INODE and row[1] in near and row[2].startswith(_LOOPBACK)), None
-    )
-    if fields is None or int(fields[_UID]) != os.geteuid():
+    near, far = (f"{_LOOPBACK}:{number:04X}" for number in (int(found[1]), port))
+    row = re.search(_ROW.format(near=near, far=far), table)
+    if row is None or int(row[1]) != os.geteuid():
         return False
-    return engine is None or _holds(proc / str(engine) / "fd", f"socket:[{fields[_INODE]}]")
+    return engine is None or _holds(proc / str(engine) / "fd", f"socket:[{row[2]}]")
 
 
-def _rows(proc: Path) -> list[list[str]] | None:
-    found: list[str] = []
+def _table(proc: Path) -> str | None:
     try:
-        found += (proc / "net" / "tcp").read_text(encoding="ascii").splitlines()[1:]
+        found = (proc / "net" / "tcp").read_text(encoding="ascii")
     except OSError:
         return None
     with contextlib.suppress(OSError):  # a kernel without IPv6
-        found += (proc / "net" / "tcp6").read_text(encoding="ascii").splitlines()[1:]
-    return [line.split() for line in found]
+        found += (proc / "net" / "tcp6").read_text(encoding="ascii")
+    return found
 
 
 def _holds(descriptors: Path, socket: str) -> bool:

@@ -38,10 +38,11 @@ def serve(
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ]
-    server = grpc.server(ThreadPoolExecutor(_THREADS), options=options, interceptors=[EngineOnly(caller)])
+    callers = EngineOnly(caller)
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=options, interceptors=[callers])
     provider = Provider(Types(resources), cancelled, version=version("weighbridge"), engine=engine)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    callers.port = port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, port
 
