@@ -99,6 +99,14 @@ def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+def lives(process: psutil.Process) -> bool:
+    """One that has ended and waits for whoever adopted it to notice does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_for(condition: Any, what: str, seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while not condition():
@@ -187,7 +195,7 @@ def test_an_interrupted_run_takes_its_pods_along(port: Port) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(60)
         assert "KeyboardInterrupt" in (process.stderr.read() if process.stderr else "")
-        assert not any(child.is_running() for child in playing)
+        assert not any(map(lives, playing))
     port.source.calm()
     assert port.estate.leftovers() == []
     assert port.opened.cluster.receipts(port.estate.name).get(port.model.id) is None
@@ -202,7 +210,7 @@ def test_a_killed_run_leaves_no_process_and_no_secret_and_the_next_one_finishes(
         assert folders
         process.kill()
         process.wait(10)
-        wait_for(lambda: not any(child.is_running() for child in playing), "the playbook's end", 20)
+        wait_for(lambda: not any(map(lives, playing)), "the playbook's end", 20)
         wait_for(lambda: not any(folder.exists() for folder in folders), "removal of the private folder", 20)
     report = port.playbooks.sync(port.model, port.listing, Route.FETCH, lambda _event: None)
     assert isinstance(report.outcome, Done), report.outcome
