@@ -503,7 +503,7 @@ def test_a_listing_that_is_cut_short_in_silence_is_no_listing(bench: Bench, s3: 
     bench.without_list()
     ended = bench.run("fetch", s3)
     assert (ended.code, ended.error) == (3, "source-refused")
-    assert "cut short" in ended.termination["error"]["message"]
+    assert "config.json twice" in ended.termination["error"]["message"]
 
 
 def test_many_files_need_few_descriptors(tmp_path: Path) -> None:
