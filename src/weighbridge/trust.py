@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from weighbridge.memory import in_memory, path_of
+
 _USUAL: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
     "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat
@@ -63,15 +65,13 @@ def bundle_file(ca_bundle: Path | None) -> str:
     system = system_bundle()
     if ca_bundle is None and system is not None:
         return str(system)
-    return _in_memory(bundle_text(ca_bundle))
+    return _kept(bundle_text(ca_bundle))
 
 
 @lru_cache(maxsize=8)
-def _in_memory(text: str) -> str:
+def _kept(text: str) -> str:
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("weighbridge-trust", os.MFD_CLOEXEC)
-        os.write(descriptor, text.encode())
-        return f"/proc/self/fd/{descriptor}"
+        return path_of(in_memory("trust", text))
     import tempfile  # noqa: PLC0415 - certificates of authorities are no secret
 
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:

@@ -17,8 +17,8 @@ from weighbridge import trust
 from weighbridge.kubernetes.kubeconfig import Chosen, Pem
 from weighbridge.kubernetes.kubeconfig_rules import is_web_url
 from weighbridge.kubernetes.login import Credential, Login
+from weighbridge.memory import memory_file
 from weighbridge.mover.proxies import ProxySettings, chosen_proxy
-from weighbridge.processes.memory import memory_file
 
 
 def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str] | None = None) -> str | None:

@@ -32,10 +32,10 @@ FATES: Final[Mapping[str, Fate]] = {
     "context.user": Honoured("names the user; without it requests are anonymous"),
     "context.namespace": Honoured("never counts: the environment file names its namespace"),
     "context.extensions": Honoured("means nothing to a client"),
-    "cluster.server": Honoured("where requests go"),
+    "cluster.server": Honoured("where requests go; a user or a password in it is refused"),
     "cluster.tls-server-name": Honoured("the name that the certificate must have, and SNI"),
     "cluster.insecure-skip-tls-verify": Honoured("the certificate is not looked at"),
-    "cluster.certificate-authority": Honoured("trusted alone, as kubectl does"),
+    "cluster.certificate-authority": Honoured("its PEM blocks are trusted alone, as kubectl does"),
     "cluster.certificate-authority-data": Honoured("likewise, and before the file"),
     "cluster.proxy-url": Honoured("an http(s) proxy; goes before every other setting, as in kubectl"),
     "cluster.disable-compression": Honoured("answers are asked for uncompressed"),
@@ -49,16 +49,20 @@ FATES: Final[Mapping[str, Fate]] = {
     "user.token": Honoured("bearer token"),
     "user.tokenFile": Honoured("read again when it changes; goes before token"),
     "user.username": Honoured("basic authentication"),
-    "user.password": Honoured("basic authentication"),
+    "user.password": Honoured("basic authentication; ASCII, as Ansible's client writes the rest otherwise"),
     "user.as": Honoured("impersonated user"),
-    "user.as-groups": Honoured("impersonated groups"),
+    "user.as-groups": Honoured(
+        "impersonated groups; none with a comma, which Ansible's client takes for two"
+    ),
     "user.as-uid": _TOO_NARROW,
     "user.as-user-extra": _TOO_NARROW,
     "user.auth-provider": Refused(
         "Kubernetes took it out in 1.26 (providers gcp and azure) or keeps it for oidc alone",
         "use the provider's login helper: kubectl oidc-login, kubelogin or gke-gcloud-auth-plugin under exec",
     ),
-    "user.exec": Honoured("a login helper"),
+    "user.exec": Honoured(
+        "a login helper, with a deadline wherever it is started; a token or username goes before it"
+    ),
     "user.extensions": Honoured("means nothing to a client"),
     "exec.apiVersion": Honoured("client.authentication.k8s.io/v1 and v1beta1"),
     "exec.command": Honoured(

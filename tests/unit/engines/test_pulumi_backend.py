@@ -77,7 +77,16 @@ def test_an_endpoint_without_a_scheme_is_read_as_pulumi_reads_it(options: str, e
 
 
 @pytest.mark.parametrize(
-    "url", ["file://", "s3://", "https://app.pulumi.com", "state", "gs://bucket", "file://~"]
+    "url",
+    [
+        "file://",
+        "s3://",
+        "https://app.pulumi.com",
+        "state",
+        "gs://bucket",
+        "file://~",
+        "file://~nobody-here/state",
+    ],
 )
 def test_other_backends_are_refused_with_what_to_write(url: str) -> None:
     with pytest.raises(InputError) as refused:

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pulumi.automation import EngineEvent
 
@@ -116,6 +116,7 @@ def test_a_property_below_a_list_is_shown() -> None:
     assert change.diffs == (PropertyChange('entries["m.1"].parameters[1].default', "update", 2, 3),)
 
 
+@example('["\\0"]')
 @given(st.text(alphabet='.[]"\\a0', max_size=12))
 def test_no_property_path_however_odd_breaks_a_preview(path: str) -> None:
     recorder, _ = heard(

@@ -24,6 +24,7 @@ from weighbridge.domain.stacks import (
 )
 from weighbridge.kubernetes.kubeconfig import kubeconfig
 from weighbridge.kubernetes.kubeconfig_given import write_kubeconfig
+from weighbridge.memory import in_memory
 from weighbridge.processes.variables import Child, Outside, variables_for
 
 _OURS = {
@@ -119,19 +120,18 @@ def secret_channel(secrets: StateSecrets) -> Iterator[tuple[dict[str, str], tupl
         yield {"PULUMI_CONFIG_PASSPHRASE": secrets.passphrase} | _aws_variables(secrets.keys), ()
         return
     with ExitStack() as stack:
-        fds = [_memory_file(stack, "passphrase", secrets.passphrase)]
+        fds = [_opened(stack, "passphrase", secrets.passphrase)]
         variables = {"PULUMI_CONFIG_PASSPHRASE_FILE": f"/dev/fd/{fds[0]}"}
         if shared is not None:
-            fds.append(_memory_file(stack, "credentials", shared))
+            fds.append(_opened(stack, "credentials", shared))
             variables["AWS_SHARED_CREDENTIALS_FILE"] = f"/dev/fd/{fds[1]}"
         yield variables, tuple(fds)
 
 
-def _memory_file(stack: ExitStack, name: str, text: str) -> int:
-    fd = os.memfd_create(f"weighbridge-{name}")
-    stack.callback(os.close, fd)
-    os.write(fd, text.encode())
-    return fd
+def _opened(stack: ExitStack, name: str, text: str) -> int:
+    descriptor = in_memory(name, text)
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def _shared_credentials(keys: S3Keys) -> str:

@@ -1,6 +1,5 @@
 """Pulumi's engine events → what Weighbridge says of a preview or an update."""
 
-import json
 import re
 import threading
 from collections.abc import Iterable, Mapping
@@ -143,7 +142,7 @@ def _at(value: Any, path: str) -> Json:
     """The value at a property path of Pulumi's (``sdk/go/common/resource/property_path.go``), or ``None``."""
     for match in _TOKEN.finditer(path):
         name, quoted, index = match.groups()
-        key = json.loads(f'"{quoted}"') if quoted is not None else name
+        key = quoted.replace('\\"', '"') if quoted is not None else name  # nothing else is escaped
         if isinstance(value, Mapping) and key in value:
             value = value[key]
         elif isinstance(value, list) and index is not None and int(index) < len(value):
