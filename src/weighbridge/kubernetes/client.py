@@ -7,7 +7,6 @@ met here (facts in ``docs/adr``), so whoever waits polls.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
@@ -31,6 +30,8 @@ FIELD_MANAGER = "weighbridge"
 # msgspec, which lightkube decodes with, learns a type when it first meets it; two threads that do so at once crash the
 # process (tests/unit/kubernetes/test_first_meetings.py). So each type is met by one thread, before the others can.
 _ONE_AT_A_TIME = Lock()
+_RESOURCES: "dict[Kind, Any]" = {}
+"""lightkube refuses to make one twice."""
 decode_status(b"{}")
 
 
@@ -287,13 +288,13 @@ def connect(
     return Kube(client, f"{where} ({config.cluster.server})")
 
 
-@cache
 def _resource(kind: Kind) -> Any:
-    make = create_namespaced_resource if kind.namespaced else create_global_resource
     with _ONE_AT_A_TIME:
-        resource = make(kind.group, kind.version, kind.kind, kind.plural)
-        decode_list(b'{"items": [], "metadata": {}}', resource)
-    return resource
+        if kind not in _RESOURCES:
+            make = create_namespaced_resource if kind.namespaced else create_global_resource
+            _RESOURCES[kind] = make(kind.group, kind.version, kind.kind, kind.plural)
+            decode_list(b'{"items": [], "metadata": {}}', _RESOURCES[kind])
+        return _RESOURCES[kind]
 
 
 def _in(kind: Kind, namespace: str | None) -> dict[str, Any]:
