@@ -25,9 +25,10 @@ def _trial(route: str, change: str, fault: str, phase: str, at: float) -> Trial:
 
 TRIALS = (
     _trial("fetch", "version", "kill-everything", "weights", 0.5),
-    _trial("push", "version", "kill-rsync", "weights", 0.1),
+    _trial("push", "version", "kill-port-forward", "weights", 0.3),
 )
 BY_NIGHT = (
+    _trial("push", "version", "kill-rsync", "weights", 0.1),
     _trial("fetch", "version", "kill-after-receipt", "weights", 0.0),
     _trial("push", "version", "kill-after-receipt", "weights", 0.0),
     _trial("fetch", "parameter", "kill-pulumi", "registration", 0.5),
