@@ -27,6 +27,7 @@ FOUND = (
     "S3 breaking off the answer while a plan read a shard index: a traceback (exit 1), or a short answer that was taken for the whole file.",
     "the guard process between us and Pulumi killed while a plugin started: the plugin stayed, and nothing was said of a kill.",
     "the cleaning up after a killed push failed under the generated Roles, unnoticed: it asked for a Secret that only a fetch has.",
+    "two threads that met a type of the cluster's API for the first time at once: the process crashed, by a library's fault.",
 )
 
 
@@ -90,7 +91,7 @@ Lost would be any of these; all are looked for after every trial, the first two 
 | fault | trials | the struck run ended with | runs until done, at most | lost |
 |---|---|---|---|---|
 """
-    if len(struck) < WHOLE:
+    if len(rows) < WHOLE:
         head = head.replace(
             "\n\nLost would be",
             f"\n\n*This is a part of a campaign: a whole one has {WHOLE} trials.*\n\nLost would be",
