@@ -90,10 +90,6 @@ class FakeProbes:
         self._use("tools")
         return [Tool(name="pulumi", version="3.255.0")]
 
-    def memory(self) -> str:
-        self._use("memory")
-        return "/dev/shm"
-
     def server(self) -> Server:
         self._use("server")
         return Server(where="a test cluster", version="v1.34.4", user="someone", skew_seconds=0.4)

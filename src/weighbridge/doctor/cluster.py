@@ -18,7 +18,7 @@ def judge_tool(tool: Tool) -> Finding:
     if tool.problem is not None:
         judge = fail if tool.needed else warn
         return judge(TOOLS, tool.name, tool.problem, tool.remedy)
-    said = " ".join(part for part in (tool.version, f"({tool.place})" if tool.place else None) if part)
+    said = f"{tool.version} ({tool.place})" if tool.version and tool.place else tool.version or tool.place
     return ok(TOOLS, tool.name, said or "there")
 
 

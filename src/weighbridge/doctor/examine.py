@@ -144,9 +144,6 @@ class _Examination:
         found = self.ask(cluster.TOOLS, "tools", self._probes.tools)
         if found:
             self.found += [cluster.judge_tool(tool) for tool in found[0]]
-        memory = self.ask(cluster.TOOLS, "memory", self._probes.memory)
-        if memory:
-            self.found.append(ok(cluster.TOOLS, "memory", f"secrets lie in {memory[0]}, on no disk"))
         image = self.environment.pods.image
         if "@sha256:" in image:
             self.found.append(ok("image", "reference", f"{image.partition('@')[0]}, by digest"))

@@ -17,6 +17,7 @@ from weighbridge.environment.home import at_home
 from weighbridge.environment.types import Environment, Route
 from weighbridge.errors import PreconditionError
 from weighbridge.probing.probes import Tool
+from weighbridge.processes.scratch import SHM, place_in_memory
 from weighbridge.processes.variables import Child, variables_for
 
 SECONDS = 25
@@ -37,6 +38,8 @@ class LocalTools:
     """As PATH has it."""
     beside: Path = Path(sys.executable).parent
     """Where programs were installed with this one; an apply starts Ansible's from there alone."""
+    memory: Path = SHM
+    """Where private folders are made."""
 
     def look(self) -> tuple[Tool, ...]:
         """Each tool with its version, or with what is wrong."""
@@ -49,6 +52,7 @@ class LocalTools:
             lambda: self._plugin("weighbridge", "weighbridge"),
             self._ansible,
             _collection,
+            self._memory,
         ]
         if push:
             calls += [
@@ -117,6 +121,13 @@ class LocalTools:
                 remedy="see what it says: LC_ALL=C.UTF-8 ansible-playbook --version; a system without this locale lacks its package",
             )  # fmt: skip
         return Tool(name="ansible", version=f"core {core}, runner {runner}", place=place)
+
+    def _memory(self) -> Tool:
+        """What Pulumi and Ansible are given lies there, secrets among it."""
+        try:
+            return Tool(name="memory", place=str(place_in_memory(self.memory)))
+        except PreconditionError as error:
+            return Tool(name="memory", problem=error.what, remedy=error.remedy)
 
     def _program(self, names: Sequence[str], arguments: str, *, needed: bool) -> Tool:
         label = " or ".join(names)

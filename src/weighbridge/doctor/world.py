@@ -46,7 +46,6 @@ from weighbridge.probing.probes import (
     Stage,
     Tool,
 )
-from weighbridge.processes.scratch import place_in_memory
 from weighbridge.processes.variables import Outside
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
@@ -105,9 +104,6 @@ class WorldProbes:
 
     def tools(self) -> Sequence[Tool]:
         return LocalTools(self.environment, self.cache, os.environ.get("PATH", os.defpath)).look()
-
-    def memory(self) -> str:
-        return str(place_in_memory())
 
     # -- the API server ----------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A program or library on this machine."""
+    """A program or library on this machine, or another thing that a run cannot do without."""
 
     name: str
     version: str | None = None
@@ -105,10 +105,6 @@ class Probes(Protocol):
         ...
 
     def tools(self) -> Sequence[Tool]: ...
-
-    def memory(self) -> str:
-        """Where on this machine secrets can lie that no disk may hold. ``PreconditionError`` where nowhere."""
-        ...
 
     def server(self) -> Server: ...
 

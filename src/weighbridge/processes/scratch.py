@@ -18,7 +18,7 @@ from pathlib import Path
 
 from weighbridge.errors import PreconditionError
 
-_SHM = Path("/dev/shm")  # noqa: S108  folders of random names and mode 0700 are made in it
+SHM = Path("/dev/shm")  # noqa: S108  folders of random names and mode 0700 are made in it
 _MOUNTS = Path("/proc/self/mounts")
 _PREFIX = "weighbridge-"
 _SETTLED_SECONDS = 10
@@ -26,7 +26,7 @@ _SETTLED_SECONDS = 10
 
 
 @contextmanager
-def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
+def private_folder(kind: str, root: Path = SHM) -> Iterator[Path]:
     """A folder (0700) in memory, named by ``kind`` and this process: in ``root``, or where that cannot be written to, in another
     place that is in memory. Removes what killed runs of this user left there.
 
@@ -47,12 +47,12 @@ def private_folder(kind: str, root: Path = _SHM) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def place_in_memory(root: Path = _SHM) -> Path:
+def place_in_memory(root: Path = SHM) -> Path:
     """Where private folders are made. ``PreconditionError`` where there is no such place."""
     others = [Path(runtime)] if (runtime := os.environ.get("XDG_RUNTIME_DIR")) else []
     with contextlib.suppress(FileNotFoundError):  # nothing at all can be written to
         others.append(Path(tempfile.gettempdir()))
-    if _writable(root) and (root != _SHM or in_memory(root)):
+    if _writable(root) and (root != SHM or in_memory(root)):
         return root
     found = next((each for each in others if _writable(each) and in_memory(each)), None)
     if found is None:

@@ -52,7 +52,7 @@ def test_a_healthy_world_is_ok_and_starts_no_pod() -> None:
 
 @pytest.mark.parametrize(
     "probe",
-    ["tools", "memory", "references", "reach", "listing one", "where", "server", "uid", "allowed", "namespace", "served_versions", "custom_resource", "operators", "storage_class", "csi_driver", "claim", "quotas", "limit_ranges", "network_policies", "rehearse", "under_way", "states"],
+    ["tools", "references", "reach", "listing one", "where", "server", "uid", "allowed", "namespace", "served_versions", "custom_resource", "operators", "storage_class", "csi_driver", "claim", "quotas", "limit_ranges", "network_policies", "rehearse", "under_way", "states"],
 )  # fmt: skip
 def test_whatever_breaks_everything_that_does_not_depend_on_it_is_looked_at(probe: str) -> None:
     """Each broken probe gives a line that carries its words, and every other independent probe is still used."""
@@ -108,7 +108,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_a_line_and_the_rest_is_looked_at(
     assert words in found.said
     assert found.remedy
     assert "PLANTED" not in str(diagnosis)
-    assert {"tools", "memory", "states"} <= set(probes.asked)
+    assert {"tools", "states"} <= set(probes.asked)
 
 
 def test_a_source_that_is_not_reached_is_not_taken_for_a_wrong_login() -> None:

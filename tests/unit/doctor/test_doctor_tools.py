@@ -1,4 +1,4 @@
-"""What the doctor says of Ansible as it is installed here, under the variables that an apply gives it."""
+"""What the doctor says of this machine: Ansible under the variables that an apply gives it, and a folder in memory."""
 
 from pathlib import Path
 
@@ -44,3 +44,20 @@ def test_a_locale_of_the_user_s_that_is_absent_does_not_count(
 
 def test_one_that_is_not_beside_us_is_none_that_an_apply_would_start(tmp_path: Path) -> None:
     assert ansible(tmp_path, None).problem == "ansible-playbook is not installed beside weighbridge"
+
+
+def test_a_machine_without_a_folder_in_memory_is_told_before_an_apply_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    found = judge_tool(LocalTools(environment("one"), tmp_path, "/bin", memory=tmp_path / "none")._memory())
+    assert found.level is Level.FAIL
+    assert found.said.startswith(f"no folder in memory can be written to ({tmp_path}/none, ")
+    assert "TMPDIR" in (found.remedy or "")
+    there = judge_tool(LocalTools(environment("one"), tmp_path, "/bin", memory=tmp_path)._memory())
+    assert (there.name, there.level, there.said) == ("memory", Level.OK, str(tmp_path))
+
+
+def test_the_memory_is_among_what_is_looked_at(tmp_path: Path) -> None:
+    assert "memory" in {tool.name for tool in LocalTools(environment("one"), tmp_path, "/bin").look()}
