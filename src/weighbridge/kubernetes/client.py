@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any, TypeAlias, cast
 
@@ -36,8 +37,6 @@ FIELD_MANAGER = "weighbridge"
 # msgspec, which lightkube decodes with, learns a type when it first meets it; two threads that do so at once crash the
 # process (tests/unit/kubernetes/test_first_meetings.py). So each type is met by one thread, before the others can.
 _ONE_AT_A_TIME = Lock()
-_RESOURCES: "dict[Kind, Any]" = {}
-"""lightkube refuses to make one twice."""
 decode_status(b"{}")
 
 
@@ -341,12 +340,16 @@ def _first_line(error: Exception) -> str:
 
 
 def _resource(kind: Kind) -> Any:
-    with _ONE_AT_A_TIME:
-        if kind not in _RESOURCES:
-            make = create_namespaced_resource if kind.namespaced else create_global_resource
-            _RESOURCES[kind] = make(kind.group, kind.version, kind.kind, kind.plural)
-            decode_list(b'{"items": [], "metadata": {}}', _RESOURCES[kind])
-        return _RESOURCES[kind]
+    with _ONE_AT_A_TIME:  # around what is remembered too: lightkube refuses to make a type a second time
+        return _met(kind)
+
+
+@cache
+def _met(kind: Kind) -> Any:
+    make = create_namespaced_resource if kind.namespaced else create_global_resource
+    resource = make(kind.group, kind.version, kind.kind, kind.plural)
+    decode_list(b'{"items": [], "metadata": {}}', resource)
+    return resource
 
 
 def _in(kind: Kind, namespace: str | None) -> dict[str, Any]:

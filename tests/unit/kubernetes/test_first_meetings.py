@@ -1,5 +1,6 @@
 """Threads that meet a type of the cluster's API for the first time at once: a crash of the process, once, in lightkube's
-decoder, and a refusal to make the type a second time. Each attempt needs a process that has met nothing: it is forked from one that has only imported.
+decoder, and a refusal to make the type a second time. Each attempt needs a process that has met nothing: it is forked from one
+that has only imported.
 """
 
 import subprocess
