@@ -281,7 +281,8 @@ def _review(kind: Kind, spec: dict[str, Any] | None) -> dict[str, Any]:
 
 def _require_folder(path: Path) -> None:
     """Writable, or to be made below a folder that is."""
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    # Path.exists raises below a folder that may not be searched.
+    nearest = next(folder for folder in (path, *path.parents) if os.access(folder, os.F_OK))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise PreconditionError(
             f"the folder for the state, {path}, cannot be written",
