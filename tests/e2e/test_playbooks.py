@@ -298,22 +298,18 @@ def test_a_job_that_a_killed_run_left_is_followed_to_its_end(synced: Bench) -> N
     subprocess.run(["kubectl", "apply", *WHOLE, "-f", folder / "fetch.yaml"], check=True, capture_output=True)
     left = estate.kube.get(JOB, variables["weights_jobs"]["fetch"]["name"], estate.name)
     keys = {"AWS_ACCESS_KEY_ID": "SANDBOX_S3_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY": "SANDBOX_S3_SECRET_KEY"}
-    literals = [f"--from-literal={key}={os.environ[name]}" for key, name in keys.items()]
-    subprocess.run(
-        [
-            "kubectl",
-            "create",
-            "secret",
-            "generic",
-            "-n",
-            estate.name,
-            variables["weights_credentials_secret"],
-            *literals,
-        ],
-        check=True,
-        capture_output=True,
-    )
     assert left is not None
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": variables["weights_credentials_secret"],
+            "namespace": estate.name,
+            "labels": left["metadata"]["labels"],
+        },
+        "stringData": {key: os.environ[name] for key, name in keys.items()},
+    }
+    estate.kube.create(SECRET, secret)
     played = synced.play("sync_weights", "llama-fetch")
     assert played.code == 0, played.said
     assert "Start the Job" in played.said
