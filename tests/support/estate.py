@@ -14,9 +14,11 @@ from botocore.config import Config
 from pydantic import ValidationError
 
 from weighbridge.domain.naming import claim_name, intents_name, receipts_name
+from weighbridge.environment.sections import environment_type
 from weighbridge.environment.types import Environment
 from weighbridge.grants import render_grants
 from weighbridge.kubernetes.client import CLAIM, CONFIG_MAP, LEASE, POD, WATSONX_IFM, Kind, Kube, connect
+from weighbridge.steps import SECTIONS
 from weighbridge_sandbox.grants import grant
 from weighbridge_sandbox.layout import CONTEXT, S3_ENDPOINT, Layout
 from weighbridge_sandbox.models import write_small_llama
@@ -140,7 +142,7 @@ class Estate:
         """
         document = environment or self.environment
         try:
-            found = Environment.model_validate(document, strict=False)
+            found = environment_type(SECTIONS).model_validate(document, strict=False)
         except ValidationError:
             return
         if (found.cluster.context, found.cluster.namespace) != (self.context(found.name), self.name):

@@ -168,7 +168,7 @@ def test_kubectl_itself_goes_where_its_variables_say(tmp_path: Path, entry: str,
             "KUBECONFIG": "/dev/null",
         }
         subprocess.run(
-            ["kubectl", "--server=https://example.test", "--request-timeout=2", "get", "--raw", "/version"],
+            ["kubectl", "--server=https://example.test", "--request-timeout=20", "get", "--raw", "/version"],
             env=environ, capture_output=True, check=False, timeout=60,
         )  # fmt: skip
         assert bool(proxy.requests) is not direct

@@ -20,8 +20,12 @@ from weighbridge_sandbox.layout import CONTEXT, Layout
 def layout(tmp_path: Path) -> Layout:
     made = Layout(tmp_path)
     made.kubeconfig.touch(mode=0o600)
-    made.kubeconfig.write_text(pki.kubeconfig(b"ca", b"certificate", b"key"))
+    made.kubeconfig.write_text(pki.kubeconfig(*map(pem, ("CERTIFICATE", "CERTIFICATE", "PRIVATE KEY"))))
     return made
+
+
+def pem(label: str) -> bytes:
+    return f"-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n".encode()
 
 
 def names(layout: Layout, key: str) -> list[str]:
