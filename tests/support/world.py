@@ -35,6 +35,7 @@ from weighbridge.errors import (
     PreconditionError,
     StepFailedError,
     VerificationError,
+    WeighbridgeError,
 )
 from weighbridge.holdings import Holdings
 from weighbridge.manifests.surroundings import Surroundings
@@ -116,7 +117,7 @@ class World:
     interrupting: bool = False
     """Whether the next wait for the operator is interrupted."""
     warnings: tuple[str, ...] = ()
-    broken: dict[str, PreconditionError] = field(default_factory=dict)
+    broken: dict[str, WeighbridgeError] = field(default_factory=dict)
     """What a sync of this model raises or reports as failed."""
     refused: dict[str, PreconditionError] = field(default_factory=dict)
     """What keeps a sync of this model from starting."""
@@ -454,7 +455,7 @@ class FakePlaybooks:
         if model.id in self.world.refused:
             raise self.world.refused[model.id]
         if model.id in self.world.broken:
-            return TransferReport(outcome=Failed(StepFailedError(self.world.broken[model.id].what)))
+            return TransferReport(outcome=Failed(self.world.broken[model.id]))
         receipt = self.receipt(model, listing, route)
         self.world.receipts[model.id] = receipt
         self.world.flipped.pop(model.id, None)

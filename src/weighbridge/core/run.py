@@ -1,12 +1,13 @@
 """The orchestrator: every planned step, in order. One that fails stops only what needs it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import TypeVar
 
-from weighbridge.core.events import StepEnded, StepStarted
+from weighbridge.core.events import Note, StepEnded, StepStarted
 from weighbridge.core.outcome import Failed, Outcome, Skipped
 from weighbridge.core.plan import Plan
 from weighbridge.core.ports import Journal
@@ -15,6 +16,9 @@ from weighbridge.core.step import Finished, PlannedStep, Reading, Step, Verifica
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
 from weighbridge.errors import WeighbridgeError
+
+A = TypeVar("A")
+R = TypeVar("R", "StepResult", Verification)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -
     for name, group in _groups(plan.steps):
         step = by_name[name]
         width = step.width(world) if sum(planned.pending for planned in group) > 1 else 1
-        found = side_by_side(attempt, group, width, partial(step.interrupt, world))
+        found = _at_once(attempt, group, width, step, world)
         results += found
         lost |= {result.planned.key for result in found if isinstance(result.outcome, Failed | Skipped)}
     return tuple(results)
@@ -71,8 +75,21 @@ def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verif
     for step in steps:
         readings = step.verify(world, Facts())
         width = step.width(world) if len(readings) > 1 else 1
-        items += side_by_side(read, readings, width, partial(step.interrupt, world))
+        items += _at_once(read, readings, width, step, world)
     return tuple(items)
+
+
+def _at_once(call: Callable[[A], R], items: Sequence[A], width: int, step: Step, world: World) -> list[R]:
+    """Side by side, then alone what may have failed for want of room."""
+    results = side_by_side(call, items, width, partial(step.interrupt, world))
+    if width == 1 or len(items) == 1:
+        return results
+    for index, result in enumerate(results):
+        outcome = result.outcome
+        if isinstance(outcome, Failed) and outcome.error.code in step.crowded:
+            world.observer(Note(f"{outcome.error.what}: once more, with nothing beside it"))
+            results[index] = call(items[index])
+    return results
 
 
 def _groups(planned: Sequence[PlannedStep]) -> Iterator[tuple[str, list[PlannedStep]]]:

@@ -211,6 +211,9 @@ class Step:
     areas: ClassVar[tuple[Area, ...]] = ()
     """Where ``examine`` looks; in a phase without an area of its own it is not called."""
 
+    crowded: ClassVar[frozenset[str]] = frozenset()
+    """Codes of failures that another at work beside it may be to blame for: whoever failed so is tried once more, alone."""
+
     def width(self, world: World) -> int:
         """How many of its planned steps, or of its readings, may run side by side, where nothing else lies between them. Asked before
         they run.

@@ -3,8 +3,9 @@
 Run as a script by a bare interpreter (``python -I -S process_guard.py [--remove DIR] GRACE_SECONDS -- COMMAND…``),
 standard library only. Its standard input is a pipe that the parent holds open: a byte on it asks for a polite end
 (SIGTERM to the child, which for Pulumi means: finish what is in flight, save the state, release the lock), and its end
-means that the parent is gone, which asks for the same. What still runs after GRACE_SECONDS is killed, and so is every
-process that the child left behind. With ``--remove``, DIR is removed if the parent did not live to do so.
+means that the parent is gone, which asks for the same; so does SIGTERM. What still runs after GRACE_SECONDS is killed, and
+so is every process that the child left behind. With ``--remove``, DIR is removed if the parent did not live to do so, and
+meanwhile its file ``PID_FILE`` holds the guard's process number.
 
 The child's output passes through here and is read to its end in any case: a Go program that writes to a pipe which
 nobody reads dies of SIGPIPE, without releasing its lock.
@@ -27,6 +28,8 @@ from pathlib import Path
 
 SIGNALLED = 128
 """The exit code of a guard whose child a signal ended is this plus the signal's number, as a shell says it."""
+
+PID_FILE = "guard.pid"
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -107,13 +110,16 @@ class _Ending:
     def listen(self) -> None:
         asked = _asked()
         self.orphaned = not asked
+        self.begin()
+        while asked:
+            asked = _asked()
+        self.orphaned = True
+
+    def begin(self) -> None:
         self.child.terminate()
         deadline = threading.Timer(self.grace, self.child.kill)
         deadline.daemon = True
         deadline.start()
-        while asked:
-            asked = _asked()
-        self.orphaned = True
 
 
 def main(arguments: list[str]) -> int:
@@ -127,6 +133,7 @@ def main(arguments: list[str]) -> int:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     if folder:
         _hold(folder)
+        Path(folder, PID_FILE).write_text(str(os.getpid()), encoding="ascii")
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -135,9 +142,12 @@ def main(arguments: list[str]) -> int:
         close_fds=False,
         preexec_fn=_in_child,  # noqa: PLW1509  single-threaded here
         restore_signals=True,
+        # Below a pseudo-terminal, whoever ends it, or kills the guard's whole group as ansible-runner does, leaves the child
+        # the time to tell its own children. Elsewhere the group tells the child from what it started (``orphans.py``).
+        process_group=0 if os.isatty(0) else None,
     )
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     ending = _Ending(child, grace)
+    signal.signal(signal.SIGTERM, lambda *_: ending.begin())
     threading.Thread(target=ending.listen, daemon=True).start()
     relays = [
         threading.Thread(target=_relay, args=(stream.fileno(), target), daemon=True)

@@ -10,7 +10,7 @@ import pytest
 
 from support.environment_texts import SANDBOX
 from support.world import FakeCluster, World, environment
-from weighbridge.core.events import StepEnded, StepStarted
+from weighbridge.core.events import Note, StepEnded, StepStarted
 from weighbridge.domain.quotas import room
 from weighbridge.environment.file import load
 from weighbridge.errors import (
@@ -60,6 +60,53 @@ def test_where_one_fails_the_other_arrives() -> None:
     applied = world.session().apply()
     assert (applied.exit_code, set(world.ours)) == (4, {"two"})
     assert (words(world)["weights one"], words(world)["weights two"]) == ("failed", "done")
+
+
+@pytest.mark.parametrize("code", ["unschedulable", "quota-exceeded", "volume-not-mounted"])
+def test_where_the_cluster_has_room_for_one_the_other_is_tried_again_alone(code: str) -> None:
+    world = several("one", "two", at_once=2)
+    both, tries = together(2), {"sync one": 0, "sync two": 0}
+
+    def meanwhile(what: str) -> None:
+        tries[what] += 1
+        if tries[what] == 1:
+            both(what)
+            if what == "sync two":
+                raise StepFailedError("no node takes pod two", code=code)
+
+    world.meanwhile = meanwhile
+    applied = world.session().apply()
+    assert (applied.complete, set(world.receipts), set(world.ours)) == (True, {"one", "two"}, {"one", "two"})
+    assert tries == {"sync one": 1, "sync two": 2}
+    assert "no node takes pod two: once more, with nothing beside it" in {
+        event.text for event in world.events if isinstance(event, Note)
+    }
+
+
+def test_where_it_fails_alone_too_it_has_failed() -> None:
+    world = several("one", "two", at_once=2)
+    world.broken["two"] = StepFailedError("no node takes pod two", code="unschedulable")
+    applied = world.session().apply()
+    assert (applied.exit_code, set(world.ours)) == (4, {"one"})
+    ended = [
+        event.outcome
+        for event in world.events
+        if isinstance(event, StepEnded) and event.title == "weights two"
+    ]
+    assert ended == ["failed", "failed"]
+
+
+def test_a_verification_that_found_no_room_is_tried_again_alone() -> None:
+    world = several("one", "two", at_once=2)
+    world.session().apply()
+    refused = [StepFailedError("no node takes pod two", code="unschedulable")]
+
+    def meanwhile(what: str) -> None:
+        if what == "verify two" and refused:
+            raise refused.pop()
+
+    world.meanwhile = meanwhile
+    assert [item.outcome.word for item in world.session().verify().items] == ["done", "done"]
 
 
 def test_at_most_so_many_are_under_way() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pexpect  # type: ignore[import-untyped]
 import pytest
 
 from weighbridge.processes import process_guard
@@ -131,3 +132,31 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_child(tmp_path: Path) -> None
         guard.stdin.write(b".")
         guard.stdin.flush()
         assert guard.wait(20) == 7
+
+
+def test_a_guard_killed_with_its_group_and_terminal_leaves_the_child_time_to_end_politely(
+    tmp_path: Path,
+) -> None:
+    """As ansible-runner ends what it started."""
+    spawned = pexpect.spawn(GUARD[0], [*GUARD[1:], "10", *child(tmp_path, "polite")])
+    started, plugin = pids(tmp_path)
+    try:
+        os.killpg(os.getpgid(spawned.pid), signal.SIGKILL)
+        spawned.close()
+        assert soon(lambda: not alive(started))
+        assert (tmp_path / "asked").exists()
+    finally:
+        os.kill(plugin, signal.SIGKILL)
+
+
+def test_a_guard_that_is_asked_by_a_signal_ends_the_child_and_what_it_left(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [*GUARD, "--remove", str(scratch), "1", *child(tmp_path, "deaf")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
+        started = pids(tmp_path)
+        os.kill(int((scratch / process_guard.PID_FILE).read_text()), signal.SIGTERM)
+        assert guard.wait(20) == process_guard.SIGNALLED + signal.SIGKILL
+        assert not any(map(alive, started))
+    assert (tmp_path / "asked").exists()
+    assert scratch.exists(), "its maker lives, and removes it"

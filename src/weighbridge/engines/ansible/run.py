@@ -1,5 +1,6 @@
 """One run of one playbook by ansible-runner, in a private folder, with an environment of a few named variables."""
 
+import contextlib
 import json
 import os
 import queue
@@ -18,7 +19,7 @@ from weighbridge.engines.ansible.events import Collected
 from weighbridge.errors import DefectError, InterruptedByUserError
 from weighbridge.manifests.resources import share_dir
 from weighbridge.processes import process_guard
-from weighbridge.processes.process_guard import SIGNALLED
+from weighbridge.processes.process_guard import PID_FILE, SIGNALLED
 from weighbridge.processes.variables import Child, variables_for
 
 SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
@@ -56,6 +57,7 @@ class PlaybookRun:
         self.status = "starting"
         self.playbook = playbook
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._folder = folder
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._variables = variables_for(Child.ANSIBLE) if variables is None else variables
@@ -78,10 +80,20 @@ class PlaybookRun:
                 for event in said.take(raw):
                     observer(event)
         finally:
-            self._stop.set()
-            self._thread.join(_GRACE_SECONDS * 2)
+            self._end()
         if self._error is not None:
             raise DefectError(f"playbook {self.playbook} could not be run: {self._error}") from self._error
+
+    def _end(self) -> None:
+        """Ask the guard, and wait: the runner's own way is ``kill -9`` of the guard, which then waits for nobody."""
+        try:
+            if self._thread.is_alive():
+                with contextlib.suppress(OSError, ValueError):  # not begun, or over
+                    os.kill(int((self._folder / PID_FILE).read_text(encoding="ascii")), signal.SIGTERM)
+                    self._thread.join(_GRACE_SECONDS * 2)
+        finally:
+            self._stop.set()
+            self._thread.join(_GRACE_SECONDS * 2)
 
     @property
     def killed(self) -> bool:

@@ -57,6 +57,7 @@ class WeightsStep(Step):
     permissions: ClassVar = NEEDS
     areas: ClassVar = (areas.SOURCE, areas.ADMISSION, areas.NETWORK, areas.PODS)
     sections: ClassVar[Sections] = (TRANSFERS,)
+    crowded: ClassVar = frozenset({"unschedulable", "quota-exceeded", "volume-not-mounted"})
 
     def width(self, world: World) -> int:
         return models_at_once(world.environment, world.port(QUOTAS))
