@@ -29,7 +29,7 @@ TRANSFERS: Final = Section[Transfers | None](
     annotation=Transfers | None,
     default=None,
     description="How many models' weights move, or are verified, side by side. Left out: as many as the namespace's ResourceQuotas leave room"
-    " for, 4 at most; 1 where these may not be read.",
+    " for, 4 at most; 1 where these may not be read. A model that finds no room beside another is tried once more, alone.",
     examples=({"models": 4},),
 )
 
