@@ -455,7 +455,9 @@ class FakePlaybooks:
         if model.id in self.world.refused:
             raise self.world.refused[model.id]
         if model.id in self.world.broken:
-            return TransferReport(outcome=Failed(self.world.broken[model.id]))
+            error = self.world.broken[model.id]
+            failure = error if isinstance(error, StepFailedError) else StepFailedError(error.what)
+            return TransferReport(outcome=Failed(failure))
         receipt = self.receipt(model, listing, route)
         self.world.receipts[model.id] = receipt
         self.world.flipped.pop(model.id, None)
