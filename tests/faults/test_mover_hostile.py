@@ -330,3 +330,86 @@ def test_a_receipt_says_nothing_about_other_files_than_the_orders(bench: Bench, 
     receipt_place(bench).write_text(json.dumps(receipt))
     assert bench.run("verify").error == "receipt-damaged"
     assert_true(bench, bench.run("fetch", s3))
+
+
+LOWLY = [
+    "setpriv",
+    "--bounding-set",
+    "-dac_override,-dac_read_search",
+    "--inh-caps",
+    "-dac_override,-dac_read_search",
+]
+"""A mover that may do no more than its user: for whoever is not root, what another user made is another's."""
+
+
+def give_away(place: Path) -> None:
+    """To another user, who lets nobody else write there."""
+    for path in (place, *place.rglob("*")):
+        os.chown(path, 4711, 4711)
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def put_aside(bench: Bench) -> list[str]:
+    return sorted(str(path.relative_to(bench.volume)) for path in bench.volume.rglob("*.not-ours-1"))
+
+
+def assert_true_as_others(bench: Bench, s3: FakeS3) -> Ended:
+    ended = bench.run("fetch", s3, prefix=LOWLY)
+    assert (ended.code, ended.termination["set_digest"]) == (0, digest_of(bench.files)), ended
+    assert bench.stored() == bench.files
+    assert bench.run("verify", prefix=LOWLY).outcome == "verified"
+    assert bench.run("fetch", s3, prefix=LOWLY).outcome == "unchanged"
+    return ended
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("levels", [0, 1], ids=["the set's", "the model's"])
+def test_another_users_directory_in_place_of_staging_is_put_aside(
+    bench: Bench, s3: FakeS3, levels: int
+) -> None:
+    (bench.staging / "nested").mkdir(parents=True)
+    (bench.staging / SHARD).write_bytes(FORGED)
+    theirs = [bench.staging, *bench.staging.parents][levels]
+    give_away(theirs)
+    ended = assert_true_as_others(bench, s3)
+    assert put_aside(bench) == [f"{theirs.relative_to(bench.volume)}.not-ours-1"]
+    assert "put aside on the volume, since it is another user's" in ended.notes
+
+
+@pytest.mark.sandbox
+def test_another_users_file_in_staging_makes_room(bench: Bench, s3: FakeS3) -> None:
+    bench.staging.mkdir(parents=True)
+    (bench.staging / SHARD).write_bytes(FORGED)
+    give_away(bench.staging / SHARD)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == []
+
+
+@pytest.mark.sandbox
+def test_another_users_set_in_place_of_ours_is_put_aside_as_a_whole(bench: Bench, s3: FakeS3) -> None:
+    plant(bench, {SHARD: FORGED})
+    give_away(bench.published)
+    assert_true_as_others(bench, s3)
+    [aside] = put_aside(bench)
+    assert (bench.volume / aside / SHARD).read_bytes() == FORGED
+
+
+@pytest.mark.sandbox
+def test_another_users_set_with_the_right_bytes_stays(bench: Bench, s3: FakeS3) -> None:
+    plant(bench, {}, receipt=False)
+    give_away(bench.published)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == []
+
+
+@pytest.mark.sandbox
+def test_a_pushed_set_takes_the_place_of_another_users(bench: Bench) -> None:
+    plant(bench, {SHARD: FORGED}, receipt=False)
+    give_away(bench.published)
+    bench.push(skip=SHARD)
+    ended = bench.run("publish", route="push", prefix=LOWLY)
+    assert (ended.error, ended.termination["error"]["files"]) == ("push-incomplete", [SHARD])
+    bench.push()
+    assert bench.run("publish", route="push", prefix=LOWLY).code == 0
+    assert bench.stored() == bench.files
+    assert put_aside(bench) == [f"{bench.published.relative_to(bench.volume)}.not-ours-1"]

@@ -95,6 +95,8 @@ def _make_right(run: Run, earlier: Attested | None, pushed: Mapping[str, str] | 
         clear(run.volume, run.layout)
         _settle(run, published, "unchanged")
         return
+    if found is not None and not found.sound and not run.volume.writable(run.layout.published):
+        found = None  # it cannot be mended where it lies: the whole set takes its place
     unproven = None if found is None else set(found.wrong)
     wrong = [file for file in order.files if unproven is None or file.path in unproven]
     fresh: dict[str, str] = {}

@@ -94,7 +94,10 @@ def publish(
         _remove_empty(volume, layout.staging)
         volume.sync_tree(layout.staging)
     volume.write_atomically(layout.verified, encode_receipt(receipt))
-    if coming and not volume.is_directory(layout.published):
+    whole = len(coming) == len(order.files)
+    if coming and (
+        not volume.is_directory(layout.published) or (whole and not volume.writable(layout.published))
+    ):
         volume.rename(layout.staging, layout.published)
     else:
         _replace(run, sorted(coming), extra)

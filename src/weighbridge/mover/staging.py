@@ -126,7 +126,7 @@ class Staging:
 
 def clear(volume: Volume, layout: Layout) -> None:
     """Remove everything in flight of one set. The sidecars go last, so that a crash leaves a trace to sweep by."""
-    volume.remove_tree(layout.staging)
+    volume.clear(layout.staging)
     for suffix in SIDECARS:
         volume.remove(layout.staging + suffix)
         volume.remove(layout.staging + suffix + ".new")
@@ -160,7 +160,7 @@ def sweep_abandoned(volume: Volume, order: Order) -> list[str]:
         with SetLock(volume, lock_of(order.model_id, short)) as lock:
             if lock.try_acquire() is False:
                 continue
-            volume.remove_tree(f"{parent}/{short}")
+            volume.clear(f"{parent}/{short}")
             for name in sidecars:
                 volume.remove(f"{parent}/{name}")
             removed.append(f"{order.model_id}/{short}")

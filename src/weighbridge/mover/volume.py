@@ -20,6 +20,8 @@ from .paths import OURS
 
 DEEPEST = 200
 """Levels of directories below one that is listed; a path of a set has fewer, and a planted tree must not exhaust us."""
+_OF_ONE_MODEL = 2
+"""Slashes in the name of a directory of ours that serves one model (``.weighbridge/staging/MODEL``); those above serve all."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -76,8 +78,15 @@ class Volume:
         """
         found = self.lstat(path)
         if found is not None and not (stat.S_ISREG(found.st_mode) and found.st_nlink <= 1):
-            self.remove_tree(path)
-        descriptor = self.open(path, os.O_RDWR | os.O_CREAT, create_directories=True)
+            self.clear(path)
+        flags = os.O_RDWR | os.O_CREAT
+        try:
+            descriptor = self.open(path, flags, create_directories=True)
+        except PermissionError:
+            if found is None:
+                raise
+            self.clear(path)  # somebody else's
+            descriptor = self.open(path, flags, create_directories=True)
         if os.fstat(descriptor).st_nlink > 1:
             os.close(descriptor)
             raise RefusedError(
@@ -105,8 +114,9 @@ class Volume:
             raise (self.explain(error) if strange(error) else error) from error
 
     def make_way(self, path: str, clear: set[str] | None = None) -> None:
-        """Remove whatever is no directory at ``path`` or above it: a link itself, never what it leads to. For places of ours
-        alone, where nobody else has anything to keep. ``clear`` are directories that need no look; it grows.
+        """Remove whatever is no directory at ``path`` or above it: a link itself, never what it leads to; and put aside the
+        directories of one model that we may not write to. For places of ours alone, where nobody else has anything to keep.
+        ``clear`` are directories that need no look; it grows.
         """
         clear = set() if clear is None else clear
         for place in _downwards(path):
@@ -116,7 +126,30 @@ class Volume:
             if found is not None and not stat.S_ISDIR(found.st_mode):
                 self.remove(place)
                 self._note(f"removed from the volume: {place}, which was no directory")
+            elif found is not None and place.count("/") >= _OF_ONE_MODEL and not self._admits(place):
+                self._put_aside(place)
             clear.add(place)
+
+    def writable(self, path: str) -> bool:
+        """Whether this process may change what lies in the directory ``path``, and in all below it."""
+        below = {f"{path}/{entry.path}".rpartition("/")[0] for entry in self.tree(path)}
+        return all(self._admits(place) for place in {path, *below})
+
+    def _admits(self, path: str) -> bool:
+        parent, name = _split(path)
+        with self.directory(parent) as above:
+            return os.access(name, os.W_OK | os.X_OK, dir_fd=above)
+
+    def _put_aside(self, path: str) -> None:
+        """Under another name in the same directory: the system lets no directory that we may not write to go elsewhere."""
+        aside = next(
+            name for name in map(f"{path}.not-ours-{{}}".format, itertools.count(1)) if not self.lstat(name)
+        )
+        parent, name = _split(path)
+        with self.directory(parent) as above, _naming(path):
+            os.rename(name, _split(aside)[1], src_dir_fd=above, dst_dir_fd=above)
+            os.fsync(above)
+        self._note(f"put aside on the volume, since it is another user's: {path} is {aside} now")
 
     def tree(self, path: str) -> list[Entry]:
         """Every file, odd thing and empty directory below ``path``, with paths relative to it, sorted."""
@@ -189,7 +222,7 @@ class Volume:
         """Rename, replacing whatever lies at ``new``, and make it last: both directories are fsynced."""
         there_now = self.lstat(new)
         if there_now is not None and stat.S_ISDIR(there_now.st_mode):
-            self.remove_tree(new)
+            self.clear(new)
         old_parent, old_name = _split(old)
         new_parent, new_name = _split(new)
         with (
@@ -220,6 +253,15 @@ class Volume:
             if not entries:
                 break
         self.remove(path)
+
+    def clear(self, path: str) -> None:
+        """Remove ``path`` and everything below it; what another user keeps from being removed is put aside. ``PermissionError``
+        where not even that may be done.
+        """
+        try:
+            self.remove_tree(path)
+        except PermissionError:
+            self._put_aside(path)
 
     def prune_upwards(self, path: str, stop: str) -> None:
         """Remove the directory ``path`` and its parents below ``stop`` as long as they are empty."""
