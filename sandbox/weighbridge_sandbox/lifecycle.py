@@ -4,10 +4,12 @@ import fcntl
 import importlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from weighbridge_sandbox import (
     configuration,
@@ -16,6 +18,7 @@ from weighbridge_sandbox import (
     network,
     objects,
     preflight,
+    releases,
     teardown,
     tools,
 )
@@ -117,13 +120,14 @@ def _build(layout: Layout, outdated: list[tools.Tool], progress: Progress) -> No
     to_build = []
     for tool in outdated:
         if there := tools.on_path(layout, tool, path):
-            tools.install(layout, tool, there, 0.0, str(there))
+            tools.install(layout, tool, {tool.program: there}, 0.0, str(there))
             progress.say(f"Using {there}")
         else:
             to_build.append(tool)
+    to_build = to_compile(layout, to_build, progress)
     if to_build:
         go = find_go(layout, progress.say)
-        progress.say("To build, once: " + ", ".join(tool.program for tool in to_build))
+        progress.say("To compile, once: " + ", ".join(tool.program for tool in to_build))
     for tool in to_build:
         with part(progress, f"{tool.program} built"):
             Builder(layout, go, progress.detail).build(tool)
@@ -135,6 +139,32 @@ def _build(layout: Layout, outdated: list[tools.Tool], progress: Progress) -> No
         with part(progress, "mover image built"):
             progress.detail("Debian packages are fetched and unpacked; about a minute")
             images.build_mover(layout, suite)
+
+
+def to_compile(layout: Layout, wanted: list[tools.Tool], progress: Progress) -> list[tools.Tool]:
+    """Install what there are official archives of; return what is to be compiled."""
+    left: list[tools.Tool] = []
+    silent: set[str] = set()
+    for tool in wanted:
+        host = urlsplit(tool.archive.url).hostname or "" if tool.archive else ""
+        if tool.archive is None or host in silent:
+            left.append(tool)
+            continue
+        try:
+            with part(progress, f"{tool.program} fetched") as this:
+                this.note = "not to be had"
+                began = time.monotonic()
+                programs = releases.fetch(tool.archive, layout.bin, progress.detail)
+                tools.install(layout, tool, programs, time.monotonic() - began, tool.archive.url)
+                this.note = host
+        except releases.ReleaseError as error:
+            if isinstance(error, releases.UnreachableError):
+                silent.add(host)
+            progress.say(
+                f"{error}. So {tool.program} is compiled from its source, which takes minutes, once."
+            )
+            left.append(tool)
+    return left
 
 
 def _look_over(layout: Layout, progress: Progress) -> None:

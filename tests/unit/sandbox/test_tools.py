@@ -1,5 +1,6 @@
 """What is built, and above all what is not built again."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from weighbridge_sandbox import builder, tools
 from weighbridge_sandbox.layout import Layout
+from weighbridge_sandbox.releases import Archive
 
 
 class HomegrownTool(tools.Tool):
@@ -48,7 +50,7 @@ def program(folder: Path, name: str, says: str) -> Path:
 
 
 def installed(layout: Layout, tool: tools.Tool) -> None:
-    tools.install(layout, tool, program(layout.bin, ".probe.new", "v1.2.3"), 1.0, "built")
+    tools.install(layout, tool, {"probe": program(layout.bin, ".probe.new", "v1.2.3")}, 1.0, "built")
 
 
 def test_an_installed_tool_is_current_with_all_its_names(layout: Layout, tool: HomegrownTool) -> None:
@@ -105,7 +107,7 @@ def test_a_program_on_path_is_linked_to_not_copied(
     layout: Layout, tool: HomegrownTool, tmp_path: Path
 ) -> None:
     there = program(tmp_path / "usr", "probe", "v1.2.3")
-    tools.install(layout, tool, there, 0.0, str(there))
+    tools.install(layout, tool, {"probe": there}, 0.0, str(there))
     assert (layout.bin / "probe").readlink() == there
     assert there.exists()
 
@@ -114,6 +116,20 @@ def test_every_tool_has_a_pinned_module() -> None:
     for each in tools.TOOLS:
         assert (each.sources / "go.mod").exists(), each.product
         assert (each.sources / "go.sum").stat().st_size > 0, each.product
+
+
+@pytest.mark.parametrize(
+    "archive", [each.archive for each in tools.TOOLS if each.archive], ids=lambda one: one.programs[0]
+)
+def test_every_archive_is_fetched_by_tls_and_pinned_by_a_whole_digest(archive: Archive) -> None:
+    assert archive.url.startswith("https://")
+    assert len(bytes.fromhex(archive.digest)) == hashlib.new(archive.algorithm).digest_size
+
+
+@pytest.mark.parametrize("tool", [each for each in tools.TOOLS if each.archive], ids=lambda one: one.product)
+def test_an_archive_brings_every_name_that_a_build_does(tool: tools.Tool) -> None:
+    assert tool.archive
+    assert set(tool.archive.programs) == set(tool.names)
 
 
 def test_no_module_asks_for_a_newer_go_than_the_builder_does() -> None:
