@@ -127,12 +127,13 @@ class Volume:
                 self.remove(place)
                 self._note(f"removed from the volume: {place}, which was no directory")
             elif found is not None and place.count("/") >= _OF_ONE_MODEL and not self._admits(place):
-                self._put_aside(place)
+                self.put_aside(place)
             clear.add(place)
 
     def writable(self, path: str) -> bool:
         """Whether this process may change what lies in the directory ``path``, and in all below it."""
-        below = {f"{path}/{entry.path}".rpartition("/")[0] for entry in self.tree(path)}
+        entries = [(f"{path}/{entry.path}", entry.kind) for entry in self.tree(path)]
+        below = {place if kind == "directory" else _split(place)[0] for place, kind in entries}
         return all(self._admits(place) for place in {path, *below})
 
     def _admits(self, path: str) -> bool:
@@ -140,7 +141,7 @@ class Volume:
         with self.directory(parent) as above:
             return os.access(name, os.W_OK | os.X_OK, dir_fd=above)
 
-    def _put_aside(self, path: str) -> None:
+    def put_aside(self, path: str) -> None:
         """Under another name in the same directory: the system lets no directory that we may not write to go elsewhere."""
         aside = next(
             name for name in map(f"{path}.not-ours-{{}}".format, itertools.count(1)) if not self.lstat(name)
@@ -261,7 +262,7 @@ class Volume:
         try:
             self.remove_tree(path)
         except PermissionError:
-            self._put_aside(path)
+            self.put_aside(path)
 
     def prune_upwards(self, path: str, stop: str) -> None:
         """Remove the directory ``path`` and its parents below ``stop`` as long as they are empty."""
