@@ -377,6 +377,32 @@ def test_another_users_directory_in_place_of_staging_is_put_aside(
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+@pytest.mark.parametrize("name", ["1_Pooling", "stray"])
+def test_another_users_directory_inside_staging_is_in_nobodys_way(
+    bench: Bench, s3: FakeS3, name: str, mode: int
+) -> None:
+    """It cannot be removed when the set is published."""
+    (bench.staging / name).mkdir(parents=True)
+    (bench.staging / name / "config.json").write_bytes(b"x")
+    give_away(bench.staging / name)
+    (bench.staging / name).chmod(mode)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == [f"{bench.staging.relative_to(bench.volume)}.not-ours-1"]
+
+
+@pytest.mark.sandbox
+def test_another_users_directory_in_place_of_what_is_written_at_once_is_put_aside(
+    bench: Bench, s3: FakeS3
+) -> None:
+    fresh = Path(f"{bench.staging}.journal.new")
+    (fresh / "full").mkdir(parents=True)
+    give_away(fresh)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == [f"{fresh.relative_to(bench.volume)}.not-ours-1"]
+
+
+@pytest.mark.sandbox
 def test_another_users_file_in_staging_makes_room(bench: Bench, s3: FakeS3) -> None:
     bench.staging.mkdir(parents=True)
     (bench.staging / SHARD).write_bytes(FORGED)

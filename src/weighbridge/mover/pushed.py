@@ -9,6 +9,7 @@ from .errors import FailedError, RefusedError, VerificationError
 from .layout import RECEIPTS, STAGING
 from .order import Order
 from .run import Run
+from .staging import make_room
 from .survey import survey
 
 
@@ -19,9 +20,7 @@ def receive(run: Run) -> None:
         volume.make_way(place)
         with volume.directory(place, create=True):
             pass
-    volume.make_way(layout.staging)
-    if volume.is_directory(layout.staging) and not volume.writable(layout.staging):
-        volume.put_aside(layout.staging)
+    make_room(volume, layout)
     run.result.outcome = "ready"
 
 
