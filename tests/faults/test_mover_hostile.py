@@ -377,6 +377,32 @@ def test_another_users_directory_in_place_of_staging_is_put_aside(
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+@pytest.mark.parametrize("name", ["1_Pooling", "stray"])
+def test_another_users_directory_inside_staging_is_in_nobodys_way(
+    bench: Bench, s3: FakeS3, name: str, mode: int
+) -> None:
+    """It cannot be removed when the set is published."""
+    (bench.staging / name).mkdir(parents=True)
+    (bench.staging / name / "config.json").write_bytes(b"x")
+    give_away(bench.staging / name)
+    (bench.staging / name).chmod(mode)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == [f"{bench.staging.relative_to(bench.volume)}.not-ours-1"]
+
+
+@pytest.mark.sandbox
+def test_another_users_directory_in_place_of_what_is_written_at_once_is_put_aside(
+    bench: Bench, s3: FakeS3
+) -> None:
+    fresh = Path(f"{bench.staging}.journal.new")
+    (fresh / "full").mkdir(parents=True)
+    give_away(fresh)
+    assert_true_as_others(bench, s3)
+    assert put_aside(bench) == [f"{fresh.relative_to(bench.volume)}.not-ours-1"]
+
+
+@pytest.mark.sandbox
 def test_another_users_file_in_staging_makes_room(bench: Bench, s3: FakeS3) -> None:
     bench.staging.mkdir(parents=True)
     (bench.staging / SHARD).write_bytes(FORGED)
@@ -413,3 +439,39 @@ def test_a_pushed_set_takes_the_place_of_another_users(bench: Bench) -> None:
     assert bench.run("publish", route="push", prefix=LOWLY).code == 0
     assert bench.stored() == bench.files
     assert put_aside(bench) == [f"{bench.published.relative_to(bench.volume)}.not-ours-1"]
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("levels", [0, 1], ids=["the set's", "the model's"])
+@pytest.mark.parametrize("below", [False, True])
+def test_a_sender_finds_a_place_to_write_to(bench: Bench, levels: int, below: bool) -> None:
+    (bench.staging / "nested").mkdir(parents=True)
+    theirs = [bench.staging, *bench.staging.parents][levels]
+    give_away(bench.staging / "nested" if below else theirs)
+    ended = bench.run("receive", route="push", prefix=LOWLY)
+    assert (ended.code, ended.outcome) == (0, "ready")
+    gone = bench.staging if below else theirs
+    assert put_aside(bench) == [f"{gone.relative_to(bench.volume)}.not-ours-1"]
+    ours = bench.volume / ".weighbridge"
+    assert (ours / "staging").is_dir()
+    assert (ours / "receipts").is_dir()
+
+
+@pytest.mark.parametrize("place", ["", "/staging", "/receipts"])
+@pytest.mark.parametrize("how", ["link", "file"])
+def test_a_sender_is_led_nowhere_else(bench: Bench, place: str, how: str) -> None:
+    """The daemon would follow a link to its own module, and write where that leads."""
+    ours, theirs = bench.volume / ".weighbridge", bench.volume / "theirs"
+    planted = Path(f"{ours}{place}")
+    for folder in (planted.parent, theirs):
+        folder.mkdir(parents=True, exist_ok=True)
+    (theirs / "file").write_text("x")
+    if how == "link":
+        planted.symlink_to(theirs)
+    else:
+        planted.write_text("x")
+    for _ in range(2):
+        assert bench.run("receive", route="push").outcome == "ready"
+        assert {path.name for path in ours.iterdir()} == {"staging", "receipts"}
+        assert all(path.is_dir() and not path.is_symlink() for path in (ours, *ours.iterdir()))
+    assert [path.name for path in theirs.iterdir()] == ["file"]

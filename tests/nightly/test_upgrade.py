@@ -4,6 +4,7 @@ Tests of this module run in order on one estate: each starts from what the one b
 """
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,26 @@ def applied(estate: Estate, old: Path) -> dict[str, Any]:
     """What the old code did, and the marks of it."""
     named = estate.model(NAMED, "fetch") | {"tags": ["upgrade", "größe"]}
     estate.environment["models"].append(named)
+    _grant_as_old(estate, old)
     first = _by_old(estate, old, "apply", "--json")
     assert first.code == 0, first.said
     assert {step["outcome"] for step in first.json["steps"]} == {"done"}
     again = _by_old(estate, old, "plan", "--expect-no-changes")
     assert again.code == 0, f"the old code itself finds something to do\n{again.said}"
+    estate.held = False
+    estate.regranted()  # the administrator's part of an upgrade
     return estate.marks()
+
+
+def _grant_as_old(estate: Estate, old: Path) -> None:
+    """The Roles and the policy that the old code writes for its own names, in place of today's."""
+    estate.written()
+    estate.held = True
+    folder = estate.folder / "old-rbac"
+    written = _by_old(estate, old, "rbac", "--out", str(folder))
+    assert written.code == 0, written.said
+    apply = ["kubectl", "apply", "--server-side", "--force-conflicts", "-f", str(folder)]
+    subprocess.run(apply, check=True, capture_output=True)
 
 
 def _by_old(estate: Estate, old: Path, verb: str, *arguments: str) -> Ran:

@@ -11,7 +11,7 @@ from weighbridge.core.events import Note, StepEnded, StepStarted
 from weighbridge.core.outcome import Failed, Outcome, Skipped
 from weighbridge.core.plan import Plan
 from weighbridge.core.ports import Journal
-from weighbridge.core.side_by_side import side_by_side
+from weighbridge.core.side_by_side import alone, side_by_side
 from weighbridge.core.step import Finished, PlannedStep, Reading, Step, Verification, World
 from weighbridge.domain.digest import Json
 from weighbridge.domain.facts import Facts
@@ -56,7 +56,7 @@ def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -
     for name, group in _groups(plan.steps):
         step = by_name[name]
         width = step.width(world) if sum(planned.pending for planned in group) > 1 else 1
-        found = _at_once(attempt, group, width, step, world)
+        found = _with_room(attempt, group, width, step, world)
         results += found
         lost |= {result.planned.key for result in found if isinstance(result.outcome, Failed | Skipped)}
     return tuple(results)
@@ -75,14 +75,14 @@ def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verif
     for step in steps:
         readings = step.verify(world, Facts())
         width = step.width(world) if len(readings) > 1 else 1
-        items += _at_once(read, readings, width, step, world)
+        items += _with_room(read, readings, width, step, world)
     return tuple(items)
 
 
-def _at_once(call: Callable[[A], R], items: Sequence[A], width: int, step: Step, world: World) -> list[R]:
+def _with_room(call: Callable[[A], R], items: Sequence[A], width: int, step: Step, world: World) -> list[R]:
     """Side by side, then alone what may have failed for want of room."""
     results = side_by_side(call, items, width, partial(step.interrupt, world))
-    if width == 1 or len(items) == 1:
+    if alone(items, width):
         return results
     for index, result in enumerate(results):
         outcome = result.outcome

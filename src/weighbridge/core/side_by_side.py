@@ -12,6 +12,11 @@ T = TypeVar("T")
 _LOOK_EVERY_SECONDS: Final = 0.5
 
 
+def alone(items: Sequence[object], width: int) -> bool:
+    """Whether none of them has another beside it."""
+    return width == 1 or len(items) <= 1
+
+
 def side_by_side(
     call: Callable[[A], T], items: Sequence[A], width: int, interrupt: Callable[[], None]
 ) -> list[T]:
@@ -20,7 +25,7 @@ def side_by_side(
     An interruption, which the loss of the environment is too, and whatever ``call`` raises drop what has not begun. Then ``interrupt``
     has to end what is under way, and it is waited for; a further interruption calls it again.
     """
-    if width == 1 or len(items) <= 1:
+    if alone(items, width):
         return [call(item) for item in items]
     crew = _Crew(call, items)
     try:

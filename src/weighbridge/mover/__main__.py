@@ -1,4 +1,4 @@
-"""``mover.pyz {fetch|publish|verify|probe} --order FILE --volume DIR``: argv → run → exit code.
+"""``mover.pyz {fetch|receive|publish|verify|probe} --order FILE --volume DIR``: argv → run → exit code.
 
 Exit codes: 0 fine, 3 refused after looking, 4 failed, 5 verification failed, 128 + signal when stopped by one.
 """
@@ -16,11 +16,12 @@ from .commands import fetch, publish_pushed, verify
 from .control import Control
 from .errors import FailedError, InterruptedByError, MoverError
 from .order import read_order
+from .pushed import receive
 from .report import Reporter, Result
 from .run import Run
 from .volume import Volume
 
-_VERBS = {"fetch": fetch, "publish": publish_pushed, "verify": verify}
+_VERBS = {"fetch": fetch, "receive": receive, "publish": publish_pushed, "verify": verify}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

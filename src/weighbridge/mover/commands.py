@@ -17,7 +17,7 @@ from .publish import Attested, attested, publish
 from .pushed import sent_digests, verify_pushed
 from .receipts import ReceiptError, SetReceipt, contradiction, parse_receipt
 from .run import Run
-from .staging import Staging, clear, sweep_abandoned
+from .staging import Staging, clear, make_room, sweep_abandoned
 from .survey import Survey, survey
 from .volume import strange
 from .weightset import fingerprint, set_digest
@@ -73,8 +73,8 @@ def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
             run.reporter.note(
                 "this file system has no locks: nothing keeps a second mover from working on the same set"
             )
-        for place in (layout.staging, layout.receipt.rpartition("/")[0]):
-            volume.make_way(place)
+        make_room(volume, layout)
+        volume.make_way(layout.receipt.rpartition("/")[0])
         for abandoned in sweep_abandoned(volume, order):
             run.reporter.note(f"removed what was left in flight of {abandoned}")
         try:

@@ -6,9 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from .document import OrderFile
 from .errors import FailedError, RefusedError, VerificationError
+from .layout import RECEIPTS, STAGING
 from .order import Order
 from .run import Run
+from .staging import make_room
 from .survey import survey
+
+
+def receive(run: Run) -> None:
+    """Make the places that a sender writes to and reads from. What no sender could write to is removed or put aside."""
+    volume, layout = run.volume, run.layout
+    for place in (STAGING, RECEIPTS):
+        volume.make_way(place)
+        with volume.directory(place, create=True):
+            pass
+    make_room(volume, layout)
+    run.result.outcome = "ready"
 
 
 def sent_digests(order: Order) -> dict[str, str]:

@@ -124,9 +124,16 @@ class Staging:
         os.close(self._journal)
 
 
+def make_room(volume: Volume, layout: Layout) -> None:
+    """What lies in place of the staging directory is one that we may write to throughout, or nothing."""
+    volume.make_way(layout.staging)
+    if volume.is_directory(layout.staging) and not volume.writable(layout.staging):
+        volume.put_aside(layout.staging)
+
+
 def clear(volume: Volume, layout: Layout) -> None:
     """Remove everything in flight of one set. The sidecars go last, so that a crash leaves a trace to sweep by."""
-    volume.clear(layout.staging)
+    volume.remove_tree(layout.staging)
     for suffix in SIDECARS:
         volume.remove(layout.staging + suffix)
         volume.remove(layout.staging + suffix + ".new")
@@ -160,7 +167,7 @@ def sweep_abandoned(volume: Volume, order: Order) -> list[str]:
         with SetLock(volume, lock_of(order.model_id, short)) as lock:
             if lock.try_acquire() is False:
                 continue
-            volume.clear(f"{parent}/{short}")
+            volume.remove_tree(f"{parent}/{short}")
             for name in sidecars:
                 volume.remove(f"{parent}/{name}")
             removed.append(f"{order.model_id}/{short}")

@@ -78,14 +78,14 @@ class Volume:
         """
         found = self.lstat(path)
         if found is not None and not (stat.S_ISREG(found.st_mode) and found.st_nlink <= 1):
-            self.clear(path)
+            self.remove_tree(path)
         flags = os.O_RDWR | os.O_CREAT
         try:
             descriptor = self.open(path, flags, create_directories=True)
         except PermissionError:
             if found is None:
                 raise
-            self.clear(path)  # somebody else's
+            self.remove_tree(path)  # somebody else's
             descriptor = self.open(path, flags, create_directories=True)
         if os.fstat(descriptor).st_nlink > 1:
             os.close(descriptor)
@@ -127,12 +127,16 @@ class Volume:
                 self.remove(place)
                 self._note(f"removed from the volume: {place}, which was no directory")
             elif found is not None and place.count("/") >= _OF_ONE_MODEL and not self._admits(place):
-                self._put_aside(place)
+                self.put_aside(place)
             clear.add(place)
 
     def writable(self, path: str) -> bool:
         """Whether this process may change what lies in the directory ``path``, and in all below it."""
-        below = {f"{path}/{entry.path}".rpartition("/")[0] for entry in self.tree(path)}
+        try:
+            entries = [(f"{path}/{entry.path}", entry.kind) for entry in self.tree(path)]
+        except PermissionError:
+            return False
+        below = {place if kind == "directory" else _split(place)[0] for place, kind in entries}
         return all(self._admits(place) for place in {path, *below})
 
     def _admits(self, path: str) -> bool:
@@ -140,7 +144,7 @@ class Volume:
         with self.directory(parent) as above:
             return os.access(name, os.W_OK | os.X_OK, dir_fd=above)
 
-    def _put_aside(self, path: str) -> None:
+    def put_aside(self, path: str) -> None:
         """Under another name in the same directory: the system lets no directory that we may not write to go elsewhere."""
         aside = next(
             name for name in map(f"{path}.not-ours-{{}}".format, itertools.count(1)) if not self.lstat(name)
@@ -222,7 +226,7 @@ class Volume:
         """Rename, replacing whatever lies at ``new``, and make it last: both directories are fsynced."""
         there_now = self.lstat(new)
         if there_now is not None and stat.S_ISDIR(there_now.st_mode):
-            self.clear(new)
+            self.remove_tree(new)
         old_parent, old_name = _split(old)
         new_parent, new_name = _split(new)
         with (
@@ -244,7 +248,15 @@ class Volume:
                 os.unlink(name, dir_fd=above)
 
     def remove_tree(self, path: str) -> None:
-        """Remove ``path`` and everything below it; nothing there is fine."""
+        """Remove ``path`` and everything below it; nothing there is fine. What another user keeps from being removed is put
+        aside; ``PermissionError`` where not even that may be done.
+        """
+        try:
+            self._remove_tree(path)
+        except PermissionError:
+            self.put_aside(path)
+
+    def _remove_tree(self, path: str) -> None:
         found = self.lstat(path)
         while found is not None and stat.S_ISDIR(found.st_mode):
             entries = self.tree(path)
@@ -253,15 +265,6 @@ class Volume:
             if not entries:
                 break
         self.remove(path)
-
-    def clear(self, path: str) -> None:
-        """Remove ``path`` and everything below it; what another user keeps from being removed is put aside. ``PermissionError``
-        where not even that may be done.
-        """
-        try:
-            self.remove_tree(path)
-        except PermissionError:
-            self._put_aside(path)
 
     def prune_upwards(self, path: str, stop: str) -> None:
         """Remove the directory ``path`` and its parents below ``stop`` as long as they are empty."""

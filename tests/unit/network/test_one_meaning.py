@@ -167,11 +167,12 @@ def test_kubectl_itself_goes_where_its_variables_say(tmp_path: Path, entry: str,
             "HOME": str(tmp_path),
             "KUBECONFIG": "/dev/null",
         }
-        subprocess.run(
-            ["kubectl", "--server=https://example.test", "--request-timeout=20", "get", "--raw", "/version"],
-            env=environ, capture_output=True, check=False, timeout=60,
+        asked = subprocess.run(
+            ["kubectl", "--server=https://example.test", "--request-timeout=60", "get", "--raw", "/version"],
+            env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
-        assert bool(proxy.requests) is not direct
+        assert asked.returncode == 1, asked
+        assert bool(proxy.requests) is not direct, asked
 
 
 def test_ansibles_kubernetes_client_is_told_the_decision(

