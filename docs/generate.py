@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from weighbridge import messages
-from weighbridge.cli import EPILOG, parser
+from weighbridge.cli import EPILOG, EXAMPLES, parser
 from weighbridge.environment.reference import SCHEMA_ID, configuration_page, json_schema
 from weighbridge.steps import SECTIONS
 
@@ -40,6 +40,10 @@ def cli_page() -> str:
             f"## weighbridge {name} ENV",
             "",
             str(verb.description),
+            "",
+            "```sh",
+            *EXAMPLES[name],
+            "```",
             "",
             "| option | meaning |",
             "|---|---|",

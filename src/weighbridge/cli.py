@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from weighbridge import at_start
 from weighbridge.domain.visible import error_lines, json_text, visible_lines
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 7 * 24 * 3600
 """Seconds."""
 
+SHELLS = ("bash", "zsh", "tcsh")
+
 EPILOG = """\
 exit codes:
   0    fine
@@ -44,6 +46,24 @@ Progress goes to standard error, results to standard output.
 """
 
 
+EXAMPLES = {
+    "check": ("weighbridge check stage",),
+    "render": ("weighbridge render stage --out rendered",),
+    "plan": ("weighbridge plan stage", "weighbridge plan stage --json --expect-no-changes   # in a pipeline"),
+    "apply": (
+        "weighbridge apply stage",
+        "weighbridge apply stage --only weights      # bring the weights in today, register them later",
+        "weighbridge apply stage --plan-digest DIGEST   # nothing beyond the plan that was approved",
+    ),
+    "verify": ("weighbridge verify stage",),
+    "status": ("weighbridge status stage --json",),
+    "doctor": ("weighbridge doctor stage --pods",),
+    "rbac": ("weighbridge rbac stage --service-account pipelines:deployer",),
+    "destroy": ("weighbridge destroy stage", "weighbridge destroy stage --yes --weights stage-models"),
+}
+"""What a newcomer may copy; ``stage`` is ``environments/stage.yaml``."""
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line; ``docs/cli.md`` is generated from it."""
     top = argparse.ArgumentParser(
@@ -51,6 +71,13 @@ def parser() -> argparse.ArgumentParser:
         description="Bring your own model to IBM watsonx.ai software: one file, one command, proof, and a way back.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=SHELLS,
+        metavar="SHELL",
+        help='print a completion script for %(choices)s; in bash: eval "$(weighbridge --print-completion bash)"',
     )
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     _verb(verbs, "check", "read the environment file and say everything that is wrong with it; no network")
@@ -136,6 +163,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+class _Completion(argparse.Action):
+    """Print the script and end."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        from weighbridge.completion import script  # noqa: PLC0415 - for this alone
+
+        del namespace, option_string
+        print(script(parser, str(values)))
+        parser.exit()
+
+
 class _Groups:
     """What ``--only`` takes. Looked up when it is asked for: the steps are slow to import."""
 
@@ -152,7 +196,7 @@ def _verb(
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
-        epilog=EPILOG,
+        epilog="\n".join(["examples:", *(f"  {example}" for example in EXAMPLES[name]), "", EPILOG]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("environment", metavar="ENV", help="a name, or the path of an environment file")

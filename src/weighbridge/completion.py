@@ -1,0 +1,34 @@
+"""Completion scripts for shells, made by shtab from the parser. The script is static: completing starts no Python."""
+
+import argparse
+from typing import Final
+
+import shtab
+
+_ENVIRONMENTS: Final = """\
+_weighbridge_environments() {
+  local file
+  for file in environments/"$1"*.yaml; do
+    [ -e "$file" ] && file=${file##*/} && printf '%s\\n' "${file%.yaml}"
+  done
+  compgen -f -- "$1"
+}
+"""
+"""Names (``environments/NAME.yaml``) and paths: what every verb takes. In zsh and tcsh, paths alone."""
+
+_COMPLETES: Final = {
+    "environment": shtab.FILE | {"bash": "_weighbridge_environments"},
+    "out": shtab.DIRECTORY,
+    "request": shtab.FILE,
+}
+"""By the argument's destination."""
+
+
+def script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """Return the completion script of ``parser`` for ``bash``, ``zsh`` or ``tcsh``."""
+    [verbs] = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
+    for verb in verbs.values():
+        for action in verb._actions:  # noqa: SLF001 - likewise
+            if action.dest in _COMPLETES:
+                action.complete = _COMPLETES[action.dest]
+    return str(shtab.complete(parser, shell, preamble=_ENVIRONMENTS if shell == "bash" else ""))
