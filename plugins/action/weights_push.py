@@ -31,8 +31,8 @@ from weighbridge.steps.weights.push.transport import (
     PodGoneError,
     PortForward,
     RsyncPod,
-    Way,
-    WayRefusedError,
+    Transport,
+    TransportRefusedError,
 )
 
 
@@ -93,7 +93,9 @@ class ActionModule(WeighbridgeAction):
         version = order.sub_path.rpartition("/")[2]
         with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
             password = _password(kube, pod) if arguments["password"] else None
-            ways = [way for name in arguments["transports"] if (way := _way(name, pod, password, spool))]
+            ways = [
+                way for name in arguments["transports"] if (way := _transport(name, pod, password, spool))
+            ]
             refused = [] if password is not None else [_without_secret(pod)]
             with contextlib.closing(source.open(around)) as reader:
                 push = Push(
@@ -103,16 +105,16 @@ class ActionModule(WeighbridgeAction):
                 return _result(push.run())
 
 
-def _way(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Way | None:
+def _transport(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Transport | None:
     """A port-forward ends in a port that every user of this machine reaches: never without a password."""
     if name == "exec":
         return ExecStream(pod)
     return None if password is None else PortForward(pod, password, spool.log)
 
 
-def _without_secret(pod: RsyncPod) -> WayRefusedError:
+def _without_secret(pod: RsyncPod) -> TransportRefusedError:
     access = Access(verb="create", group="", resource="secrets", name=pod.name, namespace=pod.namespace)
-    return WayRefusedError(
+    return TransportRefusedError(
         f"pods/portforward needs a password, and no Secret may be made for it in {pod.namespace}", access
     )
 

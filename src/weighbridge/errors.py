@@ -116,7 +116,7 @@ class InterruptedByUserError(WeighbridgeError):
     exit_code = 130
 
 
-def is_passing(error: WeighbridgeError) -> bool:
+def is_transient(error: WeighbridgeError) -> bool:
     """Whether the same request to the cluster may well succeed in a moment."""
     if isinstance(error, PreconditionError):
         return error.code == "cluster-unreachable"

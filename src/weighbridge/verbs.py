@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from weighbridge.core.step import Request
 from weighbridge.domain.digest import Json
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.domain.visible import visible
 from weighbridge.errors import CHANGES_PENDING, OK, InputError, PreconditionError
 from weighbridge.steps import STEPS
@@ -84,7 +84,7 @@ def _apply(arguments: argparse.Namespace) -> Said:
     from weighbridge.mover.report import peak_memory  # noqa: PLC0415
 
     with _open(arguments) as opened_:
-        applied = opened_.session.apply(_request(arguments), _turn(arguments), arguments.plan_digest)
+        applied = opened_.session.apply(_request(arguments), _lock_request(arguments), arguments.plan_digest)
     rss = peak_memory()
     return Said(
         messages.applied_message(applied, rss),
@@ -97,7 +97,7 @@ def _verify(arguments: argparse.Namespace) -> Said:
     from weighbridge import messages, screens  # noqa: PLC0415
 
     with _open(arguments) as opened_:
-        verified = opened_.session.verify(_request(arguments), _turn(arguments))
+        verified = opened_.session.verify(_request(arguments), _lock_request(arguments))
         name = opened_.environment.name
     return Said(
         messages.verified_message(verified, name),
@@ -161,7 +161,7 @@ def _destroy(arguments: argparse.Namespace) -> Said:
     with _open(arguments) as opened_:
         name = opened_.environment.name
         _ask(opened_, request, sure=arguments.yes)
-        destroyed = opened_.session.destroy(request, _turn(arguments))
+        destroyed = opened_.session.destroy(request, _lock_request(arguments))
     return Said(
         messages.destroyed_message(destroyed, name),
         screens.destroyed_screen(destroyed),
@@ -190,8 +190,8 @@ def _request(arguments: argparse.Namespace) -> Request:
     )
 
 
-def _turn(arguments: argparse.Namespace) -> Turn:
-    return Turn(wait=arguments.wait, take_over=arguments.take_over)
+def _lock_request(arguments: argparse.Namespace) -> LockRequest:
+    return LockRequest(wait=arguments.wait, take_over=arguments.take_over)
 
 
 def _open(arguments: argparse.Namespace) -> Opened:

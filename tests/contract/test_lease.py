@@ -16,7 +16,7 @@ from support.api_server import FakeApiServer
 from support.lease_bench import ELSEWHERE, HERE, Bench
 from support.login import granted
 from weighbridge.core.ports import Tenure
-from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, Turn
+from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, LockRequest
 from weighbridge.domain.naming import lease_name
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.client import LEASE, ForbiddenError, Object
@@ -50,10 +50,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     kube.close()
 
 
-def refusal(lock: LeaseLock, bench: Bench, turn: Turn | None = None) -> PreconditionError:
+def refusal(lock: LeaseLock, bench: Bench, lock_request: LockRequest | None = None) -> PreconditionError:
     with (
         pytest.raises(PreconditionError) as refused,
-        lock.hold("apply", turn or Turn(), bench.events.append, bench.stop),
+        lock.hold("apply", lock_request or LockRequest(), bench.events.append, bench.stop),
     ):
         pass
     return refused.value
@@ -63,7 +63,7 @@ def ended(lock: LeaseLock, bench: Bench, body: Callable[[Tenure], None]) -> Step
     """How a run ended that was told to stop."""
 
     def run() -> None:
-        with lock.hold("apply", Turn(), bench.events.append, bench.stop) as tenure:
+        with lock.hold("apply", LockRequest(), bench.events.append, bench.stop) as tenure:
             body(tenure)
 
     with pytest.raises(StepFailedError) as caught:
@@ -80,7 +80,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 def left_behind(bench: Bench, lock: LeaseLock, note: str | None = None) -> None:
     """A run that is killed while it holds the Lease: nothing is given back."""
-    hold = lock.hold("apply", Turn(), bench.events.append, bench.stop)
+    hold = lock.hold("apply", LockRequest(), bench.events.append, bench.stop)
     hold.__enter__()
     if note is not None:
         lock.begin(note)
@@ -115,7 +115,7 @@ def spec(bench: Bench) -> Object:
 
 
 def test_it_is_held_during_the_run_and_gone_after_it(bench: Bench) -> None:
-    with bench.run().hold("apply", Turn(), bench.events.append, bench.stop) as tenure:
+    with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop) as tenure:
         tenure.require()
         found = bench.lease()
         assert found is not None
@@ -132,7 +132,7 @@ def test_it_is_held_during_the_run_and_gone_after_it(bench: Bench) -> None:
 def test_it_is_gone_after_a_failure_and_an_interruption_too(bench: Bench, error: BaseException) -> None:
     with (
         pytest.raises(type(error)) as raised,
-        bench.run().hold("apply", Turn(), bench.events.append, bench.stop),
+        bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop),
     ):
         raise error
     assert raised.value is error
@@ -140,7 +140,7 @@ def test_it_is_gone_after_a_failure_and_an_interruption_too(bench: Bench, error:
 
 
 def test_a_second_run_is_refused_with_the_words_whose_it_is(bench: Bench) -> None:
-    with bench.run().hold("destroy", Turn(), bench.events.append, bench.stop) as tenure:
+    with bench.run().hold("destroy", LockRequest(), bench.events.append, bench.stop) as tenure:
         refused = refusal(bench.run(OTHER), bench)
         tenure.require()
     for part in ("`destroy`", "ci@runner", "process 100", "since 2026-01-02", "last renewed 2026-01-02"):
@@ -159,7 +159,7 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(bench: Bench) -> None:
         lock = bench.run(replace(HERE, pid=1000 + number))
         everybody_began.wait(20)
         try:
-            with lock.hold("apply", Turn(), lambda _event: None, bench.stop):
+            with lock.hold("apply", LockRequest(), lambda _event: None, bench.stop):
                 inside.append(number)
                 everybody_tried.wait(20)
         except PreconditionError:
@@ -174,7 +174,7 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(bench: Bench) -> None:
 
 
 def test_who_waits_begins_when_the_other_ends(bench: Bench) -> None:
-    first = bench.run().hold("apply", Turn(), bench.events.append, bench.stop)
+    first = bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop)
     first.__enter__()
 
     def end() -> None:
@@ -182,15 +182,15 @@ def test_who_waits_begins_when_the_other_ends(bench: Bench) -> None:
             first.__exit__(None, None, None)
 
     bench.clock.while_sleeping = end
-    with bench.run(OTHER).hold("apply", Turn(wait=60), bench.events.append, bench.stop):
+    with bench.run(OTHER).hold("apply", LockRequest(wait=60), bench.events.append, bench.stop):
         assert spec(bench)["holderIdentity"].startswith("ci@runner/")
     assert "waiting, 60 s at most, for `apply` of ci@runner (process 100" in bench.said
     assert len(bench.clock.slept) == 3
 
 
 def test_who_waits_in_vain_is_refused_when_the_time_is_over(bench: Bench) -> None:
-    with bench.run().hold("apply", Turn(), bench.events.append, bench.stop):
-        refused = refusal(bench.run(OTHER), bench, Turn(wait=10))
+    with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop):
+        refused = refusal(bench.run(OTHER), bench, LockRequest(wait=10))
     assert "(waited 10 s)" in refused.what
     assert sum(bench.clock.slept) == pytest.approx(10)
 
@@ -199,7 +199,7 @@ def test_a_run_that_died_on_this_machine_is_taken_over_at_once_and_said(bench: B
     left_behind(bench, bench.run())
     bench.living.clear()
 
-    with bench.run(OTHER).hold("apply", Turn(), bench.events.append, bench.stop):
+    with bench.run(OTHER).hold("apply", LockRequest(), bench.events.append, bench.stop):
         assert spec(bench)["leaseTransitions"] == 1
     assert bench.clock.slept == []
     assert "taken over from a dead run, its process 100 is gone: `apply` of ci@runner" in bench.said
@@ -213,7 +213,7 @@ def test_a_run_that_died_elsewhere_is_refused_while_fresh_and_taken_after_one_du
     assert refusal(bench.run(), bench).code == "run-under-way"
 
     bench.clock.at += DURATION + 1  # by its own clock it has run out: now it is watched, without --wait
-    with bench.run().hold("apply", Turn(), bench.events.append, bench.stop):
+    with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop):
         pass
     assert DURATION <= sum(bench.clock.slept) <= DURATION + 2
     assert "silent for long; it counts as dead if it says nothing for another 60 s" in bench.said
@@ -251,7 +251,7 @@ def test_taking_over_stops_the_first_waits_for_that_and_tells_both(bench: Bench)
     assert began.wait(20)
     bench.clock.while_sleeping = lambda: time.sleep(0.02)
     with bench.run(OTHER, gives_way=1e9).hold(
-        "destroy", Turn(take_over=True), bench.events.append, bench.stop
+        "destroy", LockRequest(take_over=True), bench.events.append, bench.stop
     ) as tenure:
         thread.join(20)
         assert lost, "the body begins only after the displaced run has stopped"
@@ -266,14 +266,14 @@ def test_taking_over_stops_the_first_waits_for_that_and_tells_both(bench: Bench)
 
 def test_a_displaced_run_that_never_answers_is_not_waited_for_for_ever(bench: Bench) -> None:
     left_behind(bench, bench.run(ELSEWHERE))
-    with bench.run().hold("apply", Turn(take_over=True), bench.events.append, bench.stop):
+    with bench.run().hold("apply", LockRequest(take_over=True), bench.events.append, bench.stop):
         pass
     assert sum(bench.clock.slept) == pytest.approx(75, abs=2)
     assert "did not say that it stopped" in bench.said
 
 
 def test_renewals_go_on_and_survive_somebody_elses_label(bench: Bench) -> None:
-    with bench.run(renew=0.02).hold("apply", Turn(), bench.events.append, bench.stop) as tenure:
+    with bench.run(renew=0.02).hold("apply", LockRequest(), bench.events.append, bench.stop) as tenure:
         for number in range(5):
             renewed = spec(bench)["renewTime"]
             label = [{"op": "add", "path": "/metadata/labels/x", "value": str(number)}]
@@ -300,7 +300,7 @@ def test_notes_of_a_dead_run_reach_the_next_one_and_stay_until_they_are_settled(
     left_behind(bench, bench.run(), note="weighbridge-storage/stage")
     bench.living.clear()
     second = bench.run(OTHER)
-    with second.hold("apply", Turn(), bench.events.append, bench.stop):
+    with second.hold("apply", LockRequest(), bench.events.append, bench.stop):
         [work] = second.notes("weighbridge-storage/stage")
         assert work.process == HERE
         second.begin("weighbridge-registration/stage")
@@ -308,7 +308,7 @@ def test_notes_of_a_dead_run_reach_the_next_one_and_stay_until_they_are_settled(
     assert spec(bench).get("holderIdentity", "") == "", "nobody holds it, but the note is still needed"
 
     third = bench.run(replace(HERE, pid=300))
-    with third.hold("apply", Turn(), bench.events.append, bench.stop):
+    with third.hold("apply", LockRequest(), bench.events.append, bench.stop):
         assert [work.process.pid for work in third.notes()] == [100]
         third.ended("weighbridge-storage/stage")
     assert bench.lease() is None
@@ -317,7 +317,7 @@ def test_notes_of_a_dead_run_reach_the_next_one_and_stay_until_they_are_settled(
 def test_models_whose_playbook_a_dead_run_had_begun_are_told_until_they_are_tidied_up(bench: Bench) -> None:
     first = bench.run()
     assert not first.weights, "who holds nothing notes nothing"
-    with first.hold("apply", Turn(), bench.events.append, bench.stop):
+    with first.hold("apply", LockRequest(), bench.events.append, bench.stop):
         for model in ("one", "two", "three"):
             first.weights_begin(model)
         first.weights_ended("three")
@@ -328,7 +328,7 @@ def test_models_whose_playbook_a_dead_run_had_begun_are_told_until_they_are_tidi
     assert "left Jobs, pods or keys of one, two in the namespace" in str(bench.run(OTHER).under_way())
 
     second = bench.run(OTHER)
-    with second.hold("apply", Turn(), bench.events.append, bench.stop):
+    with second.hold("apply", LockRequest(), bench.events.append, bench.stop):
         assert second.weights == {"one", "two"}
         second.weights_begin("one")
         for model in ("one", "two"):
@@ -337,7 +337,7 @@ def test_models_whose_playbook_a_dead_run_had_begun_are_told_until_they_are_tidi
 
 
 def test_an_object_is_deleted_only_as_it_was_read(bench: Bench) -> None:
-    with bench.run().hold("apply", Turn(), bench.events.append, bench.stop):
+    with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop):
         lease = LeaseObject(bench.api, bench.namespace, bench.environment, bench.clock)
         read = lease.read()
         assert read is not None
@@ -348,7 +348,7 @@ def test_an_object_is_deleted_only_as_it_was_read(bench: Bench) -> None:
 
 def test_whose_run_is_under_way_is_said_and_nothing_where_none_is(bench: Bench) -> None:
     assert bench.run().under_way() is None
-    with bench.run().hold("verify", Turn(), bench.events.append, bench.stop):
+    with bench.run().hold("verify", LockRequest(), bench.events.append, bench.stop):
         assert "a run is under way: `verify` of ci@runner (process 100" in str(bench.run(OTHER).under_way())
     left_behind(bench, bench.run())
     bench.living.clear()
@@ -362,7 +362,7 @@ def test_a_short_silence_of_the_api_server_is_borne() -> None:
     server = FakeApiServer()
     bench = Bench(server)
     away = PreconditionError("the Kubernetes API does not answer", code="cluster-unreachable")
-    with bench.run(renew=0.02).hold("apply", Turn(), bench.events.append, bench.stop) as tenure:
+    with bench.run(renew=0.02).hold("apply", LockRequest(), bench.events.append, bench.stop) as tenure:
         server.failures["json_patch leases"] = [away] * 3
         bench.clock.at += GIVE_UP_AFTER - 1
         assert soon(lambda: not server.failures["json_patch leases"])
@@ -375,7 +375,7 @@ def test_a_note_bears_a_short_silence_and_no_long_one() -> None:
     bench = Bench(server)
     away = PreconditionError("the Kubernetes API does not answer", code="cluster-unreachable")
     lock = bench.run(renew=2.0)
-    with lock.hold("apply", Turn(), bench.events.append, bench.stop):
+    with lock.hold("apply", LockRequest(), bench.events.append, bench.stop):
         server.failures["json_patch leases"] = [away] * 5
         lock.weights_begin("one")
         assert lock.weights == {"one"}
@@ -418,7 +418,7 @@ def test_after_a_machine_slept_the_run_asks_before_it_goes_on() -> None:
         bench.clock.at += 3 * DURATION  # asleep: its thread has not run either
         bench.living.clear()
         other = bench.run(replace(ELSEWHERE, pid=7))
-        theirs.enter_context(other.hold("apply", Turn(), bench.events.append, bench.stop))
+        theirs.enter_context(other.hold("apply", LockRequest(), bench.events.append, bench.stop))
         tenure.require()
 
     assert "taken over by `apply` of ci@laptop" in ended(bench.run(), bench, body).what
@@ -438,7 +438,7 @@ def test_a_missing_permission_is_named_and_nothing_goes_on_without_the_lease() -
 def test_a_lease_that_cannot_be_given_back_is_said() -> None:
     server = FakeApiServer()
     bench = Bench(server)
-    with bench.run().hold("apply", Turn(), bench.events.append, bench.stop):
+    with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop):
         server.failures["delete leases"] = [PreconditionError("the Kubernetes API does not answer")]
     assert (
         "could not be given back: the Kubernetes API does not answer; it runs out within 60 s" in bench.said

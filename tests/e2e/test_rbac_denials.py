@@ -86,14 +86,14 @@ def test_a_command_that_lacks_one_rule_names_it(estate: Estate, admin: Client, l
 def test_what_is_only_comfort_stops_nothing(estate: Estate, admin: Client) -> None:
     one = only(estate, "llama-fetch")
     estate.written(models=one)
-    comfort = [
+    optional = [
         access(estate, "get", "namespaces", estate.name),
         access(estate, "get", "storageclasses", "sandbox-rwx", group="storage.k8s.io"),
         access(estate, "list", "storageclasses", group="storage.k8s.io"),
         access(estate, "list", "events"),
         access(estate, "get", "pods/log"),
     ]
-    with without(estate, admin, *comfort):
+    with without(estate, admin, *optional):
         ran = estate.run("apply", models=one)
         assert ran.code == 0, ran.said
         ran = estate.run("verify", models=one)

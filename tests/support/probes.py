@@ -154,7 +154,7 @@ class FakeProbes:
 
     def rehearse(self, documents: Sequence[Document]) -> Sequence[Rehearsal]:
         self._use("rehearse")
-        return [Rehearsal(kind=str(item.body["kind"]), name="x") for item in documents if not item.comfort]
+        return [Rehearsal(kind=str(item.body["kind"]), name="x") for item in documents if not item.optional]
 
     def under_way(self) -> str | None:
         self._use("under_way")

@@ -112,7 +112,7 @@ class FaultyNetwork:
 
 
 class DirectWay:
-    """The Way to a daemon on this machine: what a port-forward gives, without a cluster."""
+    """The transport to a daemon on this machine: what a port-forward gives, without a cluster."""
 
     name = "direct"
 

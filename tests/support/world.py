@@ -15,7 +15,7 @@ from weighbridge.core.session import Session
 from weighbridge.core.step import Step
 from weighbridge.domain.claims import ClaimFacts, claim_of
 from weighbridge.domain.digest import Json, digest
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.domain.quotas import Object
 from weighbridge.domain.stacks import (
@@ -227,10 +227,10 @@ class FakeLock:
 
     @contextmanager
     def hold(
-        self, verb: str, turn: Turn, observer: Observer, on_lost: Callable[[], None]
+        self, verb: str, lock_request: LockRequest, observer: Observer, on_lost: Callable[[], None]
     ) -> Iterator[Tenure]:
         world = self.world
-        if world.other_run is not None and not turn.take_over:
+        if world.other_run is not None and not lock_request.take_over:
             raise PreconditionError(f"another run is under way: {world.other_run}", code="run-under-way")
         if world.other_run is not None:
             observer(Warned(f"taken over, as asked, from {world.other_run}"))

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from weighbridge.core.events import Observer
 from weighbridge.core.port import Port
 from weighbridge.domain.digest import Json
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 
 
@@ -78,7 +78,7 @@ class Lock(Protocol):
     """One run at a time for each environment."""
 
     def hold(
-        self, verb: str, turn: Turn, observer: Observer, on_lost: Callable[[], None]
+        self, verb: str, lock_request: LockRequest, observer: Observer, on_lost: Callable[[], None]
     ) -> AbstractContextManager[Tenure]:
         """Hold it for the body, whose failure is told as the loss where it was lost meanwhile.
 

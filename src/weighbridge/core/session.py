@@ -15,12 +15,12 @@ from weighbridge.core.ports import CLUSTER, LOCK, STACKS, Journal, Tenure
 from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.step import Rendered, Request, Step, StepStatus
 from weighbridge.domain.facts import Facts
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.environment.types import Environment
 from weighbridge.errors import InputError
 
 T = TypeVar("T")
-_AT_ONCE = Turn()
+_AT_ONCE = LockRequest()
 """Where another run holds the environment, refuse."""
 _WHOLE = Request()
 
@@ -102,14 +102,16 @@ class Session:
 
     # -- doing -------------------------------------------------------------------------------------------------------
 
-    def apply(self, request: Request = _WHOLE, turn: Turn = _AT_ONCE, reviewed: str | None = None) -> Applied:
+    def apply(
+        self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE, reviewed: str | None = None
+    ) -> Applied:
         """Plan, then run what is pending, alone. Every failure of a step is in the result; refusals before it, and the loss
         of the right to go on, are raised. ``reviewed``: the digest of a plan, beyond which nothing may be done.
         """
         self._require_known(request)
         if reviewed is not None:
             review.parse(reviewed)
-        with self._alone("apply", request, turn) as world:
+        with self._alone("apply", request, lock_request) as world:
             world.port(STACKS).settle(self.observer)
             return self._apply(world, reviewed)
 
@@ -130,7 +132,7 @@ class Session:
         world.require()  # what the last step met may have been the loss
         return applied
 
-    def verify(self, request: Request = _WHOLE, turn: Turn = _AT_ONCE) -> Verified:
+    def verify(self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE) -> Verified:
         """Read again what every step has stored, in the cluster."""
         steps = self._selected(request)
         if not any(step.verifies for step in steps):
@@ -139,16 +141,16 @@ class Session:
                 remedy="leave --only out",
                 code="nothing-to-verify",
             )
-        with self._alone("verify", request, turn) as world:
+        with self._alone("verify", request, lock_request) as world:
             started = time.monotonic()
             journal = self.open_journal("verify")
             items = run.verify(steps, world, journal)
             world.require()
             return Verified(items=items, seconds=time.monotonic() - started)
 
-    def destroy(self, request: Request = _WHOLE, turn: Turn = _AT_ONCE) -> DestroyedAll:
+    def destroy(self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE) -> DestroyedAll:
         """Take down what the steps made, last first. What holds weights stays, unless all of it is typed (``request.typed``)."""
-        with self._alone("destroy", request, turn) as world:
+        with self._alone("destroy", request, lock_request) as world:
             world.port(STACKS).settle(self.observer)
             facts = Facts()
             identify(self.steps, world, facts)
@@ -168,7 +170,7 @@ class Session:
             return destroyed
 
     @contextmanager
-    def _alone(self, verb: str, request: Request, turn: Turn) -> Iterator[_World]:
+    def _alone(self, verb: str, request: Request, lock_request: LockRequest) -> Iterator[_World]:
         """Hold the environment for one run; whatever is under way is ended where the hold is lost."""
         world = self._world(request)
         world.port(CLUSTER).uid()
@@ -178,7 +180,7 @@ class Session:
             if verb != "verify":  # which has no part in Pulumi, and need not be able to open its state
                 world.port(STACKS).cancel()
 
-        with world.port(LOCK).hold(verb, turn, self.observer, stop) as tenure:
+        with world.port(LOCK).hold(verb, lock_request, self.observer, stop) as tenure:
             yield self._world(request, tenure)
 
     def _tidy(self, world: _World, plan: Plan | None = None) -> None:

@@ -10,7 +10,7 @@ from weighbridge.doctor.examine import examine
 from weighbridge.doctor.probing_pod import ProbingPod
 from weighbridge.doctor.request import request_text
 from weighbridge.doctor.world import WorldProbes
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.environment.types import Environment
 from weighbridge.errors import PreconditionError
 from weighbridge.steps import STEPS
@@ -64,6 +64,6 @@ def made_probes(shop: Workshop) -> WorldProbes:
             shop.surroundings(None),
             lambda model: shop.secrets.of_source(model.source.chosen.secrets),
         ),
-        lease=lambda: shop.lock.hold("doctor", Turn(), shop.observer, lambda: None),
+        lease=lambda: shop.lock.hold("doctor", LockRequest(), shop.observer, lambda: None),
         holder=lambda: shop.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked
     )

@@ -43,7 +43,7 @@ def _permissions(environment: Environment, diagnosis: Diagnosis) -> list[str]:
     lines = [
         "## Permissions",
         "",
-        "These are missing. Those marked optional are comfort: work goes on without them, and says less.",
+        "These are missing. Work goes on without those marked optional, and says less.",
         "",
     ]
     lines += [

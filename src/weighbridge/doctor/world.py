@@ -214,11 +214,11 @@ class WorldProbes:
         body: dict[str, Any] = document.body
         kind, name = _REHEARSED[str(body["kind"])], str(body["metadata"]["name"])
         try:
-            if not document.comfort and self.connect().get(kind, name, self._namespace) is not None:
+            if not document.optional and self.connect().get(kind, name, self._namespace) is not None:
                 return Rehearsal(kind=kind.kind, name=name, exists=True)
             return Rehearsal(kind=kind.kind, name=name, warnings=self.connect().rehearse(kind, body))
         except ForbiddenError as error:
-            return None if document.comfort else Rehearsal(kind=kind.kind, name=name, error=error)
+            return None if document.optional else Rehearsal(kind=kind.kind, name=name, error=error)
         except WeighbridgeError as error:
             return Rehearsal(kind=kind.kind, name=name, error=error)
 

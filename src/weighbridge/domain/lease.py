@@ -263,7 +263,7 @@ def _fresh(record: Record, wall: datetime) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class LockRequest:
     """What a run does where another one holds the environment."""
 
     wait: float = 0.0

@@ -14,12 +14,12 @@ from weighbridge.domain.lease import (
     Free,
     Held,
     Holder,
+    LockRequest,
     LookAt,
     Mine,
     Process,
     Record,
     Sight,
-    Turn,
     Verdict,
     Watch,
     Work,
@@ -64,7 +64,7 @@ class LeaseLock:
 
     @contextmanager
     def hold(
-        self, verb: str, turn: Turn, observer: Observer, on_lost: Callable[[], None]
+        self, verb: str, lock_request: LockRequest, observer: Observer, on_lost: Callable[[], None]
     ) -> Iterator[Tenure]:
         """See ``ports.Lock.hold``."""
         tenure = Tenure(
@@ -77,8 +77,8 @@ class LeaseLock:
             retry_after=self.pace.retry,
         )
         try:
-            displaced = self._acquire(tenure, turn, observer)
-            self._tenure, self._word = tenure, turn.take_over
+            displaced = self._acquire(tenure, lock_request, observer)
+            self._tenure, self._word = tenure, lock_request.take_over
             tenure.start()
             if displaced is not None:
                 self._let_stop(tenure, displaced, observer)
@@ -179,15 +179,15 @@ class LeaseLock:
         run = f"{wall:%Y%m%dT%H%M%S}-{process.pid}-{secrets.token_hex(2)}"
         return Holder(run=run, verb=verb, since=wall.isoformat(timespec="seconds"), process=process)
 
-    def _acquire(self, tenure: Tenure, turn: Turn, observer: Observer) -> Record | None:
+    def _acquire(self, tenure: Tenure, lock_request: LockRequest, observer: Observer) -> Record | None:
         """Until it is ours; the record of the run that was displaced, where one may be alive."""
         watching = _Watching(self)
         races = 0
         while True:
             record = self._lease.read()
             verdict = watching.judge(record, tenure.me)
-            if isinstance(verdict, Held) and not turn.take_over:
-                watching.wait(record, verdict, turn, observer)
+            if isinstance(verdict, Held) and not lock_request.take_over:
+                watching.wait(record, verdict, lock_request, observer)
                 continue
             try:
                 if isinstance(verdict, Mine) and record is not None:
@@ -261,13 +261,13 @@ class _Watching:
             self.watch = self.watch.seen(record, now)
         return judge(Sight(record=record, watch=self.watch, now=now, wall=clock.wall()), me, self.lock.look)
 
-    def wait(self, record: Record | None, held: Held, turn: Turn, observer: Observer) -> None:
+    def wait(self, record: Record | None, held: Held, lock_request: LockRequest, observer: Observer) -> None:
         """A moment. ``PreconditionError`` where it is not worth waiting, or the time is over."""
         words = record.words if record is not None else ""
         now = self.lock.clock.now()
-        left = turn.wait - (now - self.began)
+        left = lock_request.wait - (now - self.began)
         if left <= 0 and not _to_watch(held):
-            raise self._refusal(words, turn)
+            raise self._refusal(words, lock_request)
         if now >= self.said:
             self.said = now + self.lock.pace.announce
             if _to_watch(held):
@@ -277,8 +277,8 @@ class _Watching:
             observer(Note(text))
         self.lock.clock.sleep(self.lock.pace.poll)
 
-    def _refusal(self, words: str, turn: Turn) -> PreconditionError:
-        waited = f" (waited {turn.wait:g} s)" if turn.wait else ""
+    def _refusal(self, words: str, lock_request: LockRequest) -> PreconditionError:
+        waited = f" (waited {lock_request.wait:g} s)" if lock_request.wait else ""
         return PreconditionError(
             f"another run is under way in environment `{self.lock.environment}`{waited}: {words}",
             remedy="let it end, or wait for it with --wait SECONDS; a run that died is recognised, at the latest "

@@ -8,7 +8,7 @@ from typing import Final
 
 from weighbridge.core.events import Observer, Warned
 from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Notes, Record
-from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_transient
 from weighbridge.kubernetes.lease_object import ChangedError, LeaseObject
 
 ATTEMPTS: Final = 5
@@ -110,7 +110,7 @@ class Tenure:
                     refused += 1
                     continue
                 except WeighbridgeError as error:
-                    if not is_passing(error) or error is self._loss:
+                    if not is_transient(error) or error is self._loss:
                         raise
             self._lease.clock.sleep(self._pauses[1])
         raise StepFailedError(

@@ -17,7 +17,7 @@ from weighbridge.errors import (
     PreconditionError,
     StepFailedError,
     WeighbridgeError,
-    is_passing,
+    is_transient,
 )
 from weighbridge.kubernetes.pod_watch import (
     Ended,
@@ -139,7 +139,7 @@ class Follower:
                 sight = judge(self._look(with_reasons=not pods_run))
                 answered = now
             except WeighbridgeError as error:
-                if not is_passing(error) or now - answered > self._patience.outage_seconds:
+                if not is_transient(error) or now - answered > self._patience.outage_seconds:
                     raise
                 sight = Waiting("cluster-unreachable", f"{error.what}; trying again")
             if over(sight):

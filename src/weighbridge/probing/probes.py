@@ -25,7 +25,7 @@ class Document:
     """One object to be rehearsed."""
 
     body: dict[str, Any]
-    comfort: bool = False
+    optional: bool = False
     """Who may not create it is not told so: a run does not create it either."""
 
 

@@ -15,7 +15,7 @@ from weighbridge.errors import (
     PreconditionError,
     StepFailedError,
     WeighbridgeError,
-    is_passing,
+    is_transient,
 )
 from weighbridge.kubernetes.client import WATSONX_IFM, ApiRefusedError, Kind, Object
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
@@ -108,7 +108,7 @@ class Attempt:
             except UnrecordedWriteError:
                 raise
             except (PreconditionError, StepFailedError) as error:
-                if not is_passing(error) or clock.monotonic() >= deadline:
+                if not is_transient(error) or clock.monotonic() >= deadline:
                     self._take_back()
                     raise
                 last = error.what

@@ -16,7 +16,7 @@ from weighbridge.core.events import Event, Note, Warned
 from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.visible import quoted
-from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_transient
 from weighbridge.watsonx.custom_resource import LiveCustomResource, Status, parse_time
 from weighbridge.watsonx.entry import entries_by_id
 
@@ -344,7 +344,7 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
         try:
             live = read()
         except WeighbridgeError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             verdict: Verdict = Waiting(f"cannot look at the moment: {error.what}")
         else:

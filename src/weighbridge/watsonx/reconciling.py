@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from weighbridge.core.events import Observer, Warned
-from weighbridge.errors import StepFailedError, WeighbridgeError, is_passing
+from weighbridge.errors import StepFailedError, WeighbridgeError, is_transient
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 from weighbridge.watsonx.ownership import resolved
 from weighbridge.watsonx.reconciled import OPERATOR_FAILED, Mark, Reconciled, await_reconciled, completed
@@ -96,6 +96,6 @@ class ReconcilingRegistry(WatsonxRegistry):
             try:
                 return self.intents(), self.find()
             except WeighbridgeError as error:
-                if not is_passing(error) or self.clock.monotonic() >= deadline:
+                if not is_transient(error) or self.clock.monotonic() >= deadline:
                     raise
             self.clock.sleep(1.0)

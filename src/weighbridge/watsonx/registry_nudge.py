@@ -5,7 +5,7 @@ from typing import Final
 
 from weighbridge.core.events import Event, Note, Observer, Warned
 from weighbridge.domain.naming import MANAGER
-from weighbridge.errors import PreconditionError, StepFailedError, is_passing
+from weighbridge.errors import PreconditionError, StepFailedError, is_transient
 from weighbridge.kubernetes.client import WATSONX_IFM, ApiRefusedError
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 from weighbridge.watsonx.merge import PatchOperation
@@ -39,7 +39,7 @@ def nudge(registry: WatsonxRegistry, failure: StepFailedError, mark: Mark, obser
             if (written := _written(registry, live, chosen, observer, mark)) is not None:
                 return written
         except (PreconditionError, StepFailedError) as error:
-            if not is_passing(error) or clock.monotonic() >= deadline:
+            if not is_transient(error) or clock.monotonic() >= deadline:
                 raise
         clock.sleep(0.2)
 

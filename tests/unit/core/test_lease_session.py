@@ -9,7 +9,7 @@ from weighbridge import cli
 from weighbridge.core.events import Warned
 from weighbridge.core.session import Session
 from weighbridge.core.step import Request
-from weighbridge.domain.lease import Turn
+from weighbridge.domain.lease import LockRequest
 from weighbridge.errors import InputError, PreconditionError, StepFailedError
 
 
@@ -54,7 +54,7 @@ def test_what_only_looks_is_never_refused_and_says_whose_run_is_under_way() -> N
 def test_who_takes_over_runs_and_says_so() -> None:
     world = applied_world()
     world.other_run = "`apply` of jo@laptop"
-    world.session().apply(turn=Turn(take_over=True))
+    world.session().apply(lock_request=LockRequest(take_over=True))
     assert Warned("taken over, as asked, from `apply` of jo@laptop") in world.events
     assert world.held_for == ["apply"]
 

@@ -33,7 +33,7 @@ def documents(
     if Route.FETCH in model.routes:
         found += [Document(body) for body in bundle.files["fetch.yaml"]]
         found += [
-            Document(_pod_of(body), comfort=True)
+            Document(_pod_of(body), optional=True)
             for body in bundle.files["fetch.yaml"]
             if body["kind"] == "Job"
         ]

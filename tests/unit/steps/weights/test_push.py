@@ -25,7 +25,7 @@ from weighbridge.mover.weightset import set_digest
 from weighbridge.steps.weights.push.rsync import Rsync, Target
 from weighbridge.steps.weights.push.sender import Advance, Push, PushOrder, PushResult
 from weighbridge.steps.weights.push.spool import Spool
-from weighbridge.steps.weights.push.transport import Way, WayRefusedError
+from weighbridge.steps.weights.push.transport import Transport, TransportRefusedError
 
 MB = 1_000_000
 SUB_PATH = "team/model/0123456789ab"
@@ -108,7 +108,7 @@ def push(  # noqa: PLR0913
     tmp_path: Path,
     what: PushOrder,
     reader: FolderReader,
-    *ways: Way,
+    *ways: Transport,
     events: list[Event] | None = None,
     limit: int = 2**31,
     stall: int = 20,
@@ -412,7 +412,7 @@ class ClosedWay(DirectWay):
             name="wb-s-m-rsync",
             namespace="n",
         )
-        raise WayRefusedError("the cluster does not allow `create` on pods/portforward", lacking)
+        raise TransportRefusedError("the cluster does not allow `create` on pods/portforward", lacking)
 
 
 def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(

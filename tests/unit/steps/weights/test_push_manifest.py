@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from weighbridge.domain.weights import SourceFile
 from weighbridge.steps.weights.push.manifest import (
-    PARCEL_BYTES,
-    PARCEL_FILES,
+    BATCH_BYTES,
+    BATCH_FILES,
     Manner,
     Row,
     digest_of,
@@ -15,7 +15,7 @@ from weighbridge.steps.weights.push.manifest import (
     read_rows,
 )
 
-BIG = PARCEL_BYTES + 1
+BIG = BATCH_BYTES + 1
 
 
 def row(file: SourceFile, *, keep: bool = False) -> Row:
@@ -32,7 +32,7 @@ FILES = (CONFIG, EMPTY, SHARD, OTHER)
 def test_everything_is_sent_to_an_empty_volume_small_files_together() -> None:
     todo = plan(FILES, published={}, staged={}, staged_sizes={})
     assert todo.rows == ()
-    assert [(parcel.manner, parcel.files) for parcel in todo.parcels] == [
+    assert [(batch.manner, batch.files) for batch in todo.batches] == [
         (Manner.WHOLE, (CONFIG, EMPTY)),
         (Manner.WHOLE, (SHARD,)),
         (Manner.WHOLE, (OTHER,)),
@@ -43,7 +43,7 @@ def test_everything_is_sent_to_an_empty_volume_small_files_together() -> None:
 def test_one_damaged_file_of_a_published_set_is_sent_alone() -> None:
     published = {file.path: row(file) for file in FILES}
     todo = plan(FILES, published=published, staged={}, staged_sizes={}, damaged=[SHARD.path])
-    assert [file for parcel in todo.parcels for file in parcel.files] == [SHARD]
+    assert [file for batch in todo.batches for file in batch.files] == [SHARD]
     assert {kept.path for kept in todo.rows if kept.keep} == {CONFIG.path, EMPTY.path, OTHER.path}
 
 
@@ -55,7 +55,7 @@ def test_a_whole_staged_file_with_a_matching_row_is_not_sent_again_and_a_partial
         staged_sizes={CONFIG.path: 700, SHARD.path: 1000},
     )
     assert [kept.path for kept in todo.rows] == [CONFIG.path]
-    assert Manner.APPEND in {parcel.manner for parcel in todo.parcels if parcel.files == (SHARD,)}
+    assert Manner.APPEND in {batch.manner for batch in todo.batches if batch.files == (SHARD,)}
     assert todo.staged_bytes == 1700
 
 
@@ -68,13 +68,13 @@ def test_rows_of_another_content_are_not_trusted() -> None:
         staged_sizes={SHARD.path: SHARD.size},
     )
     assert todo.rows == ()
-    assert todo.parcels[0].manner is Manner.DELTA
+    assert todo.batches[0].manner is Manner.DELTA
 
 
 def test_a_row_without_its_file_is_not_trusted() -> None:
     todo = plan((SHARD,), published={}, staged={SHARD.path: row(SHARD)}, staged_sizes={})
     assert todo.rows == ()
-    assert todo.parcels[0].manner is Manner.WHOLE
+    assert todo.batches[0].manner is Manner.WHOLE
 
 
 def test_a_whole_staged_file_that_is_known_to_be_damaged_is_sent_again_by_difference() -> None:
@@ -85,12 +85,12 @@ def test_a_whole_staged_file_that_is_known_to_be_damaged_is_sent_again_by_differ
         staged_sizes={SHARD.path: SHARD.size},
         damaged=[SHARD.path],
     )
-    assert [(parcel.manner, parcel.files) for parcel in todo.parcels] == [(Manner.DELTA, (SHARD,))]
+    assert [(batch.manner, batch.files) for batch in todo.batches] == [(Manner.DELTA, (SHARD,))]
 
 
 names = st.text(alphabet="abcdef-_.", min_size=1, max_size=8)
 files = st.lists(
-    st.builds(SourceFile, names, st.integers(0, 3 * PARCEL_BYTES), names),
+    st.builds(SourceFile, names, st.integers(0, 3 * BATCH_BYTES), names),
     max_size=600,
     unique_by=lambda file: file.path,
 )
@@ -114,10 +114,10 @@ def test_every_file_is_either_there_or_sent_exactly_once(
         staged={path: row(by_path[path]) for path, kind in memory.items() if kind in {1, 2}},
         staged_sizes={path: by_path[path].size // kind for path, kind in memory.items() if kind},
     )
-    sent = [file.path for parcel in todo.parcels for file in parcel.files]
+    sent = [file.path for batch in todo.batches for file in batch.files]
     assert sorted([*sent, *(kept.path for kept in todo.rows)]) == sorted(by_path)
-    for parcel in todo.parcels:
-        assert len(parcel.files) == 1 or (parcel.size <= PARCEL_BYTES and len(parcel.files) <= PARCEL_FILES)
+    for batch in todo.batches:
+        assert len(batch.files) == 1 or (batch.size <= BATCH_BYTES and len(batch.files) <= BATCH_FILES)
 
 
 @given(files=files)

@@ -15,7 +15,7 @@ from weighbridge.steps.weights.push.transport import (
     PodGoneError,
     PortForward,
     RsyncPod,
-    WayRefusedError,
+    TransportRefusedError,
 )
 
 POD = RsyncPod("wb-test-m-rsync", "models", context="here", proxy="http://proxy:3128")
@@ -64,7 +64,7 @@ def test_the_local_port_is_read_from_what_kubectl_says_and_a_dead_one_is_started
 
 
 def test_a_forbidden_port_forward_is_a_refusal_that_names_the_permission(tmp_path: Path) -> None:
-    with pytest.raises(WayRefusedError, match="pods/portforward in models"):
+    with pytest.raises(TransportRefusedError, match="pods/portforward in models"):
         forward(tmp_path, f"echo '{FORBIDDEN}' >&2; exit 1").target(soon())
 
 
@@ -94,7 +94,7 @@ def test_a_kubectl_that_says_nothing_is_not_waited_for_beyond_the_deadline(tmp_p
 def test_the_exec_stream_judges_what_kubectl_said_through_rsync(tmp_path: Path) -> None:
     way = ExecStream(POD, kubectl(tmp_path, "exit 0"))
     way.judge("rsync: connection unexpectedly closed")
-    with pytest.raises(WayRefusedError, match="pods/exec"):
+    with pytest.raises(TransportRefusedError, match="pods/exec"):
         way.judge(
             'Error from server (Forbidden): pods "x" is forbidden: User "u" cannot create resource "pods/exec"\nrsync error: code 12'
         )

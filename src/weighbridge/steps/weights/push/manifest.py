@@ -15,9 +15,9 @@ from weighbridge.domain.digest import Json, canonical_json
 from weighbridge.domain.weights import SourceFile
 from weighbridge.mover.weightset import set_digest
 
-PARCEL_BYTES = 64 * 1024 * 1024
-PARCEL_FILES = 256
-"""Small files travel together, up to these; a larger file travels alone. One rsync a parcel."""
+BATCH_BYTES = 64 * 1024 * 1024
+BATCH_FILES = 256
+"""Small files travel together, up to these; a larger file travels alone. One rsync a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Batch:
     """Files that one rsync sends."""
 
     manner: Manner
@@ -63,7 +63,7 @@ class PushPlan:
 
     rows: tuple[Row, ...]
     """Files that need no sending: kept in the published set, or whole in flight."""
-    parcels: tuple[Parcel, ...]
+    batches: tuple[Batch, ...]
     staged_bytes: int
     """Bytes in flight already, of whole and of partial files."""
     attested: Mapping[str, str]
@@ -71,7 +71,7 @@ class PushPlan:
 
     @property
     def bytes_to_send(self) -> int:
-        return sum(parcel.size for parcel in self.parcels)
+        return sum(batch.size for batch in self.batches)
 
 
 def plan(
@@ -85,7 +85,7 @@ def plan(
     """``damaged`` names files whose bytes on the volume are known to be wrong, wherever they lie."""
     rows: list[Row] = []
     small: list[SourceFile] = []
-    alone: list[Parcel] = []
+    alone: list[Batch] = []
     there = 0
     for file in sorted(files):
         size = staged_sizes.get(file.path)
@@ -98,33 +98,33 @@ def plan(
                 there += size
                 continue
         there += min(size or 0, file.size)
-        if size is None and file.size <= PARCEL_BYTES:
+        if size is None and file.size <= BATCH_BYTES:
             small.append(file)
         elif size is None:
-            alone.append(Parcel(Manner.WHOLE, (file,)))
+            alone.append(Batch(Manner.WHOLE, (file,)))
         elif 0 < size < file.size and file.path not in damaged:
-            alone.append(Parcel(Manner.APPEND, (file,), present=size))
+            alone.append(Batch(Manner.APPEND, (file,), present=size))
         else:
-            alone.append(Parcel(Manner.DELTA, (file,)))
+            alone.append(Batch(Manner.DELTA, (file,)))
     known = {file.path: row.sha256 for file in files if (row := _same(published.get(file.path), file))}
-    return PushPlan(rows=tuple(rows), parcels=(*_packed(small), *alone), staged_bytes=there, attested=known)
+    return PushPlan(rows=tuple(rows), batches=(*_packed(small), *alone), staged_bytes=there, attested=known)
 
 
 def _same(row: Row | None, file: SourceFile) -> Row | None:
     return row if row and (row.size, row.etag) == (file.size, file.etag) else None
 
 
-def _packed(files: Sequence[SourceFile]) -> Iterator[Parcel]:
-    batch: list[SourceFile] = []
+def _packed(files: Sequence[SourceFile]) -> Iterator[Batch]:
+    files_of_one: list[SourceFile] = []
     size = 0
     for file in files:
-        if batch and (size + file.size > PARCEL_BYTES or len(batch) == PARCEL_FILES):
-            yield Parcel(Manner.WHOLE, tuple(batch))
-            batch, size = [], 0
-        batch.append(file)
+        if files_of_one and (size + file.size > BATCH_BYTES or len(files_of_one) == BATCH_FILES):
+            yield Batch(Manner.WHOLE, tuple(files_of_one))
+            files_of_one, size = [], 0
+        files_of_one.append(file)
         size += file.size
-    if batch:
-        yield Parcel(Manner.WHOLE, tuple(batch))
+    if files_of_one:
+        yield Batch(Manner.WHOLE, tuple(files_of_one))
 
 
 def read_rows(content: bytes | None) -> dict[str, Row]:

@@ -1,6 +1,6 @@
 """The route `push`: from the source through a bounded spool into the staging folder on the volume, by rsync.
 
-While one parcel is sent the next is downloaded. Every file's sha256 is known before it is sent, and remembered on this machine
+While one batch is sent the next is downloaded. Every file's sha256 is known before it is sent, and remembered on this machine
 first, so that the next run need not read it again. Another machine reads from the source again what it has not sent itself, and
 sends of it what the volume lacks. Publishing, which reads every byte again and compares it with the result of this, is the mover's.
 """
@@ -21,8 +21,8 @@ from weighbridge.kubernetes.denials import missing_rule
 from weighbridge.mover.report import peak_memory
 from weighbridge.steps.weights.push.daemon import manifest_path, receipt_path
 from weighbridge.steps.weights.push.manifest import (
+    Batch,
     Manner,
-    Parcel,
     PushPlan,
     Row,
     digest_of,
@@ -34,7 +34,7 @@ from weighbridge.steps.weights.push.manifest import (
 )
 from weighbridge.steps.weights.push.rsync import Moved, Rsync, RsyncFailedError, Target
 from weighbridge.steps.weights.push.spool import Spool
-from weighbridge.steps.weights.push.transport import PodGoneError, Way, WayRefusedError
+from weighbridge.steps.weights.push.transport import PodGoneError, Transport, TransportRefusedError
 
 EVENT_SECONDS = 0.5
 FRUITLESS_TRIES = 6
@@ -129,7 +129,7 @@ class _ContradictedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    parcel: Parcel
+    batch: Batch
     rows: tuple[Row, ...]
 
 
@@ -141,12 +141,12 @@ class Push:
         order: PushOrder,
         reader: Reader,
         rsync: Rsync,
-        ways: Sequence[Way],
+        ways: Sequence[Transport],
         spool: Spool,
         *,
         deadline: float,
         emit: Callable[[Event], None],
-        refused: Sequence[WayRefusedError] = (),
+        refused: Sequence[TransportRefusedError] = (),
     ) -> None:
         self._refusals = list(refused)
         self._order = order
@@ -194,7 +194,7 @@ class Push:
             if self._downloader is not None:
                 self._downloader.join(5)
         return PushResult(
-            files_sent=sum(len(parcel.files) for parcel in todo.parcels),
+            files_sent=sum(len(batch.files) for batch in todo.batches),
             files_kept=sum(row.keep for row in rows.values()),
             files_resumed=self._resumed_files + sum(not row.keep for row in todo.rows),
             bytes_moved=self._moved,
@@ -214,18 +214,18 @@ class Push:
         self._spool.forget_reserved()
         rows = {row.path: row for row in todo.rows}
         self._done = sum(row.size for row in todo.rows)
-        names = [self._name(file) for parcel in todo.parcels for file in parcel.files]
-        self._spool.prepare(names, [file.size for parcel in todo.parcels for file in parcel.files])
+        names = [self._name(file) for batch in todo.batches for file in batch.files]
+        self._spool.prepare(names, [file.size for batch in todo.batches for file in batch.files])
         self._downloader = threading.Thread(
             target=self._download_all, args=(todo,), name="download", daemon=True
         )
         self._downloader.start()
-        for _parcel in todo.parcels:
+        for _batch in todo.batches:
             ready = self._next()
             rows |= {row.path: row for row in ready.rows}
             self._remember(ready.rows)
             self._leave_mark(rows.values())
-            self._send(ready.parcel)
+            self._send(ready.batch)
         self._leave_mark(rows.values(), now=True)
         return rows
 
@@ -255,13 +255,13 @@ class Push:
         return f"{self._order.sub_path}/{file.path}"
 
     def _download_all(self, todo: PushPlan) -> None:
-        """The downloading thread: parcel by parcel into the spool, one ahead of the sending."""
+        """The downloading thread: batch by batch into the spool, one ahead of the sending."""
         try:
-            for parcel in todo.parcels:
+            for batch in todo.batches:
                 self._ahead.acquire()
-                self._spool.reserve(parcel.size)
+                self._spool.reserve(batch.size)
                 rows = []
-                for file in parcel.files:
+                for file in batch.files:
                     sha256 = self._reader.download(
                         file,
                         self._spool.tree / self._name(file),
@@ -270,7 +270,7 @@ class Push:
                     )
                     _compare(file, sha256, todo.attested)
                     rows.append(Row(file.path, file.size, sha256, file.etag))
-                self._ready.put(_Ready(parcel, tuple(rows)))
+                self._ready.put(_Ready(batch, tuple(rows)))
         except BaseException as error:  # noqa: BLE001 - handed to the sending thread, which raises it
             self._ready.put(error)
 
@@ -315,14 +315,14 @@ class Push:
             )
         )
 
-    def _send(self, parcel: Parcel) -> None:
-        names = [self._name(file) for file in parcel.files]
+    def _send(self, batch: Batch) -> None:
+        names = [self._name(file) for file in batch.files]
 
         def advanced(position: int) -> None:
-            self._progress(self._done + min(position, parcel.size))
+            self._progress(self._done + min(position, batch.size))
 
         def run(target: Target, retry: bool) -> Moved:
-            manner = Manner.APPEND if retry and parcel.manner is Manner.WHOLE else parcel.manner
+            manner = Manner.APPEND if retry and batch.manner is Manner.WHOLE else batch.manner
             return self._rsync.send(
                 target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced
             )
@@ -330,14 +330,14 @@ class Push:
         last = self._through(run)
         # tries that broke off report nothing, so what moved is counted from what had to move
         moved = (
-            last.literal if parcel.manner is Manner.DELTA else max(parcel.size - parcel.present, last.literal)
+            last.literal if batch.manner is Manner.DELTA else max(batch.size - batch.present, last.literal)
         )
         self._moved += moved
-        if parcel.manner is not Manner.WHOLE:
+        if batch.manner is not Manner.WHOLE:
             self._resumed_files += 1
-            self._resumed += max(0, parcel.size - moved)
-        self._done += parcel.size
-        self._spool.release(names, parcel.size)
+            self._resumed += max(0, batch.size - moved)
+        self._done += batch.size
+        self._spool.release(names, batch.size)
         self._ahead.release()
         self._progress(self._done)
 
@@ -353,13 +353,13 @@ class Push:
             failure: StepFailedError
             try:
                 return action(way.target(self._deadline), retry)
-            except WayRefusedError as error:
+            except TransportRefusedError as error:
                 self._refused(error)
                 continue
             except RsyncFailedError as error:
                 try:
                     way.judge(error.said)
-                except WayRefusedError as refusal:
+                except TransportRefusedError as refusal:
                     self._refused(refusal)
                     continue
                 failure = error.explained()
@@ -389,7 +389,7 @@ class Push:
             code="no-way-to-pod",
         )
 
-    def _refused(self, error: WayRefusedError) -> None:
+    def _refused(self, error: TransportRefusedError) -> None:
         self._refusals.append(error)
         if len(self._ways) == 1:
             raise self._no_way() from error

@@ -32,7 +32,7 @@ _GONE = re.compile(
 )
 
 
-class WayRefusedError(Exception):
+class TransportRefusedError(Exception):
     """The cluster does not allow this way; another may be open. ``lacking`` is the permission that would open it."""
 
     def __init__(self, what: str, lacking: Access | None = None) -> None:
@@ -71,17 +71,17 @@ class RsyncPod:
         return tuple(chosen)
 
 
-class Way(Protocol):
+class Transport(Protocol):
     """A way to the pod; restarted by ``reset``, ended by ``close``."""
 
     name: str
 
     def target(self, deadline: float) -> Target:
-        """How to call rsync now. ``WayRefusedError`` where the cluster forbids it; ``StepFailedError`` where it broke."""
+        """How to call rsync now. ``TransportRefusedError`` where the cluster forbids it; ``StepFailedError`` where it broke."""
         ...
 
     def judge(self, said: str) -> None:
-        """Raises ``WayRefusedError`` or ``PodGoneError`` if what a failed rsync said is about the way itself."""
+        """Raises ``TransportRefusedError`` or ``PodGoneError`` if what a failed rsync said is about the way itself."""
         ...
 
     def reset(self) -> None: ...
@@ -114,7 +114,7 @@ def classify(said: str, pod: RsyncPod, permission: str) -> None:
             name=pod.name,
             namespace=pod.namespace,
         )
-        raise WayRefusedError(
+        raise TransportRefusedError(
             f"the cluster does not allow `{denial.access.verb if denial else 'create'}` on {permission} "
             f"in {pod.namespace}: {about(_FORBIDDEN)}",
             denial.access if denial else asked,
