@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from weighbridge import messages
-from weighbridge.cli import EPILOG, EXAMPLES, parser
+from weighbridge.cli import EPILOG, EXAMPLES, parser, verbs_of
 from weighbridge.environment.reference import SCHEMA_ID, configuration_page, json_schema
 from weighbridge.steps import SECTIONS
 
@@ -34,8 +34,7 @@ def cli_page() -> str:
         "Generated from the parser and the messages' docstrings; `make generate` writes it anew.",
         "",
     ]
-    [verbs] = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
-    for name, verb in verbs.choices.items():
+    for name, verb in verbs_of(parser()).items():
         lines += [
             f"## weighbridge {name} ENV",
             "",
@@ -48,7 +47,7 @@ def cli_page() -> str:
             "| option | meaning |",
             "|---|---|",
         ]
-        for action in verb._actions:  # noqa: SLF001 - likewise
+        for action in verb._actions:  # noqa: SLF001 - argparse has no other way
             if action.option_strings and "--help" not in action.option_strings:
                 value = f" {action.metavar}" if action.metavar else ""
                 meaning = argparse.HelpFormatter("")._expand_help(action)  # noqa: SLF001 - likewise

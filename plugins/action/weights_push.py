@@ -93,13 +93,15 @@ class ActionModule(WeighbridgeAction):
         version = order.sub_path.rpartition("/")[2]
         with Spool(Path(arguments["spool"]), pod.name, version, arguments["spool_bytes"]) as spool:
             password = _password(kube, pod) if arguments["password"] else None
-            ways = [
-                way for name in arguments["transports"] if (way := _transport(name, pod, password, spool))
+            transports = [
+                transport
+                for name in arguments["transports"]
+                if (transport := _transport(name, pod, password, spool))
             ]
             refused = [] if password is not None else [_without_secret(pod)]
             with contextlib.closing(source.open(around)) as reader:
                 push = Push(
-                    order, reader, rsync, ways, spool,
+                    order, reader, rsync, transports, spool,
                     deadline=deadline, emit=lambda event: speaker(_line(event)), refused=refused,
                 )  # fmt: skip
                 return _result(push.run())

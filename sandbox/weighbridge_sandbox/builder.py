@@ -1,4 +1,4 @@
-"""Building tools with Go, with the number of compiled packages on the screen."""
+"""Building tools with Go, with percent and the time that is left on the screen."""
 
 import json
 import os

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from weighbridge_sandbox import (
     configuration,
@@ -146,20 +145,19 @@ def to_compile(layout: Layout, wanted: list[tools.Tool], progress: Progress) -> 
     left: list[tools.Tool] = []
     silent: set[str] = set()
     for tool in wanted:
-        host = urlsplit(tool.archive.url).hostname or "" if tool.archive else ""
-        if tool.archive is None or host in silent:
+        if (archive := tool.archive) is None or archive.host in silent:
             left.append(tool)
             continue
         try:
             with part(progress, f"{tool.program} fetched") as this:
                 this.note = "not to be had"
                 began = time.monotonic()
-                programs = releases.fetch(tool.archive, layout.bin, progress.detail)
-                tools.install(layout, tool, programs, time.monotonic() - began, tool.archive.url)
-                this.note = host
+                programs = releases.fetch(archive, layout.bin, progress.detail)
+                tools.install(layout, tool, programs, time.monotonic() - began, archive.url)
+                this.note = archive.host
         except releases.ReleaseError as error:
             if isinstance(error, releases.UnreachableError):
-                silent.add(host)
+                silent.add(archive.host)
             progress.say(
                 f"{error}. So {tool.program} is compiled from its source, which takes minutes, once."
             )

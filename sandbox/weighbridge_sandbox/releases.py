@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import OpenerDirector, build_opener
 
 from weighbridge_sandbox.errors import SandboxError
@@ -38,6 +39,11 @@ class Archive:
     algorithm: str
     digest: str
     programs: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        """Who is asked."""
+        return urlsplit(self.url).hostname or ""
 
 
 def fetch(archive: Archive, into: Path, detail: Callable[[str], None]) -> Mapping[str, Path]:

@@ -45,7 +45,6 @@ ENV is a name (environments/NAME.yaml) or the path of an environment file.
 Progress goes to standard error, results to standard output.
 """
 
-
 EXAMPLES = {
     "check": ("weighbridge check stage",),
     "render": ("weighbridge render stage --out rendered",),
@@ -59,7 +58,10 @@ EXAMPLES = {
     "status": ("weighbridge status stage --json",),
     "doctor": ("weighbridge doctor stage --pods",),
     "rbac": ("weighbridge rbac stage --service-account pipelines:deployer",),
-    "destroy": ("weighbridge destroy stage", "weighbridge destroy stage --yes --weights stage-models"),
+    "destroy": (
+        "weighbridge destroy stage",
+        "weighbridge destroy stage --yes --weights stage-example-13b-weights",
+    ),
 }
 """What a newcomer may copy; ``stage`` is ``environments/stage.yaml``."""
 
@@ -163,6 +165,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def verbs_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Verb → its own parser."""
+    [verbs] = [action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
+    return dict(verbs)
+
+
 class _Completion(argparse.Action):
     """Print the script and end."""
 
@@ -176,7 +184,7 @@ class _Completion(argparse.Action):
         from weighbridge.completion import script  # noqa: PLC0415 - for this alone
 
         del namespace, option_string
-        print(script(parser, str(values)))
+        print(script(parser, verbs_of(parser).values(), str(values)))
         parser.exit()
 
 

@@ -1,6 +1,7 @@
 """Completion scripts for shells, made by shtab from the parser. The script is static: completing starts no Python."""
 
 import argparse
+from collections.abc import Iterable
 from typing import Final
 
 import shtab
@@ -24,11 +25,10 @@ _COMPLETES: Final = {
 """By the argument's destination."""
 
 
-def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Return the completion script of ``parser`` for ``bash``, ``zsh`` or ``tcsh``."""
-    [verbs] = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
-    for verb in verbs.values():
-        for action in verb._actions:  # noqa: SLF001 - likewise
+def script(parser: argparse.ArgumentParser, verbs: Iterable[argparse.ArgumentParser], shell: str) -> str:
+    """Return the completion script of ``parser`` with its ``verbs`` for ``bash``, ``zsh`` or ``tcsh``."""
+    for verb in verbs:
+        for action in verb._actions:  # noqa: SLF001 - argparse has no other way
             if action.dest in _COMPLETES:
-                action.complete = _COMPLETES[action.dest]
+                action.complete = _COMPLETES[action.dest]  # type: ignore[attr-defined]  # where shtab looks for it
     return str(shtab.complete(parser, shell, preamble=_ENVIRONMENTS if shell == "bash" else ""))

@@ -111,7 +111,7 @@ class FaultyNetwork:
         self._server.close()
 
 
-class DirectWay:
+class DirectTransport:
     """The transport to a daemon on this machine: what a port-forward gives, without a cluster."""
 
     name = "direct"

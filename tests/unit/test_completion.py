@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weighbridge import cli
-from weighbridge.cli import EXAMPLES, SHELLS, parser
+from weighbridge.cli import EXAMPLES, SHELLS, parser, verbs_of
 
 COMPLETE = """\
 eval "$(cat script)"
@@ -84,8 +84,7 @@ def test_whoever_completes_starts_no_python(completed: Path) -> None:
 
 
 def test_every_verb_has_an_example_that_parses() -> None:
-    [verbs] = [action.choices for action in parser()._actions if action.dest == "verb"]
-    assert set(EXAMPLES) == set(verbs or ())
+    assert set(EXAMPLES) == set(verbs_of(parser()))
     for verb, examples in EXAMPLES.items():
         for example in examples:
             program, *words = shlex.split(example, comments=True)

@@ -207,7 +207,6 @@ def computed_names() -> Data:
 
 def computed_cli() -> Data:
     """Verbs, their options, and exit codes."""
-    [verbs] = [action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
     classes = [
         kind
         for kind in vars(errors).values()
@@ -218,7 +217,7 @@ def computed_cli() -> Data:
             verb: {
                 "/".join(action.option_strings) or action.dest: _option(action) for action in parser._actions
             }
-            for verb, parser in verbs.choices.items()
+            for verb, parser in cli.verbs_of(cli.parser()).items()
         },
         "exit_codes": {
             "errors": {kind.__name__: kind.exit_code for kind in classes},

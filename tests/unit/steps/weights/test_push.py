@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from support.rsync_daemon import DirectWay, FaultyNetwork, RsyncDaemon, rsync_daemon
+from support.rsync_daemon import DirectTransport, FaultyNetwork, RsyncDaemon, rsync_daemon
 from weighbridge.core.events import Event, Note, TransferProgress
 from weighbridge.domain.access import Access
 from weighbridge.domain.weights import SourceFile
@@ -108,7 +108,7 @@ def push(  # noqa: PLR0913
     tmp_path: Path,
     what: PushOrder,
     reader: FolderReader,
-    *ways: Transport,
+    *transports: Transport,
     events: list[Event] | None = None,
     limit: int = 2**31,
     stall: int = 20,
@@ -119,7 +119,7 @@ def push(  # noqa: PLR0913
             what,
             reader,
             Rsync(stall),
-            ways,
+            transports,
             spool,
             deadline=time.monotonic() + seconds,
             emit=(events if events is not None else []).append,
@@ -132,7 +132,7 @@ def test_the_volume_holds_exactly_the_source_and_the_manifest_says_so(
 ) -> None:
     files = content()
     events: list[Event] = []
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port), events=events)
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port), events=events)
     assert staged(daemon) == files
     assert {path: row["sha256"] for path, row in recorded(daemon).items()} == {
         p: hashlib.sha256(d).hexdigest() for p, d in files.items()
@@ -148,16 +148,16 @@ def test_the_volume_holds_exactly_the_source_and_the_manifest_says_so(
 
 def test_files_on_the_volume_can_be_read_by_the_serving_pods(tmp_path: Path, daemon: RsyncDaemon) -> None:
     files = content()
-    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
     for path in (daemon.volume / STAGING).rglob("*"):
         assert path.stat().st_mode & 0o044 == 0o044, path
 
 
 def test_a_second_push_downloads_and_sends_nothing(tmp_path: Path, daemon: RsyncDaemon) -> None:
     files = content()
-    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
     again = FolderReader(files)
-    result = push(tmp_path, order(files), again, DirectWay(daemon.port))
+    result = push(tmp_path, order(files), again, DirectTransport(daemon.port))
     assert (again.asked, result.files_sent, result.bytes_moved) == ([], 0, 0)
     assert result.set_digest == expected_digest(files)
 
@@ -166,9 +166,9 @@ def test_another_machine_reads_what_it_has_not_sent_itself_and_sends_what_the_vo
     tmp_path: Path, daemon: RsyncDaemon
 ) -> None:
     files = content()
-    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
     again = FolderReader(files)
-    result = push(tmp_path / "elsewhere", order(files), again, DirectWay(daemon.port))
+    result = push(tmp_path / "elsewhere", order(files), again, DirectTransport(daemon.port))
     assert sorted(again.asked) == sorted(files)
     assert result.bytes_moved < MB, "the blocks that are there already are not sent"
     assert result.set_digest == expected_digest(files)
@@ -180,7 +180,7 @@ def test_a_manifest_and_a_receipt_that_somebody_else_wrote_are_not_believed(
     files = content()
     name = "model-00001-of-00002.safetensors"
     forged = {**files, name: files[name][:-1] + b"?"}
-    push(tmp_path / "theirs", order(files), FolderReader(forged), DirectWay(daemon.port))
+    push(tmp_path / "theirs", order(files), FolderReader(forged), DirectTransport(daemon.port))
     rows = json.loads((daemon.volume / f"{STAGING}.manifest.json").read_text())["files"]
     receipt = daemon.volume / "receipts" / "team__model" / "0123456789ab.json"
     receipt.parent.mkdir(parents=True)
@@ -188,7 +188,7 @@ def test_a_manifest_and_a_receipt_that_somebody_else_wrote_are_not_believed(
     for recorded in (None, expected_digest(files)):
         reader = FolderReader(files)
         result = push(
-            tmp_path / str(recorded), order(files, recorded=recorded), reader, DirectWay(daemon.port)
+            tmp_path / str(recorded), order(files, recorded=recorded), reader, DirectTransport(daemon.port)
         )
         assert sorted(reader.asked) == sorted(files)
         assert staged(daemon) == files
@@ -206,7 +206,7 @@ def test_the_mark_on_the_volume_is_not_sent_with_every_file(tmp_path: Path, daem
 
     with Spool(tmp_path / "spool", "pod", "0123456789ab", 2**31) as spool:
         Push(
-            order(files), FolderReader(files), Counting(20), [DirectWay(daemon.port)], spool,
+            order(files), FolderReader(files), Counting(20), [DirectTransport(daemon.port)], spool,
             deadline=time.monotonic() + 120, emit=lambda _event: None,
         ).run()  # fmt: skip
     assert len(sent) == 2, "at the beginning and at the end"
@@ -219,10 +219,10 @@ def test_a_volume_that_was_emptied_between_two_runs_is_filled_again(
     files = content()
     network = FaultyNetwork(daemon.port, rate=40 * MB)
     with pytest.raises(StepFailedError):
-        push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), seconds=3)
+        push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port), seconds=3)
     network.close()
     shutil.rmtree(daemon.volume / "staging" / "team")
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
     assert staged(daemon) == files
     assert result.bytes_moved == sum(map(len, files.values()))
 
@@ -239,7 +239,7 @@ def test_what_stands_in_place_of_the_staging_folder_goes_and_where_it_leads_noth
         planted.symlink_to(theirs)
     else:
         planted.write_text("x")
-    push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+    push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
     assert staged(daemon) == files
     assert list(theirs.iterdir()) == []
 
@@ -263,7 +263,9 @@ def test_one_damaged_file_of_a_published_set_is_the_only_one_sent(
     reader = FolderReader(files)
     damaged = "model-00001-of-00002.safetensors"
     record = expected_digest(files)
-    result = push(tmp_path, order(files, damaged=[damaged], recorded=record), reader, DirectWay(daemon.port))
+    result = push(
+        tmp_path, order(files, damaged=[damaged], recorded=record), reader, DirectTransport(daemon.port)
+    )
     assert reader.asked == [damaged]
     assert list(staged(daemon)) == [damaged]
     assert (result.files_sent, result.files_kept) == (1, 4)
@@ -286,7 +288,7 @@ def test_a_receipt_that_the_source_contradicts_is_not_believed_and_leaves_nobody
     record = set_digest((path, len(data), "ab" * 32) for path, data in files.items())
     events: list[Event] = []
     what = order(files, damaged=["config.json"], recorded=record)
-    result = push(tmp_path, what, FolderReader(files), DirectWay(daemon.port), events=events)
+    result = push(tmp_path, what, FolderReader(files), DirectTransport(daemon.port), events=events)
     assert staged(daemon) == files
     assert (result.set_digest, result.files_kept) == (expected_digest(files), 0)
     assert any("another SHA-256" in event.text for event in events if isinstance(event, Note))
@@ -295,7 +297,7 @@ def test_a_receipt_that_the_source_contradicts_is_not_believed_and_leaves_nobody
 def test_who_does_not_know_the_password_sends_nothing(tmp_path: Path, daemon: RsyncDaemon) -> None:
     files = content()
     with pytest.raises(StepFailedError, match="auth failed") as failure:
-        push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port, "guessed"))
+        push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port, "guessed"))
     assert (failure.value.code, failure.value.transient) == ("pod-of-another-run", False)
     assert staged(daemon) == {}
 
@@ -304,7 +306,7 @@ def test_broken_connections_are_resumed_inside_the_file(tmp_path: Path, daemon: 
     files = content()
     network = FaultyNetwork(daemon.port, cuts=(30 * MB, 25 * MB, 40 * MB))
     events: list[Event] = []
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), events=events)
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port), events=events)
     network.close()
     assert network.broken == 3
     assert staged(daemon) == files
@@ -324,7 +326,7 @@ def test_a_killed_daemon_that_comes_back_is_gone_on_with(tmp_path: Path, daemon:
 
     saboteur = threading.Thread(target=interrupt)
     saboteur.start()
-    push(tmp_path, order(files), FolderReader(files), DirectWay(network.port))
+    push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port))
     saboteur.join()
     network.close()
     assert staged(daemon) == files
@@ -336,7 +338,7 @@ def test_a_network_that_never_heals_ends_with_a_transient_failure(
     files = content()
     network = FaultyNetwork(daemon.port, cuts=(10,) * 50)
     with pytest.raises(StepFailedError) as failure:
-        push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), seconds=60)
+        push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port), seconds=60)
     network.close()
     assert failure.value.transient
 
@@ -346,12 +348,12 @@ def test_the_deadline_holds_and_the_next_run_finishes(tmp_path: Path, daemon: Rs
     network = FaultyNetwork(daemon.port, rate=20 * MB)
     started = time.monotonic()
     with pytest.raises(StepFailedError) as failure:
-        push(tmp_path, order(files), FolderReader(files), DirectWay(network.port), seconds=5)
+        push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port), seconds=5)
     assert failure.value.code == "deadline"
     assert time.monotonic() - started < 10
     there = arrived(daemon)
     network.rate = 1e12
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(network.port))
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port))
     network.close()
     assert staged(daemon) == files
     assert result.bytes_resumed >= there > 0
@@ -375,7 +377,7 @@ def test_the_spool_never_holds_more_than_its_limit(tmp_path: Path, daemon: Rsync
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port), limit=limit)
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port), limit=limit)
     over.set()
     watcher.join()
     assert 70 * MB < max(seen) <= limit
@@ -385,7 +387,7 @@ def test_the_spool_never_holds_more_than_its_limit(tmp_path: Path, daemon: Rsync
 
 def test_a_file_larger_than_the_limit_still_travels_alone(tmp_path: Path, daemon: RsyncDaemon) -> None:
     files = content()
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port), limit=MB)
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port), limit=MB)
     assert result.most_spooled == len(files["model-00002-of-00002.safetensors"])
     assert staged(daemon) == files
 
@@ -396,10 +398,10 @@ def test_a_spool_in_use_is_refused(tmp_path: Path, daemon: RsyncDaemon) -> None:
         Spool(tmp_path / "spool", "pod", "0123456789ab", MB),
         pytest.raises(PreconditionError, match="another push"),
     ):
-        push(tmp_path, order(files), FolderReader(files), DirectWay(daemon.port))
+        push(tmp_path, order(files), FolderReader(files), DirectTransport(daemon.port))
 
 
-class ClosedWay(DirectWay):
+class ClosedTransport(DirectTransport):
     name = "closed"
 
     def target(self, deadline: float) -> Target:
@@ -419,10 +421,12 @@ def test_a_forbidden_way_gives_place_to_the_next_and_the_last_one_is_a_refusal(
     tmp_path: Path, daemon: RsyncDaemon
 ) -> None:
     files = content()
-    result = push(tmp_path, order(files), FolderReader(files), ClosedWay(0), DirectWay(daemon.port))
+    result = push(
+        tmp_path, order(files), FolderReader(files), ClosedTransport(0), DirectTransport(daemon.port)
+    )
     assert result.transport == "direct"
     with pytest.raises(PreconditionError, match="pods/portforward") as refused:
-        push(tmp_path, order(files), FolderReader(files), ClosedWay(0))
+        push(tmp_path, order(files), FolderReader(files), ClosedTransport(0))
     assert refused.value.code == "no-way-to-pod"
     rule = '{apiGroups: [""], resources: [pods/portforward], verbs: [create], resourceNames: [wb-s-m-rsync]}'
     assert rule in refused.value.what, "a route that declines shows nothing but this"
@@ -437,16 +441,16 @@ def test_a_failing_source_ends_the_push_with_its_own_words(tmp_path: Path, daemo
 
     files = content()
     with pytest.raises(WeighbridgeError, match="replaced since"):
-        push(tmp_path, order(files), Refusing(files), DirectWay(daemon.port))
+        push(tmp_path, order(files), Refusing(files), DirectTransport(daemon.port))
 
 
 PUSHER = textwrap.dedent("""
     import sys
     from pathlib import Path
     from unit.steps.weights.test_push import FolderReader, content, order, push
-    from support.rsync_daemon import DirectWay
+    from support.rsync_daemon import DirectTransport
     files = content()
-    push(Path(sys.argv[1]), order(files), FolderReader(files), DirectWay(int(sys.argv[2])))
+    push(Path(sys.argv[1]), order(files), FolderReader(files), DirectTransport(int(sys.argv[2])))
 """)
 
 
@@ -481,7 +485,7 @@ def test_a_pusher_killed_twice_leaves_no_child_and_the_third_run_finishes(
         assert left == []
     assert 0 < arrived(daemon) < sum(map(len, files.values()))
     network.rate = 1e12
-    result = push(tmp_path, order(files), FolderReader(files), DirectWay(network.port))
+    result = push(tmp_path, order(files), FolderReader(files), DirectTransport(network.port))
     network.close()
     assert staged(daemon) == files
     assert result.set_digest == expected_digest(files)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.rsync_daemon import PASSWORD, RSYNCD_CONF, DirectWay, rsync_daemon
+from support.rsync_daemon import PASSWORD, RSYNCD_CONF, DirectTransport, rsync_daemon
 from weighbridge.errors import PreconditionError
 from weighbridge.manifests.resources import share_dir
 from weighbridge.mover import layout
@@ -62,7 +62,7 @@ def test_whole_appended_and_differing_files_become_the_source_and_little_is_sent
     (tree / NAME).write_bytes(data)
     rsync = Rsync(20)
     with rsync_daemon(tmp_path / "pod") as daemon:
-        target = DirectWay(daemon.port).target(0)
+        target = DirectTransport(daemon.port).target(0)
         there = daemon.volume / STAGING / NAME
         assert rsync.send(target, tree, [NAME], Manner.WHOLE, deadline=soon()).literal == len(data)
         os.truncate(there, 8_000_000)
@@ -83,7 +83,7 @@ def test_whole_appended_and_differing_files_become_the_source_and_little_is_sent
 def test_sizes_and_small_files_are_found_and_absent_ones_are_no_error(tmp_path: Path) -> None:
     rsync, into = Rsync(20), tmp_path / "memory"
     with rsync_daemon(tmp_path / "pod") as daemon:
-        target = DirectWay(daemon.port).target(0)
+        target = DirectTransport(daemon.port).target(0)
         staging = daemon.volume / STAGING
         assert rsync.sizes(target, into, "team/m/abc", deadline=soon()) == {}
         rsync.fetch_small(target, target.receipts, "a/b.json", into, deadline=soon())
@@ -130,7 +130,7 @@ def test_the_daemon_deletes_nothing_and_takes_no_links(tmp_path: Path) -> None:
     (tree / "link").symlink_to("/etc/passwd")
     with rsync_daemon(tmp_path / "pod") as daemon:
         (daemon.volume / STAGING / "precious").write_text("x")
-        target = DirectWay(daemon.port).target(0)
+        target = DirectTransport(daemon.port).target(0)
         for options in (["-r", "--delete"], ["-rl"], ["-rp"]):
             assert by_hand(*options, f"{tree}/", target.staging).returncode != 0
         assert held(daemon.volume) == {"staging/precious": b"x"}
@@ -143,7 +143,7 @@ def test_who_does_not_know_the_password_neither_reads_nor_writes(
     (tmp_path / "forged").write_text("x")
     with rsync_daemon(tmp_path / "pod") as daemon:
         (daemon.volume / STAGING / "weights").write_text("private")
-        target = DirectWay(daemon.port).target(0)
+        target = DirectTransport(daemon.port).target(0)
         anonymous = target.staging.replace(f"{USER}@", "nobody@")
         for place in (target.staging, target.receipts, anonymous):
             for one, other in ((tmp_path / "forged", place), (f"{place}weights", tmp_path / "stolen")):
@@ -158,7 +158,7 @@ def test_not_even_the_sender_can_write_a_receipt_or_beside_staging(tmp_path: Pat
     (tmp_path / "forged").write_text("x")
     with rsync_daemon(tmp_path / "pod") as daemon:
         (daemon.volume / RECEIPTS / "a.json").write_text("true")
-        target = DirectWay(daemon.port).target(0)
+        target = DirectTransport(daemon.port).target(0)
         for place in (f"{target.receipts}a.json", f"{target.staging}../receipts/a.json"):
             by_hand(tmp_path / "forged", place)
         assert (daemon.volume / RECEIPTS / "a.json").read_text() == "true"

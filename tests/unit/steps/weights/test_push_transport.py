@@ -43,18 +43,18 @@ def soon() -> float:
 def test_the_local_port_is_read_from_what_kubectl_says_and_a_dead_one_is_started_again(
     tmp_path: Path,
 ) -> None:
-    way = forward(
+    transport = forward(
         tmp_path,
         'echo "Forwarding from 127.0.0.1:$((40000 + $(wc -l < '
         + str(tmp_path)
         + '/asked))) -> 8730"; exec sleep 60',
     )
-    assert way.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40001/staging/"
-    assert way.target(soon()).receipts == "rsync://weighbridge@127.0.0.1:40001/receipts/"
-    way.reset()
-    assert way.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40002/staging/"
-    assert way.target(soon()).env["RSYNC_PASSWORD"] == "MADE-FOR-THIS-POD"
-    way.close()
+    assert transport.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40001/staging/"
+    assert transport.target(soon()).receipts == "rsync://weighbridge@127.0.0.1:40001/receipts/"
+    transport.reset()
+    assert transport.target(soon()).staging == "rsync://weighbridge@127.0.0.1:40002/staging/"
+    assert transport.target(soon()).env["RSYNC_PASSWORD"] == "MADE-FOR-THIS-POD"
+    transport.close()
     asked = (tmp_path / "asked").read_text().splitlines()
     assert "MADE-FOR" not in " ".join(asked)
     assert (
@@ -92,22 +92,22 @@ def test_a_kubectl_that_says_nothing_is_not_waited_for_beyond_the_deadline(tmp_p
 
 
 def test_the_exec_stream_judges_what_kubectl_said_through_rsync(tmp_path: Path) -> None:
-    way = ExecStream(POD, kubectl(tmp_path, "exit 0"))
-    way.judge("rsync: connection unexpectedly closed")
+    transport = ExecStream(POD, kubectl(tmp_path, "exit 0"))
+    transport.judge("rsync: connection unexpectedly closed")
     with pytest.raises(TransportRefusedError, match="pods/exec"):
-        way.judge(
+        transport.judge(
             'Error from server (Forbidden): pods "x" is forbidden: User "u" cannot create resource "pods/exec"\nrsync error: code 12'
         )
 
 
 def test_the_exec_stream_carries_rsync_to_a_remote_half_without_quoting_trouble(tmp_path: Path) -> None:
     """The stand-in runs the remote half here, as the pod's shell would."""
-    way = ExecStream(POD, kubectl(tmp_path, 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'))
+    transport = ExecStream(POD, kubectl(tmp_path, 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'))
     volume, tree, name = tmp_path / "volume", tmp_path / "tree", "a b/c'd [1]$HOME"
     (volume / "staging").mkdir(parents=True)
     (tree / name).parent.mkdir(parents=True)
     (tree / name).write_bytes(os.urandom(100_000))
-    target = way.target(soon())
+    target = transport.target(soon())
     local = Target(target.options, target.staging.replace(POD_ROOT, str(volume)), "", target.env)
     Rsync(10).send(local, tree, [name], Manner.WHOLE, deadline=soon() + 20)
     assert (volume / "staging" / name).read_bytes() == (tree / name).read_bytes()

@@ -115,16 +115,16 @@ def _same(row: Row | None, file: SourceFile) -> Row | None:
 
 
 def _packed(files: Sequence[SourceFile]) -> Iterator[Batch]:
-    files_of_one: list[SourceFile] = []
+    together: list[SourceFile] = []
     size = 0
     for file in files:
-        if files_of_one and (size + file.size > BATCH_BYTES or len(files_of_one) == BATCH_FILES):
-            yield Batch(Manner.WHOLE, tuple(files_of_one))
-            files_of_one, size = [], 0
-        files_of_one.append(file)
+        if together and (size + file.size > BATCH_BYTES or len(together) == BATCH_FILES):
+            yield Batch(Manner.WHOLE, tuple(together))
+            together, size = [], 0
+        together.append(file)
         size += file.size
-    if files_of_one:
-        yield Batch(Manner.WHOLE, tuple(files_of_one))
+    if together:
+        yield Batch(Manner.WHOLE, tuple(together))
 
 
 def read_rows(content: bytes | None) -> dict[str, Row]:

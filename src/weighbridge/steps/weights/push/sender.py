@@ -134,14 +134,14 @@ class _Ready:
 
 
 class Push:
-    """One push. ``ways`` are tried in their order; each is closed at the end."""
+    """One push. ``transports`` are tried in their order; each is closed at the end."""
 
     def __init__(  # noqa: PLR0913 - its parts
         self,
         order: PushOrder,
         reader: Reader,
         rsync: Rsync,
-        ways: Sequence[Transport],
+        transports: Sequence[Transport],
         spool: Spool,
         *,
         deadline: float,
@@ -152,7 +152,7 @@ class Push:
         self._order = order
         self._reader = reader
         self._rsync = rsync
-        self._ways = list(ways)
+        self._transports = list(transports)
         self._spool = spool
         self._deadline = deadline
         self._emit = emit
@@ -189,8 +189,8 @@ class Push:
             self._spool.stop()
             self._ahead.release()
             self._rsync.abort()
-            for way in self._ways:
-                way.close()
+            for transport in self._transports:
+                transport.close()
             if self._downloader is not None:
                 self._downloader.join(5)
         return PushResult(
@@ -201,7 +201,7 @@ class Push:
             bytes_resumed=self._resumed + sum(row.size for row in todo.rows if not row.keep),
             bytes_downloaded=self._downloaded,
             seconds=time.monotonic() - started,
-            transport=self._ways[0].name,
+            transport=self._transports[0].name,
             set_digest=digest_of(rows.values()),
             rows=tuple(sorted(rows.values(), key=lambda row: row.path)),
             most_spooled=self._spool.most_used,
@@ -342,23 +342,23 @@ class Push:
         self._progress(self._done)
 
     def _through(self, action: Callable[[Target, bool], T]) -> T:
-        """Runs ``action`` over the first way that is open; tries again over a fresh connection while that can help."""
+        """Runs ``action`` over the first transport that is open; tries again over a fresh connection while that can help."""
         fruitless = 0
         position = self._position
         retry = False
-        if not self._ways:
+        if not self._transports:
             raise self._no_way()
         while True:
-            way = self._ways[0]
+            transport = self._transports[0]
             failure: StepFailedError
             try:
-                return action(way.target(self._deadline), retry)
+                return action(transport.target(self._deadline), retry)
             except TransportRefusedError as error:
                 self._refused(error)
                 continue
             except RsyncFailedError as error:
                 try:
-                    way.judge(error.said)
+                    transport.judge(error.said)
                 except TransportRefusedError as refusal:
                     self._refused(refusal)
                     continue
@@ -376,7 +376,7 @@ class Push:
                 raise failure
             self._say(Note(f"{failure.what}; going on over a fresh connection"))
             retry = True
-            way.reset()
+            transport.reset()
             time.sleep(min(PAUSES[fruitless], max(0.0, self._deadline - time.monotonic())))
 
     def _no_way(self) -> PreconditionError:
@@ -391,10 +391,10 @@ class Push:
 
     def _refused(self, error: TransportRefusedError) -> None:
         self._refusals.append(error)
-        if len(self._ways) == 1:
+        if len(self._transports) == 1:
             raise self._no_way() from error
-        self._ways.pop(0).close()
-        self._say(Note(f"{error}; using {self._ways[0].name} instead"))
+        self._transports.pop(0).close()
+        self._say(Note(f"{error}; using {self._transports[0].name} instead"))
 
     def _progress(self, position: int, *, force: bool = False) -> None:
         self._position = max(position, self._position)
