@@ -167,11 +167,14 @@ def test_kubectl_itself_goes_where_its_variables_say(tmp_path: Path, entry: str,
             "HOME": str(tmp_path),
             "KUBECONFIG": "/dev/null",
         }
+        # Without a token kubectl asks for a username and never comes to its first request.
+        command = ["kubectl", "--server=https://example.test", "--token=t", "--request-timeout=60"]
         asked = subprocess.run(
-            ["kubectl", "--server=https://example.test", "--request-timeout=60", "get", "--raw", "/version"],
+            [*command, "get", "--raw", "/version"],
             env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert asked.returncode == 1, asked
+        assert "to the server" in asked.stderr, asked
         assert bool(proxy.requests) is not direct, asked
 
 
