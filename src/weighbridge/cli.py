@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="folder to write to (default: var/render/ENV)"
     )
     plan = _verb(verbs, "plan", "show bytes to move and objects to change; writes nothing, starts no pod")
-    plan.add_argument("--expect-no-changes", action="store_true", help="exit 6 where anything is pending")
+    plan.add_argument("--expect-no-changes", action="store_true", help="exit 6 if anything is pending")
     apply = _verb(verbs, "apply", "make it so, and prove it; a second run changes nothing")
     for verb in (plan, apply):
         verb.add_argument(
@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
             "--only",
             choices=_Groups(),
             metavar="GROUP",
-            help="the steps of one group alone: %(choices)s (weights any day, the switch in the change window)",
+            help="one part alone: %(choices)s (weights: copy and prove the bytes; switch: register the models)",
         )
     _verb(verbs, "status", "what is in place, read with GET alone")
     doctor = _verb(
@@ -159,8 +159,8 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--take-over",
             action="store_true",
-            help="dangerous: stop the run that holds the environment and take its place, and say by it that no earlier run goes"
-            " on anywhere else",
+            help="dangerous: stop the run that holds the environment and take its place; use it only where you are sure that no"
+            " other run of this environment is alive",
         )
     return top
 

@@ -142,7 +142,7 @@ def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
     if grants.subject.made and grants.subject.account is not None:
         namespace, name = grants.subject.account
         lines += [
-            "A login for whoever runs weighbridge, for an hour:",
-            f"  kubectl create token -n {namespace} {name}",
+            "A login for whoever runs weighbridge; it has to outlive the transfer:",
+            f"  kubectl create token -n {namespace} {name} --duration=12h",
         ]
     return as_text(lines)

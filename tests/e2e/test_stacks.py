@@ -592,7 +592,6 @@ def test_state_in_s3_is_read_only_for_a_preview_and_shared_by_two_checkouts(
         for content in objects().values():
             for secret in (PASSPHRASE, keys.secret_key, os.environ["KUBECONFIG"]):
                 assert secret.encode() not in content
-        assert [run.result for run in two.history(wanted)] == ["succeeded", "succeeded"]
     finally:
         for key in objects():
             client.delete_object(Bucket="weighbridge-state", Key=key)

@@ -1,6 +1,5 @@
 """What the doctor says: lines, each with what to do."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -86,8 +85,3 @@ def of_error(area: str, name: str, error: WeighbridgeError, level: Level = Level
 def flat(text: str) -> str:
     """On one line."""
     return " ".join(text.split())
-
-
-def worst(findings: Iterable[Finding]) -> Level:
-    levels = {finding.level for finding in findings}
-    return Level.FAIL if Level.FAIL in levels else Level.WARN if Level.WARN in levels else Level.OK

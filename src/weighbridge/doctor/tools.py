@@ -86,8 +86,7 @@ class LocalTools:
         try:
             place = find_tool(program, search, self.path)
         except PreconditionError as error:
-            remedy = error.remedy if kind == "kubernetes" else _REINSTALL
-            return Tool(name=program, problem=error.what, remedy=remedy)
+            return Tool(name=program, problem=error.what, remedy=error.remedy)
         said = _run([sys.executable, "-m", "weighbridge.engines.pulumi.plugin_version", str(place)])
         try:
             known = str(json.loads(said or "")["version"]).removeprefix("v")

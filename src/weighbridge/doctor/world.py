@@ -34,7 +34,7 @@ from weighbridge.kubernetes.client import (
     Kind,
     Kube,
 )
-from weighbridge.mover.way import Way, look
+from weighbridge.mover.endpoint import Endpoint, look
 from weighbridge.probing.probes import (
     Document,
     Object,
@@ -248,7 +248,9 @@ class WorldProbes:
         return list(found.items())
 
     def reach(self, server: str) -> Sequence[Stage]:
-        return look(Way(server, self.outside.proxy, ca_file=str(self.ca_bundle) if self.ca_bundle else None))
+        return look(
+            Endpoint(server, self.outside.proxy, ca_file=str(self.ca_bundle) if self.ca_bundle else None)
+        )
 
     def listing(self, model: Model) -> SourceListing:
         return self.weights.look(model, self.weights.list(model), in_place=False)

@@ -182,17 +182,3 @@ class StackResult:
     @property
     def changed(self) -> bool:
         return bool(self.changes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackRun:
-    """One earlier operation on a stack, from the state's history."""
-
-    kind: str
-    """``update``, ``refresh``, ``destroy``, ``import``."""
-    result: str
-    """``succeeded``, ``failed`` or ``in-progress``."""
-    started_at: str
-    """RFC 3339, UTC."""
-    changes: Mapping[str, int]
-    """Resources by operation, e.g. ``{"create": 2}``."""

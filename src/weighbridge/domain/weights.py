@@ -43,15 +43,6 @@ class SourceListing:
         return digest(rows)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class WeightFile:
-    path: str
-    size: int
-    """Bytes."""
-    sha256: str
-    """64 hex digits."""
-
-
 Verdict: TypeAlias = Literal["verified", "damaged"]
 
 

@@ -81,9 +81,11 @@ def excerpt(error: InputError) -> str | None:
 
 
 def _find(name_or_path: str, environments_dir: Path) -> Path:
+    path, given = environments_dir / f"{name_or_path}.yaml", Path(name_or_path)
     is_path = "/" in name_or_path or name_or_path.endswith(_SUFFIXES)
-    path = Path(name_or_path) if is_path else environments_dir / f"{name_or_path}.yaml"
     try:
+        if is_path or (given.is_file() and not path.exists()):
+            path = given
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise InputErrors((_missing(name_or_path, path, environments_dir, is_path=is_path),)) from error
@@ -119,7 +121,7 @@ def _missing(name: str, path: Path, environments_dir: Path, *, is_path: bool) ->
     listed = (
         f"existing: {', '.join(known)}"
         if known
-        else f"{shown(str(environments_dir))} holds no environment yet; the sandbox's file is a template"
+        else f"{shown(str(environments_dir.absolute()))} holds no environment; give a path, or run from the folder above environments/"
     )
     return InputError(
         what, remedy=f"did you mean {close[0]}? ({listed})" if close else listed, code="no-such-environment"

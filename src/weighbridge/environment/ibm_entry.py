@@ -145,7 +145,7 @@ def _translated(listed: Node) -> Finding:
     spot = listed.key_spot
     return Finding(
         what,
-        f"in an environment file the same reads:\nmodels:\n{models}",
+        f"in an environment file the same reads (what is wrong in it is named below):\nmodels:\n{models}",
         "foreign-format",
         listed.path,
         spot,

@@ -6,12 +6,12 @@ Nothing is watched and nothing is executed in the pod: GET and LIST are all it n
 import json
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from weighbridge.domain.clock import Clock, SystemClock
 from weighbridge.errors import (
     ForbiddenError,
     PreconditionError,
@@ -81,14 +81,6 @@ class Patience:
     """How long the API server may fail to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time, so that tests need none."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
 class Follower:
     def __init__(
         self, reader: Reader, name: str, patience: Patience, say: Say, clock: Clock | None = None
@@ -97,7 +89,7 @@ class Follower:
         self._name = name
         self._patience = patience
         self._say = say
-        self._clock = clock or Clock()
+        self._clock = clock or SystemClock()
         self._tail = _Tail(reader.log)
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._spoken = float("-inf")
@@ -130,11 +122,11 @@ class Follower:
         return tuple(self._last_lines)
 
     def _until(self, judge: Callable[[Seen], Sight], over: Callable[[Sight], bool]) -> Sight:
-        started = waiting_since = cause_since = answered = self._clock.now()
+        started = waiting_since = cause_since = answered = self._clock.monotonic()
         cause = ""
         pods_run = said = False
         while True:
-            now = self._clock.now()
+            now = self._clock.monotonic()
             try:
                 sight = judge(self._look(with_reasons=not pods_run))
                 answered = now
@@ -197,8 +189,8 @@ class Follower:
         """Say what the log still holds, also of a pod that ended before it could be followed."""
         if ended.pod is not None:
             self._tail.follow(ended.pod)
-            limit = self._clock.now() + _DRAIN_SECONDS
-            while self._tail.busy and self._clock.now() < limit:
+            limit = self._clock.monotonic() + _DRAIN_SECONDS
+            while self._tail.busy and self._clock.monotonic() < limit:
                 self._relay(everything=True)
                 self._clock.sleep(0.05)
         self._relay(everything=True)
@@ -213,7 +205,7 @@ class Follower:
                 self._unspoken = event
             elif event["event"] != "result":
                 self._say(event)
-        now = self._clock.now()
+        now = self._clock.monotonic()
         if self._unspoken is not None and (everything or now - self._spoken >= _PROGRESS_SECONDS):
             self._spoken = now
             self._say(self._unspoken)

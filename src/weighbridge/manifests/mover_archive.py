@@ -1,6 +1,5 @@
 """The mover as a zipapp: the same bytes for the same sources, whenever and wherever it is built."""
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -25,11 +24,6 @@ def mover_archive() -> bytes:
         for name, content in sorted(_sources(files("weighbridge.mover"), "mover")):
             _add(archive, name, content)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
-
-
-def mover_digest() -> str:
-    """``sha256:`` and 64 hex digits, of the archive's bytes."""
-    return f"sha256:{hashlib.sha256(mover_archive()).hexdigest()}"
 
 
 def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:

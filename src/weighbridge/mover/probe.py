@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from .endpoint import Endpoint, Finding, failed, look, passed
 from .order import parse_source
-from .way import Finding, Way, failed, look, passed
 
 
 def look_at_volume(root: Path) -> Finding:
@@ -64,8 +64,8 @@ def main(
         found.append(look_at_volume(Path(volume)))
     if order.get("source"):
         source = parse_source(order["source"])
-        way = Way(source.endpoint, ca_file=ca_file, seconds=float(order.get("seconds", 10)))
-        found += look(way, partial(source.login, way, credentials) if credentials else None)
+        endpoint = Endpoint(source.endpoint, ca_file=ca_file, seconds=float(order.get("seconds", 10)))
+        found += look(endpoint, partial(source.login, endpoint, credentials) if credentials else None)
     message = {"schema": 1, "outcome": "probed", "stages": found}
     text = json.dumps(message, separators=(",", ":"))
     sys.stdout.write(text + "\n")

@@ -17,7 +17,7 @@ Object: TypeAlias = Mapping[str, Any]
 """One Kubernetes object as the API server answers it."""
 
 Stage: TypeAlias = Mapping[str, Any]
-"""One finding of ``mover/way.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
+"""One finding of ``mover/endpoint.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
 
 
 @dataclass(frozen=True, slots=True)

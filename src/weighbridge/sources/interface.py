@@ -160,7 +160,7 @@ class Source(Protocol[C_contra]):
 
     @property
     def remedies(self) -> Mapping[str, str]:
-        """What to do about codes of its own that a look at the way to it ends with (``mover/way.py``)."""
+        """What to do about codes of its own that a look at the way to it ends with (``mover/endpoint.py``)."""
         ...
 
     def rules(self, section: Node) -> Iterable[Finding]:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from weighbridge.core.events import Note, Observer, Warned
+from weighbridge.domain.clock import Clock
 from weighbridge.domain.digest import canonical_json
 from weighbridge.domain.naming import MANAGER
 from weighbridge.errors import (
@@ -22,7 +23,7 @@ from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom
 from weighbridge.watsonx.entry import Entry, entries_by_id
 from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.ownership import list_digest, resolved, unproven_words
-from weighbridge.watsonx.reconciled import Baseline, Clock, Intended, Mark, overwritten
+from weighbridge.watsonx.reconciled import Baseline, Intended, Mark, overwritten
 from weighbridge.watsonx.record import Intents, UnrecordedWriteError, Written, intend, settled
 from weighbridge.watsonx.refusals import Refused
 

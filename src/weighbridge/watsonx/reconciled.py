@@ -10,9 +10,10 @@ stood for a moment, because the operator starts the next run at once if it has m
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol, Self, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from weighbridge.core.events import Event, Note, Warned
+from weighbridge.domain.clock import Clock
 from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import MANAGER
 from weighbridge.domain.visible import quoted
@@ -317,12 +318,6 @@ def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
             return None
         case Waiting(reason) | Refuted(_, reason, _):
             return reason
-
-
-class Clock(Protocol):
-    def monotonic(self) -> float: ...
-
-    def sleep(self, seconds: float) -> None: ...
 
 
 def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or takes time is handed in

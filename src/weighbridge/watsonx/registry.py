@@ -5,13 +5,13 @@ is a JSON patch that the API server refuses if the list is not as it was read; w
 first, in a ConfigMap of our own.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
 from weighbridge.core.events import Event, Observer
+from weighbridge.domain.clock import Clock, SystemClock
 from weighbridge.domain.digest import Json
 from weighbridge.domain.naming import intents_name, is_ours, object_labels
 from weighbridge.errors import PreconditionError
@@ -23,7 +23,7 @@ from weighbridge.watsonx.entries import RegistrationState
 from weighbridge.watsonx.entry import Entry
 from weighbridge.watsonx.merge import Merge, three_way
 from weighbridge.watsonx.ownership import resolved, unproven_words
-from weighbridge.watsonx.reconciled import Clock, Mark, Pace, overwritten, standing
+from weighbridge.watsonx.reconciled import Mark, Pace, overwritten, standing
 from weighbridge.watsonx.record import Intents, Written, parse_intents
 from weighbridge.watsonx.refusals import Refused
 from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_entries
@@ -64,16 +64,6 @@ class KubeApi(Protocol):
     ) -> Object: ...
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool: ...
-
-
-class SystemClock:
-    """Real time."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.levels import worst
 from support.world import environment
-from weighbridge.core.finding import Diagnosis, Finding, Level, worst
+from weighbridge.core.finding import Diagnosis, Finding, Level
 from weighbridge.doctor.access import judge_access, missing_rules
 from weighbridge.doctor.request import request_text
 from weighbridge.domain.access import Access, Rule

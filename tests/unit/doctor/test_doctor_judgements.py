@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from support.levels import worst
 from support.probes import custom_resource
 from support.world import environment
-from weighbridge.core.finding import Finding, Level, worst
+from weighbridge.core.finding import Finding, Level
 from weighbridge.doctor import cluster
 from weighbridge.domain.quotas import PodNeed
 from weighbridge.environment.types import AccessMode, Environment

@@ -118,7 +118,7 @@ def test_a_missing_tool_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(PreconditionError) as missing:
         find_tool("pulumi", [tmp_path], str(tmp_path / "none"))
     assert missing.value.exit_code == 3
-    assert "weighbridge-sandbox up" in str(missing.value)
+    assert "install Pulumi 3.255.0" in str(missing.value)
 
 
 def test_a_tool_is_taken_from_the_first_folder_that_has_it(tmp_path: Path) -> None:

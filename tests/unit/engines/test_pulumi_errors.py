@@ -141,7 +141,7 @@ CASES: list[tuple[str, str, type[WeighbridgeError], str, list[str]]] = [
         "no resource plugin 'pulumi-resource-kubernetes-v4.26.0' found in the workspace or on your $PATH",
         PreconditionError,
         "plugin-missing",
-        ["pulumi-resource-kubernetes", "weighbridge-sandbox up"],
+        ["pulumi-resource-kubernetes", "pulumi plugin install resource kubernetes 4.26.0"],
     ),
     (
         "a defect of ours in a program is called one",

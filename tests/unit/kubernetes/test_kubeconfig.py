@@ -502,8 +502,10 @@ def test_whoever_may_read_nothing_and_has_no_home_is_told_so() -> None:
         expected = {
             f"{closed}/config cannot be read: Permission denied": {"KUBECONFIG": f"{closed}/config"},
             f"{closed}/.kube/config cannot be read: Permission denied": {"HOME": str(closed)},
-            f"no current context is set in {Path.cwd()}/~/.kube/config": {},
-            f"no current context is set in {Path.cwd()}/~nobody-here/x": {"KUBECONFIG": "~nobody-here/x"},
+            f"there is no kubeconfig: {Path.cwd()}/~/.kube/config does not exist": {},
+            f"there is no kubeconfig: {Path.cwd()}/~nobody-here/x does not exist": {
+                "KUBECONFIG": "~nobody-here/x"
+            },
             f"user.tokenFile {closed}/token cannot be read: Permission denied": {"KUBECONFIG": str(named)},
         }
         ran = subprocess.run(

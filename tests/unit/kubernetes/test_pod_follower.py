@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weighbridge.errors import ForbiddenError, PreconditionError, StepFailedError, WeighbridgeError
-from weighbridge.kubernetes.pod_follower import Clock, Follower, Patience
+from weighbridge.kubernetes.pod_follower import Follower, Patience
 
 Object = Mapping[str, Any]
 DONE = {"outcome": "published", "set_digest": "sha256:d", "error": None}
@@ -18,13 +18,15 @@ DONE = {"outcome": "published", "set_digest": "sha256:d", "error": None}
 @dataclass
 class FakeTime:
     value: float = 0.0
+    slow: float = 1.0
+    """How often it is slept for each second that passes."""
     ticks: list[Callable[[], None]] = field(default_factory=list)
 
-    def now(self) -> float:
+    def monotonic(self) -> float:
         return self.value
 
     def sleep(self, seconds: float) -> None:
-        self.value += seconds
+        self.value += seconds / self.slow
         for tick in self.ticks:
             tick()
         threading.Event().wait(0.002)  # lets the log's thread speak
@@ -95,9 +97,7 @@ class Script:
 def follow(script: Script, patience: Patience | None = None) -> tuple[Any, list[dict[str, Any]], Follower]:
     said: list[dict[str, Any]] = []
     time = FakeTime()
-    follower = Follower(
-        script, "j", patience or Patience(deadline_seconds=100), said.append, Clock(time.now, time.sleep)
-    )
+    follower = Follower(script, "j", patience or Patience(deadline_seconds=100), said.append, time)
     return follower.follow_job(), said, follower
 
 
@@ -144,9 +144,8 @@ def test_the_last_progress_is_said_also_where_it_came_too_soon_after_another() -
 
     pictures = [(job(), [running("p")]) for _ in range(9)]
     script = Sudden([*pictures, (job("Complete"), [finished("p", DONE)])])
-    time = FakeTime()
-    pause = lambda seconds: time.sleep(seconds / 30)  # noqa: E731 - many looks within the half second
-    Follower(script, "j", Patience(deadline_seconds=100), say, Clock(time.now, pause)).follow_job()
+    time = FakeTime(slow=30)  # many looks within the half second
+    Follower(script, "j", Patience(deadline_seconds=100), say, time).follow_job()
     assert said == [1, 2]
 
 

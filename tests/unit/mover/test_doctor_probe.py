@@ -18,12 +18,12 @@ from support.fake_s3 import FakeS3, fake_s3
 from support.http_proxy import http_proxy
 from weighbridge.mover import probe
 from weighbridge.mover.__main__ import main
+from weighbridge.mover.endpoint import Endpoint, Finding, failed
+from weighbridge.mover.endpoint import look as look_at
 from weighbridge.mover.proxies import ProxySettings
 from weighbridge.mover.sources.s3.location import Location
 from weighbridge.mover.sources.s3.login import log_in
 from weighbridge.mover.sources.s3.sigv4 import Keys
-from weighbridge.mover.way import Finding, Way, failed
-from weighbridge.mover.way import look as look_at_way
 
 KEYS = Keys("AK", "secret")
 
@@ -36,8 +36,10 @@ def look(
     bucket: str = "models",
 ) -> list[Finding]:
     location = Location(endpoint, "us-east-1", bucket, "m/")
-    way = Way(endpoint, ProxySettings(http=proxy, https=proxy), {}, str(ca) if ca else None, seconds=2)
-    return look_at_way(way, None if keys is None else lambda: log_in(location, way, lambda: keys))
+    reached = Endpoint(
+        endpoint, ProxySettings(http=proxy, https=proxy), {}, str(ca) if ca else None, seconds=2
+    )
+    return look_at(reached, None if keys is None else lambda: log_in(location, reached, lambda: keys))
 
 
 def ended(found: list[Finding]) -> tuple[str, str | None]:

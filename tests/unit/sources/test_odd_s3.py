@@ -17,6 +17,7 @@ from weighbridge.environment.base import EnvReference
 from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.mover.control import Control
 from weighbridge.mover.document import OrderFile
+from weighbridge.mover.endpoint import Endpoint
 from weighbridge.mover.errors import RefusedError
 from weighbridge.mover.limits import Limits
 from weighbridge.mover.sources.s3.credentials import MountedKeys
@@ -25,7 +26,6 @@ from weighbridge.mover.sources.s3.login import log_in
 from weighbridge.mover.sources.s3.origin import S3Origin
 from weighbridge.mover.sources.s3.sigv4 import Keys
 from weighbridge.mover.transport import Lane
-from weighbridge.mover.way import Way
 from weighbridge.s3.settings import S3KeyPair, S3Source
 from weighbridge.s3.text_rules import bucket
 from weighbridge.sources.interface import Around, OpenSource
@@ -195,7 +195,7 @@ def test_doctor_tells_a_web_page_and_a_redirect_from_an_empty_bucket(odd: str, c
     with odd_s3(OBJECTS, odd) as server:
         location = Location(server.endpoint, "us-east-1", BUCKET, "m/")
         found = log_in(
-            location, Way(server.endpoint, environment={}), lambda: Keys("AKIAPLANTED", "PLANTEDSECRET")
+            location, Endpoint(server.endpoint, environment={}), lambda: Keys("AKIAPLANTED", "PLANTEDSECRET")
         )
     assert (found["ok"], found["code"]) == (False, code)
     assert code in S3().remedies

@@ -17,7 +17,7 @@ from pulumi.automation import CommandResult, OnOutput, PulumiCommand
 from semver import VersionInfo
 
 from weighbridge.engines.pulumi.environment import StateSecrets, secret_channel
-from weighbridge.engines.pulumi.errors import CommandFailedError
+from weighbridge.engines.pulumi.errors import CommandFailedError, plugin_remedy
 from weighbridge.errors import InterruptedByUserError, PreconditionError, StepFailedError
 from weighbridge.processes import process_guard
 from weighbridge.processes.orphans import end_session
@@ -25,9 +25,8 @@ from weighbridge.processes.orphans import end_session
 OLDEST = VersionInfo.parse("3.255.0")
 """The version of the SDK in use; an older CLI may lack what it asks for."""
 
-_INSTALL = (
-    "`weighbridge-sandbox up` builds it, https://www.pulumi.com/docs/install/ has it, or put it on PATH"
-)
+_INSTALL = f"install Pulumi {OLDEST} (https://www.pulumi.com/docs/install/) and put it on PATH"
+_PLUGIN = "pulumi-resource-"
 _WRITING = frozenset({"up", "destroy", "refresh", "import"})
 
 
@@ -184,7 +183,8 @@ def find_tool(name: str, search: Iterable[Path], ambient_path: str) -> Path:
     path = os.pathsep.join([*map(str, search), ambient_path])
     found = shutil.which(name, path=path)
     if found is None:
-        raise PreconditionError(f"`{name}` was not found", remedy=_INSTALL, code="tool-missing")
+        remedy = plugin_remedy(name.removeprefix(_PLUGIN)) if name.startswith(_PLUGIN) else _INSTALL
+        raise PreconditionError(f"`{name}` was not found", remedy=remedy, code="tool-missing")
     return Path(found)
 
 

@@ -8,6 +8,7 @@ and of the Kubernetes API server.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 
 from pulumi.automation import CommandError, CommandResult
@@ -170,6 +171,17 @@ def _backend(failure: Failure) -> WeighbridgeError | None:
     )
 
 
+def plugin_remedy(kind: str) -> str:
+    """How to get Pulumi's plugin of this kind, of the version that its SDK has here."""
+    if kind == "weighbridge":
+        return "it comes with Weighbridge: install the package, so that `pulumi-resource-weighbridge` lies beside `weighbridge`"
+    try:
+        wanted = f" {version(f'pulumi-{kind}')}"
+    except PackageNotFoundError:
+        wanted = ""
+    return f"run: pulumi plugin install resource {kind}{wanted}"
+
+
 def _plugin(failure: Failure) -> WeighbridgeError | None:
     found = re.search(r"resource plugin ['\"]?(?:pulumi-resource-)?([\w-]+)", failure.text)
     missing = re.search(
@@ -178,14 +190,9 @@ def _plugin(failure: Failure) -> WeighbridgeError | None:
     )
     if not found or not missing:
         return None
-    own = found[1] == "weighbridge"
     return PreconditionError(
         f"Pulumi's plugin `pulumi-resource-{found[1]}` was not found",
-        remedy=(
-            "it comes with Weighbridge: install the package, so that `pulumi-resource-weighbridge` lies beside `weighbridge`"
-            if own
-            else f"`weighbridge-sandbox up` builds it; elsewhere `pulumi plugin install resource {found[1]} 4.26.0`, or put it on PATH"
-        ),
+        remedy=plugin_remedy(found[1]),
         code="plugin-missing",
     )
 

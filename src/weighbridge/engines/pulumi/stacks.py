@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -30,7 +29,6 @@ from weighbridge.domain.stacks import (
     Stack,
     StackPreview,
     StackResult,
-    StackRun,
     StackSpec,
     manifest_name,
 )
@@ -222,26 +220,6 @@ class PulumiStacks:
         if self._locks is None:
             return nullcontext()
         return self._locks.around(f"{project_name(spec.stack)}/{spec.environment}")
-
-    def history(self, spec: StackSpec, newest: int = 5) -> tuple[StackRun, ...]:
-        """The newest operations on the stack, newest first; empty where it does not exist."""
-        recorded = self._recorded(spec)
-        if recorded is None:
-            return ()
-        recorder = Recorder(spec.name)
-        with self._workspace(spec, recorded) as stack, self._translated(spec, recorder):
-            runs = stack.history(page_size=newest, show_secrets=False)
-        return tuple(
-            StackRun(
-                kind=run.kind,
-                result=run.result,
-                started_at=run.start_time.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z"),
-                changes={
-                    str(getattr(op, "value", op)): count for op, count in (run.resource_changes or {}).items()
-                },
-            )
-            for run in runs
-        )
 
     def _recorded(self, spec: StackSpec) -> backends.RecordedStack | None:
         recorded = backends.read_stack(

@@ -9,9 +9,9 @@ from typing import Callable, Protocol
 
 from ..connect import Reach
 from ..document import Document, OrderFile
+from ..endpoint import Endpoint, Finding
 from ..readback import MakeCheck
 from ..transport import Lane
-from ..way import Finding, Way
 
 
 class Origin(Protocol):
@@ -60,7 +60,7 @@ class OrderedSource(Protocol):
         """The source, and as many lanes to it as the order allows workers; nothing is sent yet."""
         ...
 
-    def login(self, way: Way, credentials: str | None) -> Finding:
+    def login(self, endpoint: Endpoint, credentials: str | None) -> Finding:
         """Stage ``login`` of a probe, with the Secret that is mounted at ``credentials``."""
         ...
 

@@ -1,4 +1,4 @@
-"""Stages of the way to a source (``mover/way.py``) as lines, from here or from a pod."""
+"""Stages of the way to a source (``mover/endpoint.py``) as lines, from here or from a pod."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

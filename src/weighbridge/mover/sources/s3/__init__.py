@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ...connect import Reach, lanes_to
 from ...document import Document
+from ...endpoint import Endpoint, Finding
 from ...transport import Lane
-from ...way import Finding, Way
 from .credentials import MountedKeys
 from .location import Location, parse_location
 from .login import log_in
@@ -30,8 +30,8 @@ class S3Place:
         origin = S3Origin(self.location, keys, reach.control, reach.note, reach.limits)
         return origin, lanes_to(self.endpoint, reach)
 
-    def login(self, way: Way, credentials: str | None) -> Finding:
-        return log_in(self.location, way, MountedKeys(credentials).read)
+    def login(self, endpoint: Endpoint, credentials: str | None) -> Finding:
+        return log_in(self.location, endpoint, MountedKeys(credentials).read)
 
 
 def parse(body: Document) -> S3Place:

@@ -8,16 +8,16 @@ from datetime import datetime, timezone
 from typing import Callable
 from urllib.parse import urlsplit
 
+from ...endpoint import Endpoint, Finding, body_of, connected, exchange, failed, passed
 from ...errors import MoverError
 from ...secret_text import told
-from ...way import Finding, Way, body_of, connected, exchange, failed, passed
 from .location import Location, redirect_host
 from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
 
 
-def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -> Finding:
+def log_in(location: Location, endpoint: Endpoint, read_keys: Callable[[], Keys | None]) -> Finding:
     """Stage ``login``: whether the keys list the prefix, and something lies there. ``StageError`` where the way fails."""
     try:
         keys = read_keys()
@@ -29,10 +29,10 @@ def log_in(location: Location, way: Way, read_keys: Callable[[], Keys | None]) -
     headers = (
         {} if keys is None else signed_headers(request, keys, location.region, datetime.now(timezone.utc))
     )
-    connection = connected(way, [])
+    connection = connected(endpoint, [])
     with contextlib.closing(connection):
-        response = exchange(way, connection, f"{target}?{canonical_query(query)}", headers, "login")
-        text = body_of(response, way.seconds)
+        response = exchange(endpoint, connection, f"{target}?{canonical_query(query)}", headers, "login")
+        text = body_of(response, endpoint.seconds)
     if response.status == _OK:
         count = len(re.findall("<Key>", text))
         if count:

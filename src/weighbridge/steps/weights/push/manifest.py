@@ -64,14 +64,8 @@ class PushPlan:
     rows: tuple[Row, ...]
     """Files that need no sending: kept in the published set, or whole in flight."""
     batches: tuple[Batch, ...]
-    staged_bytes: int
-    """Bytes in flight already, of whole and of partial files."""
     attested: Mapping[str, str]
     """Path to sha256, as the published set's receipt knows it under the order's size and ETag."""
-
-    @property
-    def bytes_to_send(self) -> int:
-        return sum(batch.size for batch in self.batches)
 
 
 def plan(
@@ -86,7 +80,6 @@ def plan(
     rows: list[Row] = []
     small: list[SourceFile] = []
     alone: list[Batch] = []
-    there = 0
     for file in sorted(files):
         size = staged_sizes.get(file.path)
         if file.path not in damaged:
@@ -95,9 +88,7 @@ def plan(
                 continue
             if size == file.size and (row := _same(staged.get(file.path), file)) and not row.keep:
                 rows.append(row)
-                there += size
                 continue
-        there += min(size or 0, file.size)
         if size is None and file.size <= BATCH_BYTES:
             small.append(file)
         elif size is None:
@@ -107,7 +98,7 @@ def plan(
         else:
             alone.append(Batch(Manner.DELTA, (file,)))
     known = {file.path: row.sha256 for file in files if (row := _same(published.get(file.path), file))}
-    return PushPlan(rows=tuple(rows), batches=(*_packed(small), *alone), staged_bytes=there, attested=known)
+    return PushPlan(rows=tuple(rows), batches=(*_packed(small), *alone), attested=known)
 
 
 def _same(row: Row | None, file: SourceFile) -> Row | None:

@@ -34,11 +34,7 @@ _MANNERS = {
 }
 
 _PROGRESS = re.compile(rb"^\s*([\d,.]+)\s+\d+%")
-_STATS = {
-    "literal": re.compile(r"^Literal data: ([\d,.]+)", re.MULTILINE),
-    "matched": re.compile(r"^Matched data: ([\d,.]+)", re.MULTILINE),
-    "sent": re.compile(r"^Total bytes sent: ([\d,.]+)", re.MULTILINE),
-}
+_SENT = re.compile(r"^Literal data: ([\d,.]+)", re.MULTILINE)
 _KEPT_OUTPUT = 16 * 1024
 
 EXPLAINED = {
@@ -128,15 +124,6 @@ class RsyncFailedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """Bytes of one run: content sent, content that was there and matched, and everything on the wire."""
-
-    literal: int
-    matched: int
-    wire: int
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """How a way to the pod wants rsync called."""
 
@@ -166,8 +153,9 @@ class Rsync:
         *,
         deadline: float,
         advanced: Callable[[int], None] = lambda _position: None,
-    ) -> Moved:
-        """Sends the files ``names``, relative to ``tree``, to the same names in the target's staging.
+    ) -> int:
+        """Send the files ``names``, relative to ``tree``, to the same names in the target's staging; return the bytes of
+        content that were sent.
 
         ``advanced`` gets bytes of this run that are done, matched ones included. Raises ``RsyncFailedError``.
         """
@@ -177,7 +165,7 @@ class Rsync:
             [*_COMMON, *_MANNERS[manner], f"--files-from={listed}", "--info=progress2,stats2", "--no-human-readable", "--outbuf=N"],
             target, f"{tree}/", target.staging, deadline=deadline, advanced=advanced,
         )  # fmt: skip
-        return Moved(*(_number(pattern.search(said)) for pattern in _STATS.values()))
+        return _number(_SENT.search(said))
 
     def send_small(self, target: Target, tree: Path, name: str, *, deadline: float) -> None:
         """Replaces one small file by rename: a reader sees the old one or the new one, whole."""

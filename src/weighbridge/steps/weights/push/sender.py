@@ -32,7 +32,7 @@ from weighbridge.steps.weights.push.manifest import (
     published_rows,
     read_memory,
 )
-from weighbridge.steps.weights.push.rsync import Moved, Rsync, RsyncFailedError, Target
+from weighbridge.steps.weights.push.rsync import Rsync, RsyncFailedError, Target
 from weighbridge.steps.weights.push.spool import Spool
 from weighbridge.steps.weights.push.transport import PodGoneError, Transport, TransportRefusedError
 
@@ -321,17 +321,15 @@ class Push:
         def advanced(position: int) -> None:
             self._progress(self._done + min(position, batch.size))
 
-        def run(target: Target, retry: bool) -> Moved:
+        def run(target: Target, retry: bool) -> int:
             manner = Manner.APPEND if retry and batch.manner is Manner.WHOLE else batch.manner
             return self._rsync.send(
                 target, self._spool.tree, names, manner, deadline=self._deadline, advanced=advanced
             )
 
-        last = self._through(run)
+        sent = self._through(run)
         # tries that broke off report nothing, so what moved is counted from what had to move
-        moved = (
-            last.literal if batch.manner is Manner.DELTA else max(batch.size - batch.present, last.literal)
-        )
+        moved = sent if batch.manner is Manner.DELTA else max(batch.size - batch.present, sent)
         self._moved += moved
         if batch.manner is not Manner.WHOLE:
             self._resumed_files += 1

@@ -1,4 +1,4 @@
-"""Looks at the way to the source and at the volume, and moves nothing: every stage says what it found.
+"""Look at a server stage by stage, and move nothing: every stage says what it found.
 
 ``weighbridge doctor`` runs the network's part on its own machine and the whole in a pod. A stage that fails ends its own
 chain, so that a name that does not resolve is never taken for wrong keys.
@@ -50,11 +50,11 @@ def failed(stage: str, code: str, said: str) -> Finding:
 
 
 @dataclass(frozen=True)
-class Way:
-    """How to get to a source: everything but the login."""
+class Endpoint:
+    """A server, and how it is reached: everything but the login."""
 
-    endpoint: str
-    """URL of the server, without a path."""
+    url: str
+    """Without a path."""
     proxy: ProxySettings = field(default_factory=ProxySettings)
     environment: Mapping[str, str] | None = None
     """Variables that name proxies; ``None``: this process's."""
@@ -63,13 +63,13 @@ class Way:
     """For each of: the name, each address, each answer."""
 
 
-def look(way: Way, login: Callable[[], Finding] | None = None) -> list[Finding]:
+def look(endpoint: Endpoint, login: Callable[[], Finding] | None = None) -> list[Finding]:
     """Stages ``dns``, ``tcp``, ``proxy``, ``tls``, ``http`` and, with a ``login`` to try, that one, as far as they go."""
     found: list[Finding] = []
     try:
-        connection = connected(way, found)
+        connection = connected(endpoint, found)
         with contextlib.closing(connection):
-            found.append(_greeting(way, connection))
+            found.append(_greeting(endpoint, connection))
         if login is not None:
             found.append(login())
     except StageError as error:
@@ -77,21 +77,21 @@ def look(way: Way, login: Callable[[], Finding] | None = None) -> list[Finding]:
     return found
 
 
-def connected(way: Way, found: list[Finding]) -> http.client.HTTPConnection:
-    parts = urlsplit(way.endpoint)
+def connected(endpoint: Endpoint, found: list[Finding]) -> http.client.HTTPConnection:
+    parts = urlsplit(endpoint.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
     port = parts.port or (443 if secure else 80)
-    variables = os.environ if way.environment is None else way.environment
+    variables = os.environ if endpoint.environment is None else endpoint.environment
     try:
-        proxy = proxy_for(parts.scheme, host, way.proxy, variables, port)
+        proxy = proxy_for(parts.scheme, host, endpoint.proxy, variables, port)
     except RefusedError as error:
         raise StageError("proxy", error.code, error.message) from error
     near = (proxy.host, proxy.port) if proxy else (host, port)
-    addresses = _resolved(near, way.seconds)
+    addresses = _resolved(near, endpoint.seconds)
     through = f"proxy {near[0]}, which resolves {host} itself: " if proxy else ""
     means = "is an address, not a name" if near[0] in addresses else f"is {', '.join(addresses)}"
     found.append(passed("dns", f"{through}{near[0]} {means}", addresses=addresses[:8]))
-    sock = _reached(near, addresses, way.seconds)
+    sock = _reached(near, addresses, endpoint.seconds)
     found.append(passed("tcp", f"{near[0]} port {near[1]} answers"))
     try:
         if proxy and secure:
@@ -99,12 +99,12 @@ def connected(way: Way, found: list[Finding]) -> http.client.HTTPConnection:
         if proxy:
             found.append(passed("proxy", f"goes through {proxy.host}:{proxy.port}"))
         if secure:
-            sock, said = _secured(sock, host, way)
+            sock, said = _secured(sock, host, endpoint)
             found.append(passed("tls", said))
     except StageError:
         sock.close()
         raise
-    connection = http.client.HTTPConnection(host, port, timeout=way.seconds)
+    connection = http.client.HTTPConnection(host, port, timeout=endpoint.seconds)
     connection.auto_open = 0  # a lost connection must not be replaced by a bare one
     connection.sock = sock
     return connection
@@ -179,11 +179,11 @@ def _tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
         raise StageError("proxy", code, said)
 
 
-def _secured(sock: socket.socket, host: str, way: Way) -> tuple[ssl.SSLSocket, str]:
+def _secured(sock: socket.socket, host: str, endpoint: Endpoint) -> tuple[ssl.SSLSocket, str]:
     try:
         context = ssl.create_default_context()
-        if way.ca_file:
-            context.load_verify_locations(way.ca_file)
+        if endpoint.ca_file:
+            context.load_verify_locations(endpoint.ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise StageError("tls", "trust-unusable", f"the CA bundle cannot be used: {error}") from error
     try:
@@ -197,9 +197,9 @@ def _secured(sock: socket.socket, host: str, way: Way) -> tuple[ssl.SSLSocket, s
     return secured, f"{secured.version()}, certificate trusted"
 
 
-def _greeting(way: Way, connection: http.client.HTTPConnection) -> Finding:
+def _greeting(endpoint: Endpoint, connection: http.client.HTTPConnection) -> Finding:
     before = time.time()
-    response = exchange(way, connection, "/", {}, "http")
+    response = exchange(endpoint, connection, "/", {}, "http")
     now = (before + time.time()) / 2
     said = f"answers HTTP {response.status}"
     if server := response.getheader("Server"):
@@ -213,12 +213,16 @@ def _greeting(way: Way, connection: http.client.HTTPConnection) -> Finding:
 
 
 def exchange(
-    way: Way, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str], stage: str
+    endpoint: Endpoint,
+    connection: http.client.HTTPConnection,
+    target: str,
+    headers: Mapping[str, str],
+    stage: str,
 ) -> http.client.HTTPResponse:
     """The answer; a plain request through a proxy names the whole URL."""
-    parts = urlsplit(way.endpoint)
-    variables = os.environ if way.environment is None else way.environment
-    proxy = proxy_for(parts.scheme, parts.hostname or "", way.proxy, variables, parts.port)
+    parts = urlsplit(endpoint.url)
+    variables = os.environ if endpoint.environment is None else endpoint.environment
+    proxy = proxy_for(parts.scheme, parts.hostname or "", endpoint.proxy, variables, parts.port)
     fields = {"Host": parts.netloc, **headers}
     if proxy and parts.scheme == "http":
         target = f"{parts.scheme}://{parts.netloc}{target}"

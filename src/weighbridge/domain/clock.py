@@ -1,0 +1,22 @@
+"""Time as what waits takes it, so that a test needs none."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Seconds since some moment, never set back; and a pause, in seconds."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """Real time."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
