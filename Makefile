@@ -82,6 +82,8 @@ lint-ansible: $(READY) ## ansible-lint and yamllint
 	@$(BIN)/yamllint --strict .
 lint-generated: $(READY) ## what is made from the code is up to date
 	@$(BIN)/python docs/generate.py --check
+record: sandbox-for-tests ## run a plan and two applies on an empty sandbox, and keep what they print for README's picture
+	@eval "$$($(BIN)/weighbridge-sandbox env)"; $(BIN)/python docs/record.py
 generate: $(READY) ## write the documents and schemas that are made from the code
 	@$(BIN)/python docs/generate.py
 lock: ## resolve requirements/*.lock again (needs uv)
@@ -99,4 +101,4 @@ $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
 .PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor rbac destroy \
-  test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated generate lock bench bench-scale bench-startup clean
+  test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated record generate lock bench bench-scale bench-startup clean

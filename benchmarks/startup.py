@@ -10,6 +10,7 @@ beside that of bare previews: its own stacks by the same CLI, side by side, in a
 import argparse
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("weighbridge")
+BESIDE = {
+    "python": [sys.executable, "-c", "pass"],
+    "pydantic": [sys.executable, "-c", "from pydantic import BaseModel"],
+    "ansible": [str(PROGRAM.with_name("ansible")), "--version"],
+    "pulumi": ["pulumi", "version"],
+}
+"""What others cost before they do anything, in the same run."""
 AIMS = {"--help": 0.15, "check": 0.4, "status": 0.8}
 """CPU seconds."""
 PLAN_AIM = 2.0
@@ -66,7 +74,8 @@ def main() -> None:
     arguments = parser.parse_args()
     environment = arguments.environment
     program, rounds = str(PROGRAM), range(arguments.rounds)
-    verbs = {"--help": [program, "--help"], "check": [program, "check", environment]}
+    beside = {name: argv for name, argv in BESIDE.items() if shutil.which(argv[0])}
+    verbs = {**beside, "--help": [program, "--help"], "check": [program, "check", environment]}
     answers = (
         subprocess.run([program, "status", environment], capture_output=True, check=False).returncode == 0
     )
@@ -74,11 +83,12 @@ def main() -> None:
         verbs["status"] = [program, "status", environment]
     else:
         print("the cluster does not answer: status and plan are left out", file=sys.stderr)
-    costs: dict[str, list[float]] = {name: [] for name in verbs}
-    for name, argv in verbs.items():
+    for argv in verbs.values():
         cost(argv)  # the first run compiles and warms the caches
-        costs[name] = [cost(argv)[0] for _ in rounds]
-        show(name, costs[name], "CPU s", AIMS[name])
+    # in turns: machines are noisy
+    turns = [{name: cost(argv)[0] for name, argv in verbs.items()} for _ in rounds]
+    for name in verbs:
+        show(name, [turn[name] for turn in turns], "CPU s", AIMS.get(name))
     if answers:
         plan = [program, "plan", environment, "--expect-no-changes"]
         cost(plan)

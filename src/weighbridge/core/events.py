@@ -11,7 +11,7 @@ class TransferProgress:
 
     model_id: str
     phase: str
-    """``fetch``, ``push``, ``verify`` or ``publish``."""
+    """``fetch``, ``read`` (from the source, to be pushed), ``push``, ``verify`` or ``publish``."""
     bytes: int
     total: int
     rate: float

@@ -170,7 +170,7 @@ class Cluster(Strict):
         dict[str, Annotated[str, TextRule(text_rules.context_name)]],
         Field(examples=[{"registration": "stage-switch"}]),
     ] = Field(default_factory=dict)
-    """Another kubeconfig context for one stack, by the stack's name: each can be run with credentials of its own."""
+    """Another kubeconfig context for one stack: `storage` makes the claims, `registration` writes the entries (`--only switch`)."""
 
     def reach(self, stack: str | None) -> tuple[str | None, bool]:
         """(kubeconfig context, whether the pod's own service account is meant) for a stack, or for what belongs to none."""
@@ -279,7 +279,9 @@ class Environment(Strict):
         TextRule(text_rules.environment_name, kubernetes_syntax.LABEL_PATTERN),
         Field(max_length=text_rules.ENVIRONMENT_NAME_LIMIT, examples=["stage"]),
     ]
-    """The environment's name: part of the names and labels of its objects in the cluster."""
+    """Part of the names and labels of its objects in the cluster. No other team may use it in this namespace: two that do
+    share one record, and each plans to remove the other's entries.
+    """
     cluster: Annotated[Cluster, Field(examples=[{"context": "stage-admin", "namespace": "cpd-instance"}])]
     """Which cluster and namespace."""
     trust: Annotated[Trust | None, Field(examples=[{"ca_bundle": "ca.pem"}])] = None

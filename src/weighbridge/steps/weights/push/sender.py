@@ -281,7 +281,7 @@ class Push:
             self._downloaded += gained
         rate = self._tell_download(self._downloaded)
         if rate is not None:
-            self._say(TransferProgress(self._order.model_id, "fetch", self._downloaded, self._total, rate))
+            self._say(TransferProgress(self._order.model_id, "read", self._downloaded, self._total, rate))
 
     def _next(self) -> _Ready:
         left = self._deadline - time.monotonic()
