@@ -3,7 +3,6 @@
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
     Speaker,
     WeighbridgeAction,
     kube_of,
@@ -15,16 +14,6 @@ from weighbridge.kubernetes.pod_follower import Follower, Patience
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/await_pod.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "pod": {"type": "str", "required": True},
-        "claim": {"type": "str", "required": True},
-        "schedule_seconds": {"type": "float", "default": 600.0},
-        "stuck_seconds": {"type": "float", "default": 30.0},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

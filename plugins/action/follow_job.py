@@ -3,7 +3,6 @@
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
     Speaker,
     WeighbridgeAction,
     failure,
@@ -19,20 +18,6 @@ _KINDS = {kind.kind: kind for kind in (CONFIG_MAP, SECRET)}
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/follow_job.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "job": {"type": "str", "required": True},
-        "claim": {"type": "str", "required": True},
-        "deadline_seconds": {"type": "float", "required": True},
-        "schedule_seconds": {"type": "float", "default": 600.0},
-        "stuck_seconds": {"type": "float", "default": 30.0},
-        "adopt": {"type": "list", "elements": "dict", "default": []},
-        "accept": {"type": "list", "elements": "int", "default": []},
-        "accept_named": {"type": "bool", "default": False},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

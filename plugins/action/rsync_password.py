@@ -4,7 +4,6 @@ import secrets
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    SECRET_SPEC,
     Speaker,
     WeighbridgeAction,
     kube_of,
@@ -17,8 +16,6 @@ from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, secrets_line
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/rsync_password.py."""
-
-    ARGUMENTS = SECRET_SPEC
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

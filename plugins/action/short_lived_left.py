@@ -3,7 +3,6 @@
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
     Speaker,
     WeighbridgeAction,
     kube_of,
@@ -18,15 +17,6 @@ _KINDS = {kind.kind: kind for kind in (JOB, POD, CONFIG_MAP, SECRET)}
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/short_lived_left.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "environment": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "objects": {"type": "list", "elements": "dict", "required": True},
-        "former": {"type": "list", "elements": "dict", "default": []},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         kube, namespace = kube_of(arguments["cluster"]), arguments["namespace"]

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    SECRET_SPEC,
     WeighbridgeAction,
     kube_of,
     put_secret,
@@ -16,12 +15,6 @@ from weighbridge.sources import chosen
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/source_secret.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        **SECRET_SPEC,
-        "source": {"type": "dict", "required": True},
-        "folder": {"type": "str", "default": "."},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

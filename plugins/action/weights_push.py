@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
     Speaker,
     WeighbridgeAction,
     kube_of,
@@ -25,7 +24,7 @@ from weighbridge.sources.interface import Around
 from weighbridge.steps.weights.push.daemon import PASSWORD_KEY, password_in
 from weighbridge.steps.weights.push.rsync import Rsync
 from weighbridge.steps.weights.push.sender import Push, PushOrder, PushResult
-from weighbridge.steps.weights.push.spool import DEFAULT_BYTES, Spool
+from weighbridge.steps.weights.push.spool import Spool
 from weighbridge.steps.weights.push.transport import (
     ExecStream,
     PodGoneError,
@@ -38,31 +37,6 @@ from weighbridge.steps.weights.push.transport import (
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/weights_push.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "pod": {"type": "str", "required": True},
-        "container": {"type": "str", "default": "rsync"},
-        "order": {"type": "dict", "required": True},
-        "source": {"type": "dict", "required": True},
-        "folder": {"type": "str", "default": "."},
-        "damaged": {"type": "list", "elements": "str", "default": []},
-        "recorded": {"type": "str"},
-        "spool": {"type": "str", "default": "var/spool"},
-        "spool_bytes": {"type": "int", "default": DEFAULT_BYTES},
-        "deadline_seconds": {"type": "float", "default": 21600.0},
-        "stall_seconds": {"type": "int", "default": 120},
-        "password": {"type": "bool", "default": True},
-        "transports": {
-            "type": "list",
-            "elements": "str",
-            "choices": ["port-forward", "exec"],
-            "default": ["port-forward", "exec"],
-        },
-        "ca_bundle": {"type": "str"},
-        "proxy": {"type": "dict"},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if self.check_mode:

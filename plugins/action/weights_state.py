@@ -3,7 +3,6 @@
 from typing import Any
 
 from ansible_collections.weighbridge.byom.plugins.plugin_utils.action import (
-    CLUSTER_SPEC,
     WeighbridgeAction,
     kube_of,
 )
@@ -21,19 +20,6 @@ from weighbridge.steps.weights.publication import same_order, same_work
 
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/weights_state.py."""
-
-    ARGUMENTS = {  # noqa: RUF012 - Ansible's own shape
-        "cluster": CLUSTER_SPEC,
-        "namespace": {"type": "str", "required": True},
-        "environment": {"type": "str", "required": True},
-        "model_id": {"type": "str", "required": True},
-        "fingerprint": {"type": "str", "required": True},
-        "claim": {"type": "str", "required": True},
-        "jobs": {"type": "dict", "required": True},
-        "rsync_pod": {"type": "str", "required": True},
-        "secrets": {"type": "list", "elements": "str", "default": []},
-        "verb": {"type": "str", "required": True, "choices": ["fetch", "publish", "verify"]},
-    }
 
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         kube = kube_of(arguments["cluster"])

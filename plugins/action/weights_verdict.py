@@ -11,8 +11,6 @@ from weighbridge.errors import VerificationError
 class ActionModule(WeighbridgeAction):
     """See plugins/modules/weights_verdict.py."""
 
-    ARGUMENTS = {"receipt": {"type": "str", "required": True}}  # noqa: RUF012 - Ansible's own shape
-
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
         receipt = from_json(arguments["receipt"])
         if receipt.verdict == "damaged":

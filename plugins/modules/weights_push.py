@@ -34,7 +34,7 @@ options:
     elements: str
     choices: [port-forward, exec]
     default: [port-forward, exec]
-    description: Ways to the pod, tried in this order where the cluster forbids one.
+    description: Transports to the pod, tried in this order where the cluster forbids one.
   ca_bundle: {type: str, description: PEM file with the authorities to trust for the source.}
   proxy: {type: dict, description: "http, https and no_proxy, on the way to the source."}
 """
@@ -53,7 +53,7 @@ bytes_moved: {type: int, returned: success, description: Content sent to the pod
 bytes_resumed: {type: int, returned: success, description: Content of an earlier try that was not sent again.}
 bytes_downloaded: {type: int, returned: success, description: Content read from the source.}
 seconds: {type: float, returned: success, description: Time of all of it.}
-transport: {type: str, returned: success, description: The way that was used.}
+transport: {type: str, returned: success, description: The transport that was used.}
 set_digest: {type: str, returned: success, description: Digest of the set as this machine read it.}
 files: {type: list, elements: dict, returned: success, description: "path, size and sha256 of each file."}
 max_rss_bytes: {type: int, returned: success, description: Peak memory of this process.}

@@ -6,6 +6,7 @@ is seen while they work; a module's output would arrive only at its end.
 
 import base64
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.weighbridge.byom.plugins.doc_fragments.cluster import ModuleDocFragment
 
 import weighbridge.denied  # noqa: F401 - a task that is refused names the rule that it lacked
 from weighbridge.domain import human
@@ -33,25 +36,16 @@ JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
 _HUMAN_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 
-CLUSTER_SPEC = {
-    "type": "dict",
-    "required": True,
-    "options": {
-        "context": {"type": "str"},
-        "in_cluster": {"type": "bool", "default": False},
-        "proxy": {"type": "str"},
-        "uid": {"type": "str"},
-    },
-}
+_OF_A_SPEC = ("type", "required", "default", "choices", "elements")
 
-SECRET_SPEC = {
-    "cluster": CLUSTER_SPEC,
-    "namespace": {"type": "str", "required": True},
-    "environment": {"type": "str", "required": True},
-    "model_id": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-}
-"""What ``put_secret`` goes by."""
+
+def argument_spec(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Ansible's argument spec for documented options."""
+    return {
+        name: {key: option[key] for key in _OF_A_SPEC if key in option}
+        | ({"options": argument_spec(option["suboptions"])} if "suboptions" in option else {})
+        for name, option in options.items()
+    }
 
 
 def failure(error: WeighbridgeError) -> dict[str, Any]:
@@ -77,18 +71,26 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
     _supports_check_mode = True
     _supports_async = False
 
-    ARGUMENTS: dict[str, Any]
-
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _die_with_parent()
-        _, arguments = self.validate_argument_spec(self.ARGUMENTS)
+        _, arguments = self.validate_argument_spec(self._documented())
         try:
             # Ansible tags its strings by subclassing them; what we call takes plain JSON values only.
             result.update(self.work(json.loads(json.dumps(arguments))))
         except WeighbridgeError as error:
             result.update(failure(error))
         return result
+
+    @classmethod
+    def _documented(cls) -> dict[str, Any]:
+        """The arguments, as the module of the same name documents them: they are declared once."""
+        module = importlib.import_module(cls.__module__.replace(".plugins.action.", ".plugins.modules."))
+        documented = yaml.safe_load(module.DOCUMENTATION)
+        options = dict(documented["options"])
+        if documented.get("extends_documentation_fragment"):
+            options |= yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]
+        return argument_spec(options)
 
     @abstractmethod
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def plugin_remedy(kind: str) -> str:
 
 
 def _plugin(failure: Failure) -> WeighbridgeError | None:
-    found = re.search(r"resource plugin ['\"]?(?:pulumi-resource-)?([\w-]+)", failure.text)
+    found = re.search(r"resource plugin ['\"]?(?:pulumi-resource-)?([\w-]+?)(?:-v\d|[^\w-]|$)", failure.text)
     missing = re.search(
         r"no resource plugin|Could not automatically download|could not find|could not load plugin|not found",
         failure.text,

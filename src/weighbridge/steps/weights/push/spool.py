@@ -16,7 +16,6 @@ from typing import IO, Self
 
 from weighbridge.errors import PreconditionError
 
-DEFAULT_BYTES = 2 * 1024**3
 MARGIN_BYTES = 64 * 1024 * 1024
 """Left free on the disk beside the spool."""
 
