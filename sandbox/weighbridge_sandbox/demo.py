@@ -29,7 +29,7 @@ from weighbridge_sandbox.commands import DIES_WITH_US
 from weighbridge_sandbox.errors import SandboxError
 from weighbridge_sandbox.feed import Fed, Feeder, pieces_of_folder, pieces_of_synthetic
 from weighbridge_sandbox.grants import DEFAULT
-from weighbridge_sandbox.layout import CONTEXT, OPERANDS, S3_ENDPOINT, Layout
+from weighbridge_sandbox.layout import CONTEXT, OPERANDS, S3_ENDPOINT, SILENCE, Layout
 from weighbridge_sandbox.models import Synthetic, unpack_minilm, write_small_llama
 from weighbridge_sandbox.provisioner.loopfiles import LoopFiles
 from weighbridge_sandbox.witness import look
@@ -265,6 +265,7 @@ def client_environment(layout: Layout, base: Mapping[str, str]) -> dict[str, str
         "SANDBOX_S3_ACCESS_KEY": layout.s3_access_key.read_text().strip(),
         "SANDBOX_S3_SECRET_KEY": layout.s3_secret_key.read_text().strip(),
         "SANDBOX_PULUMI_PASSPHRASE": layout.passphrase.read_text().strip(),
+        **SILENCE,
     }
 
 

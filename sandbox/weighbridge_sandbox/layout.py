@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from weighbridge.domain.lease import SILENCE_VARIABLE
+
 CONTEXT = "weighbridge-sandbox"
 NODE = "localhost"
 BRIDGE = "wbsbx0"
@@ -20,6 +22,8 @@ KUBELET_HEALTH_PORT = 27248
 CONTROLLER_PORT = 27257
 SCHEDULER_PORT = 27259
 S3_ENDPOINT = f"http://{GATEWAY}:{S3_PORT}"
+SILENCE = {SILENCE_VARIABLE: "30"}
+"""For whoever talks to the sandbox: a run that was killed is known to be dead sooner than elsewhere."""
 BUCKETS = ("models", "weighbridge-state")
 OPERANDS = "cpd-instance"
 MOVER_IMAGE = "weighbridge.local/mover:sandbox"

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from weighbridge_sandbox.layout import S3_ENDPOINT, Layout
+from weighbridge_sandbox.layout import S3_ENDPOINT, SILENCE, Layout
 
 
 def exports(layout: Layout) -> str:
@@ -19,6 +19,7 @@ def exports(layout: Layout) -> str:
         "SANDBOX_S3_ACCESS_KEY": content(layout.s3_access_key),
         "SANDBOX_S3_SECRET_KEY": content(layout.s3_secret_key),
         "SANDBOX_PULUMI_PASSPHRASE": content(layout.passphrase),
+        **SILENCE,
     }
     return "".join(f"export {name}={value}\n" for name, value in variables.items())
 
@@ -32,4 +33,5 @@ def as_json(layout: Layout) -> dict[str, str]:
         "SANDBOX_S3_ACCESS_KEY_FILE": str(layout.s3_access_key),
         "SANDBOX_S3_SECRET_KEY_FILE": str(layout.s3_secret_key),
         "SANDBOX_PULUMI_PASSPHRASE_FILE": str(layout.passphrase),
+        **SILENCE,
     }

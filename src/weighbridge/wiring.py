@@ -13,9 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TypeVar, cast
 
+from weighbridge.domain.lease import DURATION, SHORTEST, SILENCE_VARIABLE, Silence
+from weighbridge.domain.visible import quoted
 from weighbridge.environment.file import LoadedEnvironment, load
 from weighbridge.environment.types import Environment, EnvReference
-from weighbridge.errors import Place, PreconditionError
+from weighbridge.errors import InputError, Place, PreconditionError
 from weighbridge.steps import SECTIONS, STACK_NAMES, STEPS
 
 if TYPE_CHECKING:
@@ -70,12 +72,26 @@ def var_folder() -> Path:
     return Path(os.environ.get("WEIGHBRIDGE_VAR", "var"))
 
 
+def told_silence() -> Silence:
+    """What ``SILENCE_VARIABLE`` says. ``InputError`` where that is no number of seconds, or out of its range."""
+    text = os.environ.get(SILENCE_VARIABLE, str(DURATION))
+    if text not in map(str, range(SHORTEST, DURATION + 1)):
+        raise InputError(
+            f"{SILENCE_VARIABLE} is {quoted(text)}, and no whole number of seconds from {SHORTEST} to {DURATION}",
+            remedy="unset it; only a sandbox needs it",
+            code="bad-silence",
+        )
+    return Silence(int(text))
+
+
 def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
     """An environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
     import weighbridge.denied  # noqa: F401, PLC0415 - a command that is refused names the rule that it lacked
     from weighbridge.observers import observer_for  # noqa: PLC0415
 
-    return Opened(checked(name_or_path), observer_for(stream, as_json=as_json, verbose=verbose))
+    return Opened(
+        checked(name_or_path), told_silence(), observer_for(stream, as_json=as_json, verbose=verbose)
+    )
 
 
 @dataclass
@@ -83,6 +99,7 @@ class Opened:
     """One environment with what its steps work with (``workshop.Workshop``). A context manager: it gives the terminal back."""
 
     loaded: LoadedEnvironment
+    silence: Silence
     observer: "ClosingObserver"
     closes: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
     """See ``workshop.Workshop``."""
@@ -168,7 +185,9 @@ class Opened:
         from weighbridge.kubernetes.lease import LeaseLock  # noqa: PLC0415
 
         kube = self.kube_for(None, LEASE_TIMEOUT_SECONDS)
-        return LeaseLock(kube, self.environment.cluster.namespace, self.environment.name)
+        return LeaseLock(
+            kube, self.environment.cluster.namespace, self.environment.name, silence=self.silence
+        )
 
     @cached_property
     def cluster(self) -> "ClusterFacts":
@@ -231,19 +250,22 @@ class Opened:
     @cached_property
     def stacks(self) -> "PulumiStacks":
         """Pulumi; the state's passphrase and keys are resolved here."""
+        from weighbridge.engines.pulumi.command import Limits  # noqa: PLC0415
         from weighbridge.engines.pulumi.environment import StateSecrets  # noqa: PLC0415
         from weighbridge.engines.pulumi.lock import StackLocks  # noqa: PLC0415
         from weighbridge.engines.pulumi.stacks import PulumiSettings, PulumiStacks  # noqa: PLC0415
 
         state, environment = self.state, self.environment
         passphrase = self.secrets.resolve(environment.state.passphrase)
+        limits = Limits(grace=self.silence.seconds)
         settings = PulumiSettings(
             backend=state.backend,
             secrets=StateSecrets(passphrase=passphrase, keys=state.keys),
             cache=self.var / "cache",
             kubeconfig=os.environ.get("KUBECONFIG"),
             outside=self.outside,
-            locks=StackLocks(state.backend, state.objects, self.lock),
+            limits=limits,
+            locks=StackLocks(state.backend, state.objects, self.lock, limits.grace),
         )
         return PulumiStacks(settings, read_object=state.objects.read)
 

@@ -16,7 +16,7 @@ from support.api_server import FakeApiServer
 from support.lease_bench import ELSEWHERE, HERE, Bench
 from support.login import granted
 from weighbridge.core.ports import Tenure
-from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, LockRequest
+from weighbridge.domain.lease import DURATION, LockRequest, Silence
 from weighbridge.domain.naming import lease_name
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.client import LEASE, ForbiddenError, Object
@@ -26,6 +26,7 @@ from weighbridge_sandbox.layout import Layout
 from weighbridge_sandbox.tenancy import create_operands, delete_operands
 
 OTHER = replace(HERE, pid=200)
+GIVE_UP_AFTER = Silence().give_up_after
 NUMBERS = itertools.count(1)
 
 
@@ -99,6 +100,18 @@ def left_behind(bench: Bench, lock: LeaseLock, note: str | None = None) -> None:
             "spec": found["spec"],
         },
     )
+
+
+def renews(bench: Bench, at: int) -> None:
+    """The holder writes its Lease again while somebody sleeps for the ``at``-th time."""
+
+    def renew() -> None:
+        if len(bench.clock.slept) == at:
+            value = "2026-01-01T00:00:15.000000Z"
+            patch = [{"op": "replace", "path": "/spec/renewTime", "value": value}]
+            bench.api.json_patch(LEASE, lease_name(bench.environment), bench.namespace, patch)
+
+    bench.clock.while_sleeping = renew
 
 
 def version(bench: Bench) -> str:
@@ -195,15 +208,38 @@ def test_who_waits_in_vain_is_refused_when_the_time_is_over(bench: Bench) -> Non
     assert sum(bench.clock.slept) == pytest.approx(10)
 
 
-def test_a_run_that_died_on_this_machine_is_taken_over_at_once_and_said(bench: Bench) -> None:
+def test_a_run_that_died_on_this_machine_is_watched_for_its_silence_taken_over_and_said(bench: Bench) -> None:
     left_behind(bench, bench.run())
     bench.living.clear()
 
-    with bench.run(OTHER).hold("apply", LockRequest(), bench.events.append, bench.stop):
+    second = bench.run(OTHER)
+    with second.hold("apply", LockRequest(), bench.events.append, bench.stop):
         assert spec(bench)["leaseTransitions"] == 1
-    assert bench.clock.slept == []
-    assert "taken over from a dead run, its process 100 is gone: `apply` of ci@runner" in bench.said
+        assert second.alone_since == bench.clock.at
+    assert DURATION <= sum(bench.clock.slept) <= DURATION + 2
+    words = "process 100 is gone; it counts as dead if it says nothing for another 60 s"
+    assert f"seen from here, its {words}" in bench.said
+    assert "taken over from a dead run, silent for 60 s: `apply` of ci@runner" in bench.said
     assert bench.lease() is None
+
+
+def test_a_run_on_a_clone_of_this_machine_is_left_alone_once_it_is_seen_to_live(bench: Bench) -> None:
+    left_behind(bench, bench.run())
+    bench.living.clear()  # it has the same boot id and PID namespace, but its process is on the other machine
+    renews(bench, at=4)
+    assert refusal(bench.run(OTHER), bench).code == "run-under-way"
+    assert len(bench.clock.slept) == 4
+
+
+def test_a_shorter_silence_is_written_into_the_lease_and_is_what_others_wait_for(bench: Bench) -> None:
+    bench.silence = Silence(20)
+    left_behind(bench, bench.run())
+    assert spec(bench)["leaseDurationSeconds"] == 20
+    bench.living.clear()
+    bench.silence = Silence()
+    with bench.run(OTHER).hold("apply", LockRequest(), bench.events.append, bench.stop):
+        assert spec(bench)["leaseDurationSeconds"] == 60
+    assert 20 <= sum(bench.clock.slept) <= 22
 
 
 def test_a_run_that_died_elsewhere_is_refused_while_fresh_and_taken_after_one_duration_of_silence(
@@ -216,22 +252,16 @@ def test_a_run_that_died_elsewhere_is_refused_while_fresh_and_taken_after_one_du
     with bench.run().hold("apply", LockRequest(), bench.events.append, bench.stop):
         pass
     assert DURATION <= sum(bench.clock.slept) <= DURATION + 2
-    assert "silent for long; it counts as dead if it says nothing for another 60 s" in bench.said
+    words = "silent for longer than it may; it counts as dead if it says nothing for another 60 s"
+    assert words in bench.said
     assert "another 45 s" in bench.said or "another 44 s" in bench.said
-    assert "it has not renewed its Lease for 60 s" in bench.said
+    assert "taken over from a dead run, silent for 60 s" in bench.said
 
 
 def test_a_run_elsewhere_with_a_wrong_clock_is_left_alone_once_it_is_seen_to_live(bench: Bench) -> None:
     left_behind(bench, bench.run(ELSEWHERE))
     bench.clock.at += 10_000
-
-    def renew() -> None:
-        if len(bench.clock.slept) == 4:
-            value = "2026-01-01T00:00:15.000000Z"
-            patch = [{"op": "replace", "path": "/spec/renewTime", "value": value}]
-            bench.api.json_patch(LEASE, lease_name(bench.environment), bench.namespace, patch)
-
-    bench.clock.while_sleeping = renew
+    renews(bench, at=4)
     assert refusal(bench.run(), bench).code == "run-under-way"
     assert len(bench.clock.slept) == 4
 
@@ -266,8 +296,9 @@ def test_taking_over_stops_the_first_waits_for_that_and_tells_both(bench: Bench)
 
 def test_a_displaced_run_that_never_answers_is_not_waited_for_for_ever(bench: Bench) -> None:
     left_behind(bench, bench.run(ELSEWHERE))
-    with bench.run().hold("apply", LockRequest(take_over=True), bench.events.append, bench.stop):
-        pass
+    second = bench.run()
+    with second.hold("apply", LockRequest(take_over=True), bench.events.append, bench.stop):
+        assert second.alone_since == bench.clock.at, "the other may have gone on until now"
     assert sum(bench.clock.slept) == pytest.approx(75, abs=2)
     assert "did not say that it stopped" in bench.said
 
@@ -352,7 +383,8 @@ def test_whose_run_is_under_way_is_said_and_nothing_where_none_is(bench: Bench) 
         assert "a run is under way: `verify` of ci@runner (process 100" in str(bench.run(OTHER).under_way())
     left_behind(bench, bench.run())
     bench.living.clear()
-    assert "ended without a word (its process 100 is gone)" in str(bench.run(OTHER).under_way())
+    words = "ended without a word (seen from here, its process 100 is gone)"
+    assert words in str(bench.run(OTHER).under_way())
 
 
 # -- what only an API server in memory can be made to do -----------------------------------------------------------------

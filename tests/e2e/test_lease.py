@@ -234,13 +234,15 @@ def test_a_run_killed_in_the_middle_of_an_update_is_recognised_and_the_next_one_
         assert soon(lambda: not any(map(command_line, below)))
         assert locks(one), "its Pulumi had no time either"
         assert unfinished(one) == ["creating"]
-    assert "a run ended without a word (its process" in one.run("status").out
+    assert "a run may have ended without a word (seen from here, its process" in one.run("status").out
 
     applied = one.run("apply", "--json")
 
     assert applied.code == 0, applied.said
     assert applied.json["complete"]
-    assert "taken over from a dead run, its process" in applied.err
+    assert "it counts as dead if it says nothing for another" in applied.err
+    assert "taken over from a dead run, silent for" in applied.err
+    assert ("for Pulumi to end what a dead run began" in applied.err) is whole
     assert ("removed the lock of stack `weighbridge-registration/" in applied.err) is whole
     assert locks(one) == []
     assert lease(one) is None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from weighbridge.core.events import Event
-from weighbridge.domain.lease import Found, Process
+from weighbridge.domain.lease import Found, Process, Silence
 from weighbridge.domain.naming import lease_name
 from weighbridge.kubernetes.client import LEASE, Object
 from weighbridge.kubernetes.lease import LeaseLock, Pace
@@ -48,6 +48,7 @@ class Bench:
     api: KubeApi
     namespace: str = "ns"
     environment: str = "stage"
+    silence: Silence = field(default_factory=Silence)
     clock: HandClock = field(default_factory=HandClock)
     living: set[int] = field(default_factory=set)
     """PIDs of this machine."""
@@ -63,6 +64,7 @@ class Bench:
             self.namespace,
             self.environment,
             clock=self.clock,
+            silence=self.silence,
             pace=Pace(renew=renew, retry=renew, **pace),
             here=lambda: process,
             look=self.look,

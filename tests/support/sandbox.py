@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from weighbridge_sandbox import status
-from weighbridge_sandbox.layout import Layout
+from weighbridge_sandbox.layout import SILENCE, Layout
 
 BIN = Path(sys.executable).parent
 STARTED_WITHIN_SECONDS = 3600
@@ -31,6 +31,7 @@ def enter_sandbox() -> Layout:
     os.environ["SANDBOX_S3_ACCESS_KEY"] = layout.s3_access_key.read_text().strip()
     os.environ["SANDBOX_S3_SECRET_KEY"] = layout.s3_secret_key.read_text().strip()
     os.environ["SANDBOX_PULUMI_PASSPHRASE"] = layout.passphrase.read_text().strip()
+    os.environ.update(SILENCE)
     return layout
 
 

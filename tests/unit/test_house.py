@@ -513,7 +513,7 @@ def computed_left_behind() -> Data:
                 "process": asdict(record.holder.process),
             },
             "work": [
-                {"stack": work.stack, "run": work.run, "uptime": work.uptime, "process": asdict(work.process)}
+                {"stack": work.stack, "run": work.run, "process": asdict(work.process)}
                 for work in record.notes.work
             ],
             "weights": sorted(record.notes.weights),

@@ -1,21 +1,20 @@
 """One run at a time: who holds an environment's Lease, and when a holder counts as dead. Pure.
 
 A holder's clock is never compared with ours. As in client-go's leader election (``tools/leaderelection``), a Lease has run
-out when it was seen not to change for its whole duration by *our* clock. Sooner only where death is a fact: the process
-is gone from this machine, or this machine was started anew since.
+out when it was seen not to change for its whole duration by *our* clock. Nothing else proves a death: a process that is gone
+from here may run on a clone of this machine, which has the same boot id.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-DURATION: Final = 60.0
-"""Seconds without a renewal after which others may take the Lease."""
-RENEW_EVERY: Final = 15.0
-GIVE_UP_AFTER: Final = DURATION - RENEW_EVERY
-"""Seconds without a successful renewal after which a holder stops by itself: before anybody else may begin."""
+SILENCE_VARIABLE: Final = "WEIGHBRIDGE_SILENCE_SECONDS"
+SHORTEST: Final = 15
+DURATION: Final = 60
+"""Seconds of ``Silence``, at least and usually."""
 _LONGEST: Final = 300.0
 """Seconds; whatever an object claims, nobody waits longer for it to run out."""
 
@@ -29,6 +28,25 @@ that was displaced and has stopped.
 
 _FIRST_PID_NAMESPACE: Final = "4026531836"
 """Of the machine itself, outside every container (Linux, ``PROC_PID_INIT_INO``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long a run has to be silent until it counts as dead, and what follows from it. The guards of its commands have the
+    same time to end them (``process_guard``).
+    """
+
+    seconds: int = DURATION
+    """``SHORTEST`` to ``DURATION``; less than ``DURATION`` in a sandbox alone."""
+
+    @property
+    def renew_every(self) -> float:
+        return self.seconds / 4
+
+    @property
+    def give_up_after(self) -> float:
+        """Seconds without a successful renewal after which a holder stops by itself: before anybody else may begin."""
+        return self.seconds - self.renew_every
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +83,14 @@ LookAt: TypeAlias = Callable[[int], Found | None]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """Whether a process lives: ``True``, ``False``, or ``None`` where it cannot be told from here; and why."""
+    """Whether a process seems to live: ``True``, ``False``, or ``None`` where it cannot be seen from here; and why."""
 
     alive: bool | None
     reason: str
 
 
 def fate(process: Process, here: Process, look: LookAt) -> Fate:
-    """What can be known, by the process ``here``, of ``process``."""
+    """What the process ``here`` sees of ``process``."""
     if process.boot is not None and process.boot == here.boot:
         if process.namespace is None or process.namespace != here.namespace:
             return Fate(None, "it runs in another container of this machine")
@@ -121,8 +139,6 @@ class Work:
     """The run's process; the command runs on the same machine and in the same container."""
     since: str
     """RFC 3339 with microseconds, by the machine's clock, which also stamps the lock."""
-    uptime: float
-    """The same moment as seconds since boot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +172,7 @@ class Record:
 
     @property
     def pulse(self) -> tuple[str, str | None, int]:
-        """What a living holder changes every ``RENEW_EVERY`` seconds."""
+        """What a living holder changes at every renewal."""
         return self.identity, self.renewed, self.transitions
 
     @property
@@ -204,17 +220,13 @@ class Held:
 
     left: float
     """Seconds of our clock until it counts as dead, should it stay silent and not be seen to live."""
-    silent: bool
-    """By its own clock it ran out already, or cannot be believed at all: worth to watch rather than to refuse."""
+    doubt: str | None
+    """Why it may be dead already: then it is watched rather than refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """By a run that ended without giving it back."""
-
-    reason: str
-    proven: bool
-    """A fact, and not only silence."""
+    """By a run that was silent for the whole duration, while we watched."""
 
 
 Verdict: TypeAlias = Free | Mine | Held | Dead
@@ -242,14 +254,18 @@ def judge(sight: Sight, me: Holder, look: LookAt) -> Verdict:
     if record.identity == me.identity:
         return Mine()
     known = fate(record.holder.process, me.process, look) if record.holder is not None else None
-    if known is not None and known.alive is False:
-        return Dead(known.reason, proven=True)
     left = watch.since + record.duration - sight.now
     if known is not None and known.alive:
-        return Held(left, silent=False)  # stopped, or cut off from the API server: it will go on
+        return Held(left, None)  # stopped, or cut off from the API server: it will go on
     if left <= 0:
-        return Dead(f"it has not renewed its Lease for {record.duration:.0f} s", proven=False)
-    return Held(left, silent=watch.beats == 0 and not _fresh(record, sight.wall))
+        return Dead()
+    return Held(left, None if watch.beats else _doubt(record, known, sight.wall))
+
+
+def _doubt(record: Record, known: Fate | None, wall: datetime) -> str | None:
+    if known is not None and known.alive is False:
+        return f"seen from here, {known.reason}"
+    return None if _fresh(record, wall) else "by its clock it has been silent for longer than it may"
 
 
 def _fresh(record: Record, wall: datetime) -> bool:
@@ -259,7 +275,7 @@ def _fresh(record: Record, wall: datetime) -> bool:
         return False
     if renewed.tzinfo is None:
         return False
-    return timedelta(seconds=-RENEW_EVERY) <= wall - renewed <= timedelta(seconds=record.duration)
+    return -record.duration / 4 <= (wall - renewed).total_seconds() <= record.duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +343,6 @@ def _work(text: str | None) -> tuple[Work, ...]:
                 run=str(row["run"]),
                 process=_process(row["process"]),
                 since=str(row["since"]),
-                uptime=float(row["uptime"]),
             )
             for row in json.loads(text or "[]")
         )

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from weighbridge.core.events import Note, Observer, Warned
 from weighbridge.domain.lease import (
-    DURATION,
-    RENEW_EVERY,
     Dead,
     Free,
     Held,
@@ -20,6 +18,7 @@ from weighbridge.domain.lease import (
     Process,
     Record,
     Sight,
+    Silence,
     Verdict,
     Watch,
     Work,
@@ -37,7 +36,8 @@ class Pace:
     """Seconds."""
 
     poll: float = 2.0
-    renew: float = RENEW_EVERY
+    renew: float | None = None
+    """``None``: as ``Silence`` has it."""
     retry: float = 2.0
     """After a renewal that failed."""
     announce: float = 15.0
@@ -55,12 +55,16 @@ class LeaseLock:
     namespace: str
     environment: str
     clock: Clock = field(default_factory=SystemClock)
+    silence: Silence = field(default_factory=Silence)
     pace: Pace = field(default_factory=Pace)
     here: Callable[[], Process] = machine.this_process
     look: LookAt = machine.look_at
     interrupt: Callable[[], None] = interrupt_main
+    word: bool = field(default=False, init=False)
+    """Whether somebody said, by ``--take-over``, that no earlier run goes on."""
+    alone_since: float = field(default=0.0, init=False)
+    """By ``clock``: since when every earlier run is dead, or has given the Lease back."""
     _tenure: Tenure | None = field(default=None, init=False)
-    _word: bool = field(default=False, init=False)
 
     @contextmanager
     def hold(
@@ -78,10 +82,11 @@ class LeaseLock:
         )
         try:
             displaced = self._acquire(tenure, lock_request, observer)
-            self._tenure, self._word = tenure, lock_request.take_over
+            self._tenure, self.word = tenure, lock_request.take_over
             tenure.start()
             if displaced is not None:
                 self._let_stop(tenure, displaced, observer)
+            self.alone_since = self.clock.now()
             yield tenure
         except BaseException as error:
             if tenure.loss is not None and error is not tenure.loss:
@@ -106,17 +111,14 @@ class LeaseLock:
         if not record.identity:
             return _left(record)
         verdict = _Watching(self).judge(record, self._holder("look"))
-        if isinstance(verdict, Dead):
-            return f"a run ended without a word ({verdict.reason}): {record.words}; the next apply takes over from it"
-        silent = "; by its clock it has been silent for longer than it may" if _to_watch(verdict) else ""
-        return f"a run is under way: {record.words}{silent}"
+        if isinstance(verdict, Held) and verdict.doubt is not None:
+            return (
+                f"a run may have ended without a word ({verdict.doubt}): {record.words}; "
+                "the next apply watches its Lease, and takes over if it stays silent"
+            )
+        return f"a run is under way: {record.words}"
 
     # -- notes of Pulumi's locks (``engines.pulumi.lock.Notes``) ------------------------------------------------------
-
-    @property
-    def word(self) -> bool:
-        """Whether somebody said, by ``--take-over``, that no earlier run goes on."""
-        return self._word
 
     def notes(self, stack: str | None = None) -> tuple[Work, ...]:
         """What is not known to have ended, of this run and of dead ones before it; of one stack (``PROJECT/STACK``) or all."""
@@ -131,7 +133,6 @@ class LeaseLock:
                 run=tenure.me.run,
                 process=tenure.me.process,
                 since=micro_time(self.clock.wall()),
-                uptime=self.clock.now(),
             )
             tenure.note(lambda notes: replace(notes, work=(*notes.work, work)))
 
@@ -172,7 +173,7 @@ class LeaseLock:
 
     @property
     def _lease(self) -> LeaseObject:
-        return LeaseObject(self.kube, self.namespace, self.environment, self.clock)
+        return LeaseObject(self.kube, self.namespace, self.environment, self.clock, self.silence)
 
     def _holder(self, verb: str) -> Holder:
         wall, process = self.clock.wall(), self.here()
@@ -236,7 +237,7 @@ def _announced(record: Record | None, verdict: Verdict, observer: Observer) -> R
     if record is None or isinstance(verdict, Free | Mine):
         return None
     if isinstance(verdict, Dead):
-        observer(Warned(f"taken over from a dead run, {verdict.reason}: {record.words}"))
+        observer(Warned(f"taken over from a dead run, silent for {record.duration:.0f} s: {record.words}"))
         return None
     observer(Warned(f"taken over, as asked, from {record.words}"))
     return record
@@ -266,12 +267,12 @@ class _Watching:
         words = record.words if record is not None else ""
         now = self.lock.clock.now()
         left = lock_request.wait - (now - self.began)
-        if left <= 0 and not _to_watch(held):
+        if left <= 0 and held.doubt is None:
             raise self._refusal(words, lock_request)
         if now >= self.said:
             self.said = now + self.lock.pace.announce
-            if _to_watch(held):
-                text = f"{words}: silent for long; it counts as dead if it says nothing for another {held.left:.0f} s"
+            if held.doubt is not None:
+                text = f"{words}: {held.doubt}; it counts as dead if it says nothing for another {held.left:.0f} s"
             else:
                 text = f"waiting, {left:.0f} s at most, for {words}"
             observer(Note(text))
@@ -281,11 +282,7 @@ class _Watching:
         waited = f" (waited {lock_request.wait:g} s)" if lock_request.wait else ""
         return PreconditionError(
             f"another run is under way in environment `{self.lock.environment}`{waited}: {words}",
-            remedy="let it end, or wait for it with --wait SECONDS; a run that died is recognised, at the latest "
-            f"{DURATION:.0f} s after its last word; --take-over stops a run that still lives and takes its place",
+            remedy="let it end, or wait for it with --wait SECONDS; a run that died is recognised once its Lease was seen to be "
+            f"silent for {self.lock.silence.seconds} s; --take-over stops a run that still lives and takes its place",
             code="run-under-way",
         )
-
-
-def _to_watch(verdict: Verdict) -> bool:
-    return isinstance(verdict, Held) and verdict.silent and verdict.left > 0

@@ -4,17 +4,17 @@ of two that want it one is refused.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 
 from weighbridge.domain.lease import (
-    DURATION,
     GAVE_WAY,
     Holder,
     Notes,
     Record,
+    Silence,
     annotations_of,
     micro_time,
     parse_lease,
@@ -29,7 +29,7 @@ _CHANGED: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTIT
 
 
 class KubeApi(Protocol):
-    """What is used of ``kubernetes.client.Kube``. Every call has to have a timeout well below ``GIVE_UP_AFTER``."""
+    """What is used of ``kubernetes.client.Kube``. Every call has to have a timeout well below ``Silence.give_up_after``."""
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None: ...
 
@@ -77,6 +77,7 @@ class LeaseObject:
     namespace: str
     environment: str
     clock: Clock
+    silence: Silence = field(default_factory=Silence)
 
     @property
     def name(self) -> str:
@@ -147,7 +148,7 @@ class LeaseObject:
                     labels=object_labels(self.environment),
                     annotations=annotations_of(me, notes, mine.gave_way if mine is not None else None),
                     identity=me.identity,
-                    duration_seconds=int(DURATION),
+                    duration_seconds=self.silence.seconds,
                     acquired=(mine.acquired if mine is not None else None) or now,
                     renewed=now,
                     transitions=mine.transitions if mine is not None else taken,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from weighbridge.core.events import Observer, Warned
-from weighbridge.domain.lease import DURATION, GIVE_UP_AFTER, RENEW_EVERY, Holder, Notes, Record
+from weighbridge.domain.lease import Holder, Notes, Record
 from weighbridge.errors import StepFailedError, WeighbridgeError, is_transient
 from weighbridge.kubernetes.lease_object import ChangedError, LeaseObject
 
@@ -34,7 +34,7 @@ class Tenure:
         on_lost: Callable[[], None],
         *,
         interrupt: Callable[[], None] = interrupt_main,
-        renew_every: float = RENEW_EVERY,
+        renew_every: float | None = None,
         retry_after: float = 2.0,
     ) -> None:
         self._lease = lease
@@ -42,7 +42,7 @@ class Tenure:
         self._observer = observer
         self._on_lost = on_lost
         self._interrupt = interrupt
-        self._pauses = (renew_every, retry_after)
+        self._pauses = (renew_every or lease.silence.renew_every, retry_after)
         self._mutex = threading.RLock()
         self._record: Record | None = None
         self._renewed = 0.0
@@ -73,7 +73,7 @@ class Tenure:
 
     def require(self) -> None:
         """See ``ports.Tenure.require``."""
-        if self._loss is None and self._silence() > GIVE_UP_AFTER:
+        if self._loss is None and self._silence() > self._lease.silence.give_up_after:
             self._renew()  # this machine slept: did anybody take over meanwhile?
         if self._loss is not None:
             raise self._loss
@@ -160,7 +160,7 @@ class Tenure:
                 why = error.what
             except Exception as error:  # noqa: BLE001 - see above
                 why = f"{type(error).__name__}: {error}"
-            if (silence := self._silence()) > GIVE_UP_AFTER:
+            if (silence := self._silence()) > self._lease.silence.give_up_after:
                 self._lose(
                     f"it could not renew its Lease for {silence:.0f} s: {why}",
                     "run the same command again: it goes on where this one stopped",
@@ -214,7 +214,8 @@ class Tenure:
             what = error.what if isinstance(error, WeighbridgeError) else f"{type(error).__name__}: {error}"
             self._observer(
                 Warned(
-                    f"the Lease {self._lease.name} could not be given back: {what}; it runs out within {DURATION:.0f} s"
+                    f"the Lease {self._lease.name} could not be given back: {what}; "
+                    f"it runs out within {self._lease.silence.seconds} s"
                 )
             )
 

@@ -98,8 +98,9 @@ class Command:
     def spans(self) -> dict[str, float]:
         """Seconds that each phase took."""
         found: dict[str, float] = {}
+        watched = "taken over from a dead run" in self.said  # before it planned
         for at, event in self.events():
-            if event.get("type") == "step-started":
+            if event.get("type") == "step-started" and not watched:
                 found.setdefault("plan", at - self.started)
             if event.get("type") == "step-ended" and event.get("outcome") == "done":
                 found[_phase(str(event.get("title")))] = float(event["seconds"])

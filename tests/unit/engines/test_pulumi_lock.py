@@ -1,7 +1,7 @@
 """Locks that a killed Pulumi left behind: which are removed, which are waited for, which are refused."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,9 @@ HERE = Process(
     user="ci", host="runner", machine="m1", boot="b1", namespace="4026531836", pid=100, started=900
 )
 STACK = "weighbridge-storage/stage"
-WORK = Work(stack=STACK, run="r0", process=HERE, since=micro_time(AT), uptime=1000.0)
+WORK = Work(stack=STACK, run="r0", process=HERE, since=micro_time(AT))
+ALONE_SINCE = 1060.0
+GRACE = 60.0
 LOCKS = f".pulumi/locks/organization/{STACK}"
 BUCKET = Bucket(url="s3://state/team?region=r", name="state", prefix="team/", endpoint=None, region="r")
 
@@ -30,6 +32,7 @@ class Notebook:
 
     work: list[Work] = field(default_factory=lambda: [WORK])
     word: bool = False
+    alone_since: float = ALONE_SINCE
 
     def notes(self, stack: str | None = None) -> tuple[Work, ...]:
         return tuple(work for work in self.work if stack in (None, work.stack))
@@ -72,8 +75,9 @@ class Place:
     notebook: Notebook = field(default_factory=Notebook)
     living: dict[int, Found] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    naps: int = 0
     here: Process = HERE
+    clock: float = ALONE_SINCE + GRACE
+    while_sleeping: Callable[[], None] = lambda: None
 
     def lock(self, name: str = "one", *, host: str = "runner", pid: int = 200, after: float = 2) -> None:
         at = (AT + timedelta(seconds=after)).isoformat()
@@ -86,16 +90,24 @@ class Place:
         else:
             self.objects.content[f"team/{LOCKS}/{name}.json"] = content
 
+    def unlock(self) -> None:
+        """As Pulumi does it."""
+        if isinstance(self.backend, Folder):
+            (self.backend.path / LOCKS / "one.json").unlink()
+        else:
+            self.objects.content.clear()
+
     @property
     def locks(self) -> StackLocks:
         return StackLocks(
             self.backend,
             self.objects,
             self.notebook,
+            GRACE,
             here=lambda: self.here,
             look=self.living.get,
-            sleep=self._nap,
-            ending_seconds=5,
+            now=lambda: self.clock,
+            sleep=self._sleep,
         )
 
     def settle(self) -> None:
@@ -108,10 +120,9 @@ class Place:
     def said(self) -> str:
         return "\n".join(str(getattr(event, "text", "")) for event in self.events)
 
-    def _nap(self, _seconds: float) -> None:
-        self.naps += 1
-        if self.naps == 3:
-            self.living.clear()
+    def _sleep(self, seconds: float) -> None:
+        self.clock += seconds
+        self.while_sleeping()
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -144,26 +155,63 @@ def test_without_a_note_nothing_is_even_looked_at(place: Place) -> None:
     assert place.left() == ["one.json"]
 
 
-def test_a_pulumi_that_still_ends_what_a_dead_run_began_is_waited_for(place: Place) -> None:
+@pytest.mark.parametrize("word", [False, True], ids=["seen from here", "by --take-over"])
+def test_no_lock_is_removed_before_the_silence_and_the_time_of_the_guards_are_over(
+    place: Place, *, word: bool
+) -> None:
+    """The silence is over at ``ALONE_SINCE``."""
+    place.clock, place.notebook.word = ALONE_SINCE + 10, word
+    if word:
+        place.here = replace(HERE, namespace="9")
     place.lock()
-    place.living[200] = Found(100_100)
 
+    def look() -> None:
+        if place.clock < ALONE_SINCE + GRACE:
+            assert place.left() == ["one.json"]
+
+    place.while_sleeping = look
     place.settle()
 
-    assert place.naps == 3
-    assert "Pulumi still ends what a dead run began" in place.said
+    assert place.clock == ALONE_SINCE + GRACE
+    assert place.said.count("waiting, 50 s at most, for Pulumi to end what a dead run began: stack") == 1
     assert place.left() == []
 
 
-def test_a_pulumi_that_does_not_end_is_refused_with_its_process(place: Place) -> None:
-    place.lock(pid=201)
-    place.living[201] = Found(100_100)
-    locks = replace(place.locks, sleep=lambda _seconds: None, ending_seconds=0.2)
+def test_where_no_lock_of_ours_is_nobody_waits(place: Place) -> None:
+    place.clock = ALONE_SINCE
+    place.lock("theirs", host="laptop")
+    place.settle()
+    assert (place.clock, place.said, place.notebook.work) == (ALONE_SINCE, "", [])
 
-    with pytest.raises(PreconditionError, match="its Pulumi is not") as refused:
-        locks.settle(place.events.append)
+
+def test_a_pulumi_that_still_ends_what_a_dead_run_began_is_waited_for(place: Place) -> None:
+    place.clock = ALONE_SINCE
+    place.lock()
+    place.living[200] = Found(100_100)
+
+    def end() -> None:
+        if place.clock >= ALONE_SINCE + 3:
+            place.unlock()
+
+    place.while_sleeping = end
+    place.settle()
+
+    assert place.clock == ALONE_SINCE + 3
+    assert "removed" not in place.said
+    assert place.notebook.work == []
+
+
+def test_a_pulumi_that_does_not_end_is_refused_with_its_process_whatever_the_time_of_day(
+    place: Place,
+) -> None:
+    place.lock(pid=201, after=0)
+    place.living[201] = Found(105_000)  # long after the time in the lock: the clock was set back in between
+
+    with pytest.raises(PreconditionError, match="process 201 still runs 60 s later") as refused:
+        place.settle()
 
     assert "kill 201" in str(refused.value.remedy)
+    assert "pulumi cancel" in str(refused.value.remedy), "its number may be another program's"
     assert place.left() == ["one.json"]
     assert place.notebook.work, "the next run has to know of it too"
 

@@ -1,4 +1,4 @@
-"""A lock of Pulumi's is ours by a note, and dead by facts."""
+"""A lock of Pulumi's is ours by a note, and its process is told from others by PID and start ticks."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,9 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HERE = Process(
     user="ci", host="runner", machine="m1", boot="b1", namespace="4026531836", pid=100, started=900
 )
-NOTE = Work(stack="weighbridge-storage/stage", run="r1", process=HERE, since=micro_time(AT), uptime=1000.0)
+NOTE = Work(stack="weighbridge-storage/stage", run="r1", process=HERE, since=micro_time(AT))
+OVER = 1060.0
+"""Seconds from boot until the run of the note was known to be dead."""
 LOCK = StackLock(key="k.json", user="ci", host="runner", pid=200, at=AT + timedelta(seconds=2))
 
 
@@ -24,14 +26,15 @@ def gone(_pid: int) -> Found | None:
     return None
 
 
-def started(seconds_after_the_note: float) -> Any:
-    return lambda pid: Found(int((1000 + seconds_after_the_note) * 100)) if pid == 200 else None
+def started(seconds_from_boot: float) -> Any:
+    return lambda pid: Found(int(seconds_from_boot * 100)) if pid == 200 else None
 
 
 CASES: list[tuple[str, StackLock, Process, Any, tuple[bool, bool | None]]] = [
     ("its process is gone", LOCK, HERE, gone, (True, False)),
-    ("its process still works", LOCK, HERE, started(0.5), (True, True)),
-    ("another process has its number now", LOCK, HERE, started(60), (True, False)),
+    ("its process still works", LOCK, HERE, started(1000.5), (True, True)),
+    ("its process began late, or the clock was set back", LOCK, HERE, started(1050), (True, True)),
+    ("another process has its number now", LOCK, HERE, started(1061), (True, False)),
     ("its number exists, hidden from us", LOCK, HERE, lambda _pid: Found(None), (True, True)),
     ("made on another host", replace(LOCK, host="laptop"), HERE, gone, (False, None)),
     ("older than what we noted", replace(LOCK, at=AT - timedelta(seconds=5)), HERE, gone, (False, None)),
@@ -43,18 +46,22 @@ CASES: list[tuple[str, StackLock, Process, Any, tuple[bool, bool | None]]] = [
         (True, None),
     ),
     ("we are in another container", LOCK, replace(HERE, namespace="9"), gone, (True, None)),
-    ("the machine was started anew", LOCK, replace(HERE, boot="b2"), started(0.5), (True, False)),
+    ("the machine was started anew", LOCK, replace(HERE, boot="b2"), started(10), (True, False)),
 ]
 
 
 @pytest.mark.parametrize(
     ("lock", "here", "look", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_whose_a_lock_is_and_whether_its_maker_is_dead(
+def test_whose_a_lock_is_and_whether_its_maker_seems_to_be_dead(
     lock: StackLock, here: Process, look: Any, expected: tuple[bool, bool | None]
 ) -> None:
-    found = judge_lock(lock, [NOTE], here, look)
+    found = judge_lock(lock, [NOTE], here, look, OVER)
     assert (found.ours, found.alive) == expected
+
+
+def test_a_command_of_our_own_that_still_runs_is_never_another_process() -> None:
+    assert judge_lock(LOCK, [NOTE], HERE, started(1e9)).alive is True
 
 
 def test_without_a_note_no_lock_is_ours() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.api_server import FakeApiServer
-from weighbridge.domain.lease import GIVE_UP_AFTER, Holder, Process
+from weighbridge.domain.lease import Holder, Process, Silence
 from weighbridge.errors import StepFailedError
 from weighbridge.kubernetes.client import Kind, Object
 from weighbridge.kubernetes.lease_object import LeaseObject
@@ -76,7 +76,7 @@ def test_any_exception_of_a_renewal_is_a_failed_renewal(breaks: Exception) -> No
         thread.join(0.01)
         assert thread.is_alive(), "the thread died of it"
     assert tenure.loss is None
-    clock.at = GIVE_UP_AFTER + 1
+    clock.at = Silence().give_up_after + 1
     thread.join(10)
     assert not thread.is_alive()
     assert interrupted == ["lost", "main"]
@@ -93,7 +93,7 @@ def test_a_loss_that_a_thread_at_work_meets_interrupts_the_main_thread_too(
     kube, clock, told = Breaking(), Clock(), list[str]()
     tenure = taken(kube, clock, lambda: told.append("lost"), lambda: told.append("main"))
     kube.breaks = RuntimeError("no way")
-    clock.at = GIVE_UP_AFTER + 1
+    clock.at = Silence().give_up_after + 1
     with ThreadPoolExecutor() as pool, pytest.raises(StepFailedError, match="has lost environment"):
         pool.submit(tenure.require).result() if beside else tenure.require()
     assert told == interrupted

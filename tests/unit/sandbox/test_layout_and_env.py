@@ -46,6 +46,7 @@ def test_a_shell_gets_the_credentials_though_the_text_does_not_hold_them(tmp_pat
     assert evaluated(layout, "KUBECONFIG") == str(layout.kubeconfig)
     assert evaluated(layout, "PATH") == f"{layout.bin}:/usr/bin:/bin"
     assert evaluated(layout, "SANDBOX_S3_ENDPOINT") == "http://10.213.77.1:27070"
+    assert evaluated(layout, "WEIGHBRIDGE_SILENCE_SECONDS") == "30"
 
 
 def test_json_env_names_files_and_no_values(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
-"""Locks that a killed Pulumi left in a self-managed backend: removed where they are provably ours and of the dead.
+"""Locks that a killed Pulumi left in a self-managed backend: removed where they are provably ours, and of the dead for so long
+that the guards of the dead run have ended its Pulumi, too.
 
 Pulumi writes a lock before it changes a stack and deletes it afterwards; ``kill -9`` leaves it for ever, and ``pulumi
-cancel`` would delete every lock of the stack, whosesoever. Here one file is judged (``engines/pulumi/stack_locks.py``) and that file
+cancel`` would delete every lock of the stack, also those of others. Here one file is judged (``engines/pulumi/stack_locks.py``) and that file
 deleted. The notes that prove it ours stand in the Lease, so they outlive this machine.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +24,6 @@ from weighbridge.errors import PreconditionError, WeighbridgeError
 from weighbridge.processes import machine
 
 LOCKS: Final = ".pulumi/locks/organization"
-ENDING_SECONDS: Final = 90.0
-"""How long the command of a dead run is waited for: its guard ends it within ``Limits.grace`` (60 s)."""
 _POLL_SECONDS: Final = 0.5
 
 
@@ -32,6 +32,9 @@ class Notes(Protocol):
 
     @property
     def word(self) -> bool: ...
+
+    @property
+    def alone_since(self) -> float: ...
 
     def notes(self, stack: str | None = None) -> tuple[Work, ...]: ...
 
@@ -57,10 +60,12 @@ class StackLocks:
     backend: Backend
     objects: Objects
     notes: Notes
+    grace: float
+    """Seconds within which the guard of a dead run ends its Pulumi (``Limits.grace``)."""
     here: Callable[[], Process] = machine.this_process
     look: LookAt = machine.look_at
+    now: Callable[[], float] = machine.uptime
     sleep: Callable[[float], None] = time.sleep
-    ending_seconds: float = ENDING_SECONDS
 
     @contextmanager
     def around(self, stack: str) -> Iterator[None]:
@@ -88,9 +93,9 @@ class StackLocks:
 
     # -- inside
 
-    def _judged(self, stack: str) -> list[tuple[StackLock, LockFate]]:
+    def _judged(self, stack: str, over: float = math.inf) -> list[tuple[StackLock, LockFate]]:
         here, notes = self.here(), self.notes.notes(stack)
-        judged = [(lock, judge_lock(lock, notes, here, self.look)) for lock in self.of(stack)]
+        judged = [(lock, judge_lock(lock, notes, here, self.look, over)) for lock in self.of(stack)]
         return [(lock, found) for lock, found in judged if found.ours]
 
     def _tidy(self, stack: str) -> None:
@@ -102,32 +107,37 @@ class StackLocks:
             self.notes.ended(stack)
 
     def _settle(self, stack: str, observer: Observer) -> None:
-        until, said = time.monotonic() + self.ending_seconds, False
-        while True:
-            living = None
-            for lock, found in self._judged(stack):
-                if found.alive is False or (found.alive is None and self.notes.word):
-                    self._delete(lock.key)
-                    observer(
-                        Warned(
-                            f"removed the lock of stack `{stack}`, which a dead run held {lock.words}: {found.reason}"
-                        )
-                    )
-                elif found.alive is None:
+        over, said = self.notes.alone_since, False
+        while judged := self._judged(stack, over):
+            for lock, found in judged:
+                if found.alive is None and not self.notes.word:
                     raise self._unknown(stack, lock, found)
-                else:
-                    living = lock
-            if living is None:
-                self.notes.ended(stack)
-                return
-            if time.monotonic() > until:
-                raise self._living(stack, living)
+            left = over + self.grace - self.now()
+            if left <= 0:
+                self._remove(stack, judged, observer)
+                break
             if not said:
+                lock = judged[0][0]
                 observer(
-                    Note(f"Pulumi still ends what a dead run began in stack `{stack}` (process {living.pid})")
+                    Note(
+                        f"waiting, {left:.0f} s at most, for Pulumi to end what a dead run began: stack `{stack}` is locked {lock.words}"
+                    )
                 )
                 said = True
-            self.sleep(_POLL_SECONDS)
+            self.sleep(min(left, _POLL_SECONDS))
+        self.notes.ended(stack)
+
+    def _remove(self, stack: str, judged: list[tuple[StackLock, LockFate]], observer: Observer) -> None:
+        for lock, found in judged:
+            if found.alive:
+                raise self._living(stack, lock)
+        for lock, found in judged:
+            self._delete(lock.key)
+            observer(
+                Warned(
+                    f"removed the lock of stack `{stack}`, which a dead run held {lock.words}: {found.reason}"
+                )
+            )
 
     def _unknown(self, stack: str, lock: StackLock, found: LockFate) -> PreconditionError:
         return PreconditionError(
@@ -140,9 +150,10 @@ class StackLocks:
 
     def _living(self, stack: str, lock: StackLock) -> PreconditionError:
         return PreconditionError(
-            f"stack `{stack}` is being changed {lock.words}: the run that began it is dead, its Pulumi is not, and did not "
-            f"end within {self.ending_seconds:.0f} s",
-            remedy=f"look at process {lock.pid}, end it (kill {lock.pid}) and run the command again",
+            f"stack `{stack}` is locked {lock.words}: the run that began it is dead, but process {lock.pid} still runs "
+            f"{self.grace:.0f} s later",
+            remedy=f"look at it (ps -fp {lock.pid}): if it is Pulumi, end it (kill {lock.pid}) and run the command again; "
+            f"if it is another program, remove the lock: {cancel_command(stack, self.backend.url)}",
             code="stack-locked",
         )
 

@@ -1,11 +1,13 @@
-"""Whose a lock of Pulumi's self-managed backend is, and whether whoever made it is dead. Pure.
+"""Whose a lock of Pulumi's self-managed backend is, and whether whoever made it seems to be dead. Pure.
 
 A lock (``.pulumi/locks/organization/PROJECT/STACK/UUID.json``, ``backend/diy/lock.go``) says user, host, PID and time and
 nothing else: not the boot, not the container. So each command that takes one is noted beforehand in our Lease
-(``lease.Work``), and a lock counts as ours only with such a note: same host, not older than the note.
+(``lease.Work``), and a lock counts as ours only with such a note: same host, not older than the note. Whether a process is the
+lock's own is told by ticks since boot and never by the time of day, which may have been set back.
 """
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -57,43 +59,34 @@ def parse_lock(key: str, content: bytes) -> StackLock | None:
         return None
 
 
-def judge_lock(lock: StackLock, notes: Iterable[Work], here: Process, look: LookAt) -> LockFate:
-    """``notes``: the work on this lock's stack that is not known to have ended."""
+def judge_lock(
+    lock: StackLock, notes: Iterable[Work], here: Process, look: LookAt, over: float = math.inf
+) -> LockFate:
+    """``notes``: the work on this lock's stack that is not known to have ended. ``over``: seconds from boot to a moment at which
+    all of their runs were dead.
+    """
     candidates = [note for note in notes if _made_by(lock, note)]
     if not candidates:
         return LockFate(ours=False, alive=None, reason="no run of ours noted it")
-    fates = [_fate(lock, note, here, look) for note in candidates]
+    fates = [_fate(lock, note, here, look, over) for note in candidates]
     living = next((found for found in fates if found.alive is not False), None)
     return living or fates[0]
 
 
 def _made_by(lock: StackLock, note: Work) -> bool:
-    after = _after(lock, note)
-    return lock.host == note.process.host and after is not None and after >= -_MARGIN
-
-
-def _after(lock: StackLock, note: Work) -> float | None:
-    """Seconds from the note to the lock."""
     try:
-        return (lock.at - datetime.fromisoformat(note.since)).total_seconds()
+        after = (lock.at - datetime.fromisoformat(note.since)).total_seconds()
     except (ValueError, TypeError):
-        return None
+        return False
+    return lock.host == note.process.host and after >= -_MARGIN
 
 
-def _fate(lock: StackLock, note: Work, here: Process, look: LookAt) -> LockFate:
-    owner = replace(note.process, pid=lock.pid, started=None)
-    known = fate(owner, here, look)
-    if known.alive and _began_later(lock, note, look):
+def _fate(lock: StackLock, note: Work, here: Process, look: LookAt, over: float) -> LockFate:
+    known = fate(replace(note.process, pid=lock.pid, started=None), here, look)
+    found = look(lock.pid) if known.alive else None
+    if found is not None and found.started is not None and found.started / _TICKS > over:
         return LockFate(ours=True, alive=False, reason=f"process {lock.pid} is another one now")
     return LockFate(ours=True, alive=known.alive, reason=known.reason)
-
-
-def _began_later(lock: StackLock, note: Work, look: LookAt) -> bool:
-    """Whether the process that has the lock's PID now began only after the lock was made."""
-    found, after = look(lock.pid), _after(lock, note)
-    if found is None or found.started is None or after is None:
-        return False
-    return found.started / _TICKS > note.uptime + after + _MARGIN
 
 
 def _six_digits(text: str) -> str:
