@@ -64,9 +64,10 @@ def test_the_sandboxs_own_reaches_the_lease_and_the_guards(
     for name, value in SILENCE.items():
         monkeypatch.setenv(name, value)
 
+    [seconds] = map(int, SILENCE.values())
     with opened(FILE, io.StringIO(), as_json=True, verbose=False) as environment:
         settings = environment.stacks._settings
-        assert environment.lock.silence == Silence(20)
-        assert settings.limits.grace == 20
+        assert environment.lock.silence == Silence(seconds)
+        assert settings.limits.grace == seconds
         assert settings.locks is not None
-        assert settings.locks.grace == 20
+        assert settings.locks.grace == seconds
