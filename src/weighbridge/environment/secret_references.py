@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from weighbridge.environment.kubernetes_syntax import is_subdomain
 from weighbridge.environment.secret_shapes import looks_like_secret
-from weighbridge.environment.tree import Finding, Node, at_key, at_value
+from weighbridge.environment.tree import Finding, Node, at_key, at_value, key_missing
 
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _HARMLESS_KEY = re.compile(r"[a-z][a-z_-]{0,29}")
@@ -85,8 +85,7 @@ def credentials(node: Node, keys: CredentialKeys, *, secret_allowed: bool) -> It
     }
     for key in keys.required:
         if key not in node.entries and key not in close:
-            missing = Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
-            yield missing
+            yield key_missing(node, key, remedy)
     yield from _same_source(node, keys)
 
 

@@ -20,7 +20,7 @@ from weighbridge.environment.hints import foreign_key, wrong_shape
 from weighbridge.environment.node_rule import NodeRule
 from weighbridge.environment.secret_shapes import shown
 from weighbridge.environment.text_rule import TextRule
-from weighbridge.environment.tree import Finding, Node, at_key, at_value, dotted
+from weighbridge.environment.tree import Finding, Node, at_key, at_value, dotted, key_missing
 from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_scalars import NO, YES, flow
 
@@ -102,8 +102,7 @@ class _Shape:
                 yield from self._value(item, field.annotation, tuple(field.metadata), field)
         for key, field in model.model_fields.items():
             if field.is_required() and key not in node.entries and key not in meant:
-                remedy = f"write {key}: {_example(field)}"
-                yield Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
+                yield key_missing(node, key, f"write {key}: {_example(field)}")
 
     def _list(
         self, node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None
