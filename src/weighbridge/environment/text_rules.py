@@ -102,12 +102,12 @@ def context_name(text: str) -> tuple[Complaint, ...]:
 
 def volume_size(text: str) -> tuple[Complaint, ...]:
     """``auto``, or a quantity of bytes of at least 1 Mi."""
-    return () if text == "auto" else _bytes(text, 2**20, "300Gi", "write auto, or a quantity such as 300Gi")
+    return () if text == "auto" else _bytes(text, "300Gi", "write auto, or a quantity such as 300Gi")
 
 
 def memory(text: str) -> tuple[Complaint, ...]:
     """A quantity of bytes; under 128Mi the mover may be killed for want of memory."""
-    complaints = _bytes(text, 2**20, "512Mi", "write a quantity such as 512Mi")
+    complaints = _bytes(text, "512Mi", "write a quantity such as 512Mi")
     value = kubernetes.quantity(text)
     if not complaints and value is not None and value < _MEMORY_FLOOR:
         what = f"{shown(text)} of memory is less than the mover is built for"
@@ -190,12 +190,11 @@ def path(text: str) -> tuple[Complaint, ...]:
 
 def _no_name(text: str, rule: str, near: str | None) -> tuple[Complaint, ...]:
     what = f"{shown(text)} is not a Kubernetes name ({rule})"
-    return complain(
-        what, f'write "{near}"' if near and near != text else "write e.g. example-name", "bad-name"
-    )
+    remedy = f'write "{near}"' if near and near != text else "write e.g. example-name"
+    return complain(what, remedy, "bad-name")
 
 
-def _bytes(text: str, floor: int, example: str, remedy: str) -> tuple[Complaint, ...]:
+def _bytes(text: str, example: str, remedy: str) -> tuple[Complaint, ...]:
     value = kubernetes.quantity(text)
     if value is None:
         near = kubernetes.suggest_quantity(text)
@@ -203,9 +202,9 @@ def _bytes(text: str, floor: int, example: str, remedy: str) -> tuple[Complaint,
         return complain(f"{shown(text)} is not a Kubernetes quantity", remedy, "bad-quantity")
     if text.endswith("m"):
         return complain(f"{shown(text)} means thousandths of a byte", f"write {text[:-1]}Mi", "bad-quantity")
-    if value < floor:
+    if value < 2**20:
         remedy = f"name the unit: {text}Gi?" if text.isdecimal() and value > 0 else f"write e.g. {example}"
-        return complain(f"{shown(text)} is less than {floor // 2**20} MiB", remedy, "bad-quantity")
+        return complain(f"{shown(text)} is less than 1 MiB", remedy, "bad-quantity")
     if value >= 2**60:
         what = f"{shown(text)} is more than any volume holds"
         return complain(what, f"write e.g. {example}", "bad-quantity")

@@ -4,6 +4,7 @@ Uses PyYAML's event stream alone, so nothing is constructed, no tag is obeyed, a
 are bounded before memory or time is spent on them.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from weighbridge.environment.yaml_syntax import explain_syntax
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000
+_UNSEEN = re.compile(r"[^\t\n\r -~\xa0-\U0010ffff]|[\ud800-\udfff\ufeff\u2028\u2029\ufffe\uffff]")
 
 
 class SyntaxFault(ValueError):  # noqa: N818  (a finding on its way out, never an error that a user meets)
@@ -26,14 +28,10 @@ class SyntaxFault(ValueError):  # noqa: N818  (a finding on its way out, never a
 
 def parse_yaml(text: str) -> Node:
     """Return the tree of a YAML text. Raises ``SyntaxFault`` (a ``ValueError``) at the first fault."""
-    for number, line in enumerate(text.split("\n"), 1):
-        bad = next((at for at, character in enumerate(line) if _is_bad(character)), None)
-        if bad is not None:
-            raise _fault(
-                Spot(number, bad + 1),
-                "a character stands here that cannot be seen or typed",
-                "delete it; only UTF-8 text is taken",
-            )
+    if bad := _UNSEEN.search(text):
+        spot = Spot(text.count("\n", 0, bad.start()) + 1, bad.start() - text.rfind("\n", 0, bad.start()))
+        what = "a character stands here that cannot be seen or typed"
+        raise _fault(spot, what, "delete it; only UTF-8 text is taken")
     try:
         return _Reader(yaml.parse(text, Loader=yaml.SafeLoader)).document()
     except yaml.MarkedYAMLError as error:
@@ -50,15 +48,6 @@ def parse_yaml(text: str) -> Node:
 def _spot(mark: Any) -> Spot:
     """PyYAML counts from 0, and types its marks in two ways."""
     return Spot(mark.line + 1, mark.column + 1) if mark is not None else Spot(1, 1)
-
-
-def _is_bad(character: str) -> bool:
-    return (
-        (character < " " and character not in "\t\r")
-        or "\x7f" <= character <= "\x9f"
-        or "\ud800" <= character <= "\udfff"
-        or character in "\ufeff\u2028\u2029\ufffe\uffff"
-    )
 
 
 def _fault(spot: Spot, what: str, remedy: str, code: str = "yaml-syntax") -> SyntaxFault:
