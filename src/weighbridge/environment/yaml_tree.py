@@ -89,12 +89,11 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             value, doubt = resolve(event.value) if event.style is None else (event.value, "")
             node = Node(value, path, spot, key_spot or spot, event.value, doubt)
-        elif len(path) >= MAX_DEPTH:
-            what = f"lists and mappings are nested deeper than {MAX_DEPTH} levels"
-            raise _fault(spot, what, "close a bracket, or write it flatter", "too-deep")
         elif isinstance(event, yaml.MappingStartEvent):
+            _refuse_depth(spot, path)
             node = Node(self._entries(path), path, spot, key_spot or spot)
         else:
+            _refuse_depth(spot, path)
             items = (self._node(item, (*path, index)) for index, item in enumerate(self._until_the_end()))
             node = Node(tuple(items), path, spot, key_spot or spot)
         if (anchor := getattr(event, "anchor", None)) is not None:
@@ -124,6 +123,8 @@ class _Reader:
     def _copy(self, node: Node, alias: Spot, path: Path, key_spot: Spot) -> Node:
         self._one_more(alias, "aliases expand to more than {} values", "write the values out")
         value = node.value
+        if isinstance(value, Mapping | tuple):
+            _refuse_depth(alias, path)
         if isinstance(value, Mapping):
             value = {key: self._copy(item, alias, (*path, key), item.key_spot) for key, item in value.items()}
         elif isinstance(value, tuple):
@@ -134,6 +135,13 @@ class _Reader:
         self._count += 1
         if self._count > MAX_NODES:
             raise _fault(spot, what.format(MAX_NODES), remedy, "too-large")
+
+
+def _refuse_depth(spot: Spot, path: Path) -> None:
+    """A list or mapping begins at ``path``."""
+    if len(path) >= MAX_DEPTH:
+        what = f"lists and mappings are nested deeper than {MAX_DEPTH} levels"
+        raise _fault(spot, what, "close a bracket, or write it flatter", "too-deep")
 
 
 def _refuse_key(key: Node, same: Node | None) -> None:
