@@ -66,11 +66,9 @@ class _Shape:
 
     levels: Mapping[str, tuple[type[BaseModel], ...]]
 
-    def _value(
-        self, node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None
-    ) -> Iterator[Finding]:
+    def _value(self, node: Node, annotation: Any, field: FieldInfo | None = None) -> Iterator[Finding]:
         kind, inner = _unwrap(annotation)
-        metadata = (*metadata, *inner)
+        metadata = (*(field.metadata if field is not None else ()), *inner)
         origin = get_origin(kind)
         if node.value is None:
             yield at_key(node, "no-value", f"{_name(node)} has no value", _remedy_for_nothing(field))
@@ -100,7 +98,7 @@ class _Shape:
                 meant.add(suggestion)
                 yield finding
             else:
-                yield from self._value(item, field.annotation, tuple(field.metadata), field)
+                yield from self._value(item, field.annotation, field)
         for key, field in model.model_fields.items():
             if field.is_required() and key not in node.entries and key not in meant:
                 yield key_missing(node, key, f"write {key}: {_example(field)}")
@@ -117,7 +115,7 @@ class _Shape:
             remedy = f"write at least one item: {_example(field)}"
             yield at_value(node, "empty-list", f"{_name(node)} is empty", remedy)
         for item in node.items:
-            yield from self._value(item, item_type, (), None)
+            yield from self._value(item, item_type)
 
     def _mapping(
         self, node: Node, key_type: Any, value_type: Any, field: FieldInfo | None
@@ -129,26 +127,27 @@ class _Shape:
         for key, item in node.entries.items():
             key_node = Node(key, item.path, item.key_spot, item.key_spot, key)
             yield from _text(key_node, rules, _KEY_LIMIT * 4)
-            yield from self._value(item, value_type, (), None)
+            yield from self._value(item, value_type)
 
     def _unknown_key(self, parent: Node, node: Node, key: str, model: type[BaseModel]) -> tuple[Finding, str]:
         """Return the finding and the known key of this level that was probably meant, or ""."""
         known = [name for name in model.model_fields if name not in parent.entries]
         level = dotted(parent.path) or "the top level"
         what = f"`{_quoted_key(key)}` is not a key of {level}"
-        if hint := foreign_key(key, model):
-            return at_key(node, "unknown-key", what, hint), ""
         close = nearest(key, known)
         sure = close is not None and _closeness(key, close) >= _SURE_CLOSENESS
         elsewhere = [
             name for name, models in self.levels.items() if any(key in kind.model_fields for kind in models)
         ]
-        if elsewhere and not sure:
+        remedy, meant = f"known keys here: {', '.join(model.model_fields)}", ""
+        if hint := foreign_key(key, model):
+            remedy = hint
+        elif elsewhere and not sure:
             places = " or ".join(f"under {name}" if name else "at the top level" for name in elsewhere[:3])
-            return at_key(node, "unknown-key", what, f"{key} belongs {places}"), ""
-        if close is not None:
-            return at_key(node, "unknown-key", what, f"did you mean {close}?"), close
-        return at_key(node, "unknown-key", what, f"known keys here: {', '.join(model.model_fields)}"), ""
+            remedy = f"{key} belongs {places}"
+        elif close is not None:
+            remedy, meant = f"did you mean {close}?", close
+        return at_key(node, "unknown-key", what, remedy), meant
 
 
 def _scalar(node: Node, kind: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:

@@ -115,19 +115,19 @@ def _has_good_host(parts: SplitResult) -> bool:
     host = parts.hostname or ""
     if port == 0 or parts.netloc.endswith(":"):
         return False
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host.partition("%")[0])
-        except ValueError:
-            return False
-        return True
-    return _HOST.fullmatch(host) is not None
+    return _address(host.partition("%")[0]) is not None if ":" in host else bool(_HOST.fullmatch(host))
 
 
 def _is_near(host: str) -> bool:
     """Loopback, private addresses and in-cluster service names: traffic that stays where the cluster is."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = _address(host)
+    if address is None:
         return host == "localhost" or host.endswith((".svc", ".svc.cluster.local", ".localhost"))
     return address.is_private or address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

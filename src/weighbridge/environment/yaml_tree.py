@@ -72,9 +72,8 @@ class _Reader:
                 spot = _spot(event.start_mark)
                 raise _fault(spot, "a second document starts here", "write one environment a file")
         if root is None or (root.value is None and not root.text):
-            raise _fault(
-                Spot(1, 1), "the file is empty", "start from environments/sandbox.yaml", "empty-file"
-            )
+            remedy = "start from environments/sandbox.yaml"
+            raise _fault(Spot(1, 1), "the file is empty", remedy, "empty-file")
         return root
 
     def _node(self, event: yaml.Event, path: Path, key_spot: Spot | None = None) -> Node:
