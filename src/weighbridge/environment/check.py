@@ -8,7 +8,7 @@ from weighbridge.environment.rules import Stacks, check_contexts, check_rules
 from weighbridge.environment.secret_shapes import looks_like_secret
 from weighbridge.environment.sections import Sections, check_sections, environment_type
 from weighbridge.environment.shape import check_shape
-from weighbridge.environment.tree import Finding, Node, at_value
+from weighbridge.environment.tree import Finding, Node, at_key, at_value
 
 MAX_FINDINGS = 200
 """More are not collected: the file is something else altogether."""
@@ -57,10 +57,4 @@ def _secrets(root: Node) -> Iterator[Finding]:
             yield at_value(node, "secret-in-file", f"{shape} stands in this file", remedy)
         for key, item in node.entries.items():
             if shape := looks_like_secret(key):
-                yield Finding(
-                    f"{shape} stands in this file, as a key",
-                    remedy,
-                    "secret-in-file",
-                    item.path,
-                    item.key_spot,
-                )
+                yield at_key(item, "secret-in-file", f"{shape} stands in this file, as a key", remedy)

@@ -30,8 +30,8 @@ def parameters_by_name(node: Node) -> Node:
         return node
     entries: dict[str, Node] = {}
     for item in node.items:
-        name = item.get("name")
-        if name is not None and name.string:
+        name = item.at("name")
+        if name.string:
             rest = {key: value for key, value in item.entries.items() if key != "name"}
             entries.setdefault(name.string, Node(rest, item.path, item.spot, name.spot))
     return Node(entries, node.path, node.spot, node.key_spot)
@@ -39,8 +39,8 @@ def parameters_by_name(node: Node) -> Node:
 
 def equivalent_model(entry: Node) -> str:
     """Return the ``models:`` item that says the same as IBM's entry; what IBM's entry cannot know is an example."""
-    model_id = _text(entry.get("model_id")) or "example-13b"
-    claim = _text(entry.get("location", "pvc_name"))
+    model_id = entry.at("model_id").string or "example-13b"
+    claim = entry.at("location", "pvc_name").string
     storage: dict[str, Plain] = {"storage_class": "ocs-storagecluster-cephfs"}
     if claim is not None:
         storage = {"existing_pvc": suggest_subdomain(claim) or "example-pvc"}
@@ -56,12 +56,12 @@ def equivalent_model(entry: Node) -> str:
     lines = [f"  - id: {flow(model_id)}", f"    source: {flow(source)}", f"    storage: {flow(storage)}"]
     for key in ("tags", "functions"):
         values: list[Plain] = [
-            item.plain() for item in _items(entry, key) if isinstance(item.value, str | int | float)
+            item.plain() for item in entry.at(key).items if isinstance(item.value, str | int | float)
         ]
         if values:
             lines.append(f"    {key}: {flow([str(value) for value in values])}")
-    parameters = entry.get("parameters")
-    if parameters is not None and parameters_by_name(parameters).entries:
+    parameters = entry.at("parameters")
+    if parameters_by_name(parameters).entries:
         lines.append(parameters_text(parameters, "    "))
     return "\n".join(lines)
 
@@ -165,15 +165,12 @@ def _outside_spec(listed: Node) -> Finding:
 def _entries(listed: Node) -> Iterator[Finding]:
     for entry in listed.items[:100]:
         for node, check in (
-            (entry.get("model_id"), text_rules.model_id),
-            (entry.get("location", "pvc_name"), text_rules.subdomain),
+            (entry.at("model_id"), text_rules.model_id),
+            (entry.at("location", "pvc_name"), text_rules.subdomain),
         ):
-            text = _text(node)
-            if node is not None and text:
-                yield from (at_value(node, said.code, said.what, said.remedy) for said in check(text))
-        parameters = entry.get("parameters")
-        if parameters is not None:
-            yield from check_parameters(parameters_by_name(parameters), None)
+            for said in check(node.string) if node.string else ():
+                yield at_value(node, said.code, said.what, said.remedy)
+        yield from check_parameters(parameters_by_name(entry.at("parameters")), None)
 
 
 def _ellipses(lines: list[str]) -> Iterator[Finding]:
@@ -236,12 +233,3 @@ def _shifted(node: Node, shifts: Mapping[int, int]) -> Node:
     elif isinstance(value, tuple):
         value = tuple(_shifted(item, shifts) for item in value)
     return Node(value, node.path, moved(node.spot), moved(node.key_spot), node.text, node.doubt)
-
-
-def _items(node: Node, key: str) -> tuple[Node, ...]:
-    found = node.get(key)
-    return found.items if found is not None else ()
-
-
-def _text(node: Node | None) -> str | None:
-    return node.string if node is not None else None

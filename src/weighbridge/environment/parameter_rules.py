@@ -11,7 +11,9 @@ no complete table of the parameters of 5.0 to 5.2 was to be had.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from weighbridge.environment.secret_shapes import shown
@@ -32,7 +34,7 @@ class Known:
     """What IBM documents of one parameter."""
 
     least: int | None = None
-    """Lower bound of a whole number; None for text."""
+    """Lower bound of a whole number; None for anything else."""
     platform_default: int | str | None = None
     options: tuple[str, ...] = ()
     before: str | None = None
@@ -57,6 +59,8 @@ KNOWN: Mapping[str, Known] = {
     "max_model_length": Known(20, 2048, before="max_sequence_length"),
 }
 
+_UNDOCUMENTED = Known()
+
 OF_DEPLOYMENTS = frozenset(
     {
         "tool_call_parser",
@@ -71,291 +75,212 @@ OF_DEPLOYMENTS = frozenset(
 """Documented as parameters of a deployment, not of a registration."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """``larger`` against ``smaller``: their defaults, and the bounds that a deployment may choose within."""
+
+    larger: str
+    smaller: str
+    holds: Callable[[float, float], bool]
+    what: str
+    remedy: str
+    errors: tuple[str, ...] = ()
+    """Keys whose values must hold it."""
+    doubts: tuple[str, ...] = ()
+    """Keys whose values should."""
+    must_be: str | None = None
+    """The relation in words, where it binds the platform's default of the one that is not registered as well."""
+
+
+_RELATIONS = (
+    _Relation(
+        "max_concurrent_requests",
+        "max_batch_size",
+        operator.ge,
+        "{key} {high} of max_concurrent_requests is less than {key} {low} of max_batch_size",
+        "write {low} or more here, or {high} or less there",
+        errors=("default", "min", "max"),
+        must_be="at least",
+    ),
+    _Relation(
+        "max_sequence_length",
+        "max_new_tokens",
+        operator.gt,
+        "{key} {high} of max_sequence_length is not greater than {key} {low} of max_new_tokens",
+        "write more than {low} here, or less than {high} there",
+        errors=("default",),
+        doubts=("min", "max"),  # ranges that merely allow a bad pair
+        must_be="greater than",
+    ),
+    _Relation(
+        "max_model_length",
+        "max_new_tokens",
+        operator.gt,
+        "max_model_length {high} leaves no room for a prompt beside max_new_tokens {low}",
+        "write more than {low}",
+        doubts=("default",),
+    ),
+)
+
+
 def check_parameters(parameters: Node, version: Version | None) -> Iterator[Finding]:
     """Yield what is wrong with ``parameters`` (name → ``{default, min, max, options}``).
 
     Without a version only the rules that hold for every version are applied.
     """
     for name, node in parameters.entries.items():
-        known = KNOWN.get(name)
+        known = KNOWN.get(name, _UNDOCUMENTED)
         yield from _known_name(node, name, version)
-        yield from _values(node, name, known)
+        if known.least is None:
+            yield from _texts(node, name, known.options)
+        else:
+            yield from _whole_numbers(node, name, known.least)
         yield from _order(node)
-        yield from _options(node, name)
-    yield from _at_least(parameters, "max_concurrent_requests", "max_batch_size", version)
-    yield from _greater(parameters, "max_sequence_length", "max_new_tokens", version)
-    yield from _room_for_tokens(parameters)
+        yield from _options(node, name, known.options)
+    for relation in _RELATIONS:
+        yield from _related(parameters, relation)
+        if version is not None and version < VLLM_VERSION:
+            yield from _against_default(parameters, relation)
 
 
 def _known_name(node: Node, name: str, version: Version | None) -> Iterator[Finding]:
     known = KNOWN.get(name)
     if known is None:
         yield _unknown_name(node, name)
-    elif version is None:
-        return
-    elif version >= VLLM_VERSION and known.after is not None:
-        yield at_key(
-            node, "replaced-parameter", f"{name} is out of use in {_name(version)}", known.after, warning=True
-        )
-    elif version < VLLM_VERSION and known.before is not None:
+    elif version is not None and version >= VLLM_VERSION and known.after is not None:
+        what = f"{name} is out of use in {_name(version)}"
+        yield at_key(node, "replaced-parameter", what, known.after, warning=True)
+    elif version is not None and version < VLLM_VERSION and known.before is not None:
         what = f"{name} is documented from 5.3 on, not for {_name(version)}"
-        yield at_key(
-            node,
-            "replaced-parameter",
-            what,
-            f"for {_name(version)} IBM documents {known.before}",
-            warning=True,
-        )
+        remedy = f"for {_name(version)} IBM documents {known.before}"
+        yield at_key(node, "replaced-parameter", what, remedy, warning=True)
 
 
 def _unknown_name(node: Node, name: str) -> Finding:
+    short = name[:100].lower().replace("-", "_")
+    likeness = {word: difflib.SequenceMatcher(None, short, word).ratio() for word in KNOWN}
+    close = max(likeness, key=likeness.__getitem__)
+    sure = name not in OF_DEPLOYMENTS and likeness[close] >= _SURE_TYPO
     if name in OF_DEPLOYMENTS:
         what = f"{name} is documented as a parameter of a deployment, not of a registration"
-        return at_key(
-            node,
-            "unknown-parameter",
-            what,
-            "leave it out here; the platform may ignore it or refuse the deployment",
-            warning=True,
-        )
-    short = name[:100].lower().replace("-", "_")
-    close = max(KNOWN, key=lambda word: difflib.SequenceMatcher(None, short, word).ratio())
-    if difflib.SequenceMatcher(None, short, close).ratio() >= _SURE_TYPO:
-        return at_key(
-            node,
-            "unknown-parameter",
-            f"{shown(name)} is not a parameter that IBM documents",
-            f"did you mean {close}?",
-        )
-    what = f"{shown(name)} is not among the parameters that IBM documents"
-    return at_key(
-        node,
-        "unknown-parameter",
-        what,
-        f"documented: {', '.join(KNOWN)}; what the platform does with others is unknown",
-        warning=True,
-    )
+        remedy = "leave it out here; the platform may ignore it or refuse the deployment"
+    elif sure:
+        what = f"{shown(name)} is not a parameter that IBM documents"
+        remedy = f"did you mean {close}?"
+    else:
+        what = f"{shown(name)} is not among the parameters that IBM documents"
+        remedy = f"documented: {', '.join(KNOWN)}; what the platform does with others is unknown"
+    return at_key(node, "unknown-parameter", what, remedy, warning=not sure)
 
 
-def _values(node: Node, name: str, known: Known | None) -> Iterator[Finding]:
-    """Types, documented options and lower bounds."""
-    if known is None:
-        yield from _numbers_only(node)
-        return
-    if known.options:
-        for value in _scalars(node.get("default"), *_items(node, "options")):
-            if value.value not in known.options:
-                yield at_value(
-                    value,
-                    "parameter-value",
-                    f"{name} is {' or '.join(known.options)}, not {shown(value.value)}",
-                    f"write {known.options[0]}",
-                )
-        yield from _numbers_only(node)
-        return
-    for value in _scalars(node.get("default"), *_bounds(node), *_items(node, "options")):
+def _whole_numbers(node: Node, name: str, least: int) -> Iterator[Finding]:
+    for value in _scalars(node.at("default"), *_bounds(node), *node.at("options").items):
         if isinstance(value.value, bool) or not isinstance(value.value, int):
-            remedy = f"write {_whole(value)}"
-            yield at_value(value, "parameter-value", f"{name} is a whole number, not {_kind(value)}", remedy)
-        elif known.least is not None and value.value < known.least:
-            what = f"{value.path[-1] if isinstance(value.path[-1], str) else 'the option'} {value.value} is below IBM's lower bound of {name}, {known.least}"
-            yield at_value(value, "parameter-bound", what, f"write {known.least} or more")
+            what = f"{name} is a whole number, not {_kind(value)}"
+            yield at_value(value, "parameter-value", what, f"write {_whole(value)}")
+        elif value.value < least:
+            key = value.path[-1] if isinstance(value.path[-1], str) else "the option"
+            what = f"{key} {value.value} is below IBM's lower bound of {name}, {least}"
+            yield at_value(value, "parameter-bound", what, f"write {least} or more")
 
 
-def _numbers_only(node: Node) -> Iterator[Finding]:
-    default = node.get("default")
-    if default is None or not _is_scalar(default) or default.number is not None:
-        return
-    for bound in _bounds(node):
-        if bound.number is not None:
-            what = f"{bound.path[-1]} is for numbers; the default is {_kind(default)}"
-            yield at_key(
-                bound,
-                "parameter-value",
-                what,
-                "leave it out; name the values that may be chosen under options",
-            )
+def _texts(node: Node, name: str, documented: tuple[str, ...]) -> Iterator[Finding]:
+    """One of the documented options, where there are any; and no bounds beside what is no number."""
+    default = node.at("default")
+    for value in _scalars(default, *node.at("options").items):
+        if documented and value.value not in documented:
+            what = f"{name} is {' or '.join(documented)}, not {shown(value.value)}"
+            yield at_value(value, "parameter-value", what, f"write {documented[0]}")
+    for bound in _bounds(node) if _is_scalar(default) and default.number is None else ():
+        what = f"{bound.path[-1]} is for numbers; the default is {_kind(default)}"
+        remedy = "leave it out; name the values that may be chosen under options"
+        yield at_key(bound, "parameter-value", what, remedy)
 
 
 def _order(node: Node) -> Iterator[Finding]:
     """IBM: min ≤ value ≤ max."""
-    low, high, default = (node.get(key) for key in ("min", "max", "default"))
-    least, most, value = (part.number if part is not None else None for part in (low, high, default))
-    if low is not None and least is not None and most is not None and least > most:
-        yield at_value(
-            low,
-            "parameter-range",
-            f"min {shown(least)} is above max {shown(most)}",
-            "write min ≤ default ≤ max",
-        )
-        return
-    if default is None or value is None:
-        return
-    if least is not None and value < least:
-        yield at_value(
-            default,
-            "parameter-range",
-            f"default {shown(value)} is below min {shown(least)}",
-            f"write {shown(least)} or more, or a smaller min",
-        )
-    if most is not None and value > most:
-        yield at_value(
-            default,
-            "parameter-range",
-            f"default {shown(value)} is above max {shown(most)}",
-            f"write {shown(most)} or less, or a larger max",
-        )
-    for option in _items(node, "options"):
-        number = option.number
-        if number is not None and (
-            (least is not None and number < least) or (most is not None and number > most)
-        ):
-            yield at_value(
-                option,
-                "parameter-range",
-                f"option {shown(number)} lies outside min and max",
-                "write options between min and max",
-            )
+    low, high, default = (node.at(key) for key in ("min", "max", "default"))
+    least = low.number if low.number is not None else -math.inf
+    most = high.number if high.number is not None else math.inf
+    if least > most:
+        what = f"min {shown(least)} is above max {shown(most)}"
+        yield at_value(low, "parameter-range", what, "write min ≤ default ≤ max")
+    elif default.number is not None:
+        if default.number < least:
+            what = f"default {shown(default.number)} is below min {shown(least)}"
+            remedy = f"write {shown(least)} or more, or a smaller min"
+            yield at_value(default, "parameter-range", what, remedy)
+        if default.number > most:
+            what = f"default {shown(default.number)} is above max {shown(most)}"
+            remedy = f"write {shown(most)} or less, or a larger max"
+            yield at_value(default, "parameter-range", what, remedy)
+        for option in node.at("options").items:
+            if option.number is not None and not least <= option.number <= most:
+                what = f"option {shown(option.number)} lies outside min and max"
+                yield at_value(option, "parameter-range", what, "write options between min and max")
 
 
-def _options(node: Node, name: str) -> Iterator[Finding]:
+def _options(node: Node, name: str, documented: tuple[str, ...]) -> Iterator[Finding]:
     """IBM: a list of values of one type, the value a member of it."""
-    options, default = node.get("options"), node.get("default")
-    if options is None or not isinstance(options.value, tuple):
-        return
-    if not options.items:
-        yield at_value(
-            options,
-            "parameter-options",
-            f"options of {name} is empty",
-            "list the values that may be chosen, or remove the line",
-        )
-        return
-    scalars = [option for option in options.items if _is_scalar(option)]
+    options, default = node.at("options"), node.at("default")
+    scalars = _scalars(*options.items)
+    if options.value == ():
+        remedy = "list the values that may be chosen, or remove the line"
+        yield at_value(options, "parameter-options", f"options of {name} is empty", remedy)
     seen: list[tuple[str, object]] = []
     for option in scalars:
         key = (_type(option), option.value)
         if key in seen:
-            yield at_value(
-                option,
-                "parameter-options",
-                f"option {shown(option.value)} stands twice",
-                "remove one of them",
-            )
+            what = f"option {shown(option.value)} stands twice"
+            yield at_value(option, "parameter-options", what, "remove one of them")
         seen.append(key)
-    if default is None or not _is_scalar(default):
+    if not options.items or not _is_scalar(default):
         return
     wrong = [option for option in scalars if _type(option) != _type(default)]
     for option in wrong:
         what = f"option {shown(option.value)} is {_type(option)}, the default is {_type(default)}"
         yield at_value(option, "parameter-options", what, f"write every option as {_type(default)}")
-    documented = KNOWN[name].options if name in KNOWN else ()
     if documented and default.value not in documented:
         return  # said already, and adding it to the options would not help
     if not wrong and len(scalars) == len(options.items) and (_type(default), default.value) not in seen:
+        what = f"default {shown(default.value)} is not among the options"
         offer = flow([*(option.plain() for option in options.items[:8]), default.plain()])
-        yield at_value(
-            default,
-            "parameter-options",
-            f"default {shown(default.value)} is not among the options",
-            f"write one of the options, or options: {offer}",
-        )
+        yield at_value(default, "parameter-options", what, f"write one of the options, or options: {offer}")
 
 
-def _at_least(parameters: Node, larger: str, smaller: str, version: Version | None) -> Iterator[Finding]:
-    """IBM: ``max_concurrent_requests`` ≥ ``max_batch_size``, for the values and so for the bounds of both ranges."""
-    for key in ("default", "min", "max"):
-        node, other = parameters.get(larger, key), parameters.get(smaller, key)
-        if node is not None and other is not None:
-            high, low = node.number, other.number
-            if high is not None and low is not None and high < low:
-                what = f"{key} {shown(high)} of {larger} is less than {key} {shown(low)} of {smaller}"
-                yield at_value(
-                    node,
-                    "parameter-relation",
-                    what,
-                    f"write {shown(low)} or more here, or {shown(high)} or less there",
-                )
-    yield from _against_default(parameters, larger, smaller, version, equal_is_fine=True)
+def _related(parameters: Node, relation: _Relation) -> Iterator[Finding]:
+    for key in (*relation.errors, *relation.doubts):
+        node = parameters.at(relation.larger, key)
+        high, low = node.number, parameters.at(relation.smaller, key).number
+        if high is not None and low is not None and not relation.holds(high, low):
+            values = {"key": key, "high": shown(high), "low": shown(low)}
+            what, remedy = relation.what.format(**values), relation.remedy.format(**values)
+            yield at_value(node, "parameter-relation", what, remedy, warning=key in relation.doubts)
 
 
-def _greater(parameters: Node, larger: str, smaller: str, version: Version | None) -> Iterator[Finding]:
-    """IBM: ``max_sequence_length`` > ``max_new_tokens``. Ranges that merely allow a bad pair are a warning."""
-    for key in ("default", "min", "max"):
-        node, other = parameters.get(larger, key), parameters.get(smaller, key)
-        if node is None or other is None:
-            continue
-        high, low = node.number, other.number
-        if high is None or low is None or high > low:
-            continue
-        what = f"{key} {shown(high)} of {larger} is not greater than {key} {shown(low)} of {smaller}"
-        yield at_value(
-            node,
-            "parameter-relation",
-            what,
-            f"write more than {shown(low)} here, or less than {shown(high)} there",
-            warning=key != "default",
-        )
-    yield from _against_default(parameters, larger, smaller, version, equal_is_fine=False)
-
-
-def _against_default(
-    parameters: Node, larger: str, smaller: str, version: Version | None, *, equal_is_fine: bool
-) -> Iterator[Finding]:
-    """A warning where only one of the two is registered and the platform's default of the other breaks the rule."""
-    if (
-        version is None
-        or version >= VLLM_VERSION
-        or (larger in parameters.entries) == (smaller in parameters.entries)
-    ):
+def _against_default(parameters: Node, relation: _Relation) -> Iterator[Finding]:
+    """A warning where only one of the two is registered and the platform's default of the other breaks the relation."""
+    larger, smaller = relation.larger, relation.smaller
+    if relation.must_be is None or (larger in parameters.entries) == (smaller in parameters.entries):
         return
     given, absent = (larger, smaller) if larger in parameters.entries else (smaller, larger)
-    node, default = parameters.get(given, "default"), KNOWN[absent].platform_default
-    value = node.number if node is not None else None
-    if node is None or value is None or not isinstance(default, int):
+    node, default = parameters.at(given, "default"), KNOWN[absent].platform_default
+    if node.number is None or not isinstance(default, int):
         return
-    high, low = (value, default) if given == larger else (default, value)
-    if high < low or (high == low and not equal_is_fine):
-        relation = "at least" if equal_is_fine else "greater than"
-        what = f"{larger} must be {relation} {smaller}, and {absent} is left to the platform's default of {default}"
-        yield at_value(
-            node, "parameter-relation", what, f"write {absent}: {{default: …}} as well", warning=True
-        )
-
-
-def _room_for_tokens(parameters: Node) -> Iterator[Finding]:
-    length, tokens = (
-        parameters.get("max_model_length", "default"),
-        parameters.get("max_new_tokens", "default"),
-    )
-    if (
-        length is None
-        or tokens is None
-        or length.number is None
-        or tokens.number is None
-        or length.number > tokens.number
-    ):
-        return
-    what = f"max_model_length {shown(length.number)} leaves no room for a prompt beside max_new_tokens {shown(tokens.number)}"
-    yield at_value(
-        length, "parameter-relation", what, f"write more than {shown(tokens.number)}", warning=True
-    )
-
-
-def _items(node: Node, key: str) -> tuple[Node, ...]:
-    found = node.get(key)
-    return found.items if found is not None else ()
+    high, low = (node.number, default) if given == larger else (default, node.number)
+    if not relation.holds(high, low):
+        what = f"{larger} must be {relation.must_be} {smaller}, and {absent} is left to the platform's default of {default}"
+        remedy = f"write {absent}: {{default: …}} as well"
+        yield at_value(node, "parameter-relation", what, remedy, warning=True)
 
 
 def _bounds(node: Node) -> list[Node]:
     """Min and max, where they are numbers; where not, the rule on types has spoken."""
-    return [
-        bound for key in ("min", "max") if (bound := node.get(key)) is not None and bound.number is not None
-    ]
+    return [bound for key in ("min", "max") if (bound := node.at(key)).number is not None]
 
 
-def _scalars(*nodes: Node | None) -> list[Node]:
-    return [node for node in nodes if node is not None and _is_scalar(node)]
+def _scalars(*nodes: Node) -> list[Node]:
+    return [node for node in nodes if _is_scalar(node)]
 
 
 def _is_scalar(node: Node) -> bool:

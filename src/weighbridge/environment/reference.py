@@ -109,20 +109,17 @@ def _levels(environment: type[Environment]) -> Iterator[str]:
         for model in models:
             if len(models) > 1:
                 yield f"### {model.__name__}\n"
-            yield f"{_sentence(model.__doc__)}\n"
-            yield from _table(model)
-            yield ""
+            yield from _keys(model)
 
 
 def _references() -> Iterator[str]:
     yield "## References to secrets\n"
     for model in (EnvReference, FileReference):
-        yield f"{_sentence(model.__doc__)}\n"
-        yield from _table(model)
-        yield ""
+        yield from _keys(model)
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    yield f"{_sentence(model.__doc__)}\n"
     yield "| key | type | default | meaning | example |"
     yield "|---|---|---|---|---|"
     texts = _texts(model)
@@ -141,6 +138,7 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
             example,
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield ""
 
 
 def _parameters() -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from weighbridge.environment.kubernetes_syntax import is_subdomain
 from weighbridge.environment.secret_shapes import looks_like_secret
-from weighbridge.environment.tree import Finding, Node, at_key, at_value
+from weighbridge.environment.tree import Finding, Node, at_key, at_value, key_missing
 
 _ENVIRONMENT_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _HARMLESS_KEY = re.compile(r"[a-z][a-z_-]{0,29}")
@@ -73,101 +73,69 @@ def credentials(node: Node, keys: CredentialKeys, *, secret_allowed: bool) -> It
             yield _unknown(node, item, key, known, remedy)
         elif key != "secret":
             yield from reference(item, keys.variables[key])
-    secret = node.get("secret") if secret_allowed else None
-    if secret is not None:
-        yield from _secret_name(node, secret, keys)
+    if secret_allowed and "secret" in node.entries:
+        yield from _secret_name(node, node.entries["secret"], keys)
         return
-    close = {
-        match
-        for key in node.entries
-        if key not in known
-        for match in difflib.get_close_matches(key[:60], known, 1)
-    }
+    unknown = (key for key in node.entries if key not in known)
+    meant = {match for key in unknown for match in difflib.get_close_matches(key[:60], known, 1)}
     for key in keys.required:
-        if key not in node.entries and key not in close:
-            missing = Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
-            yield missing
+        if key not in node.entries and key not in meant:
+            yield key_missing(node, key, remedy)
     yield from _same_source(node, keys)
 
 
 def _same_source(node: Node, keys: CredentialKeys) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for key in keys.all:
         for kind in ("env", "file"):
-            item = node.get(key, kind)
-            if item is None or item.string is None:
-                continue
-            other = seen.setdefault(f"{kind} {item.string}", key)
+            item = node.at(key, kind)
+            other = seen.setdefault((kind, item.string), key) if item.string is not None else key
             if other != key:
-                yield at_value(
-                    item,
-                    "bad-reference",
-                    f"{key} and {other} name the same {kind}",
-                    f"write where {key} itself lies",
-                )
+                what = f"{key} and {other} name the same {kind}"
+                yield at_value(item, "bad-reference", what, f"write where {key} itself lies")
 
 
 def _secret_name(parent: Node, node: Node, keys: CredentialKeys) -> Iterator[Finding]:
     others = [key for key in parent.entries if key in keys.all]
     if others:
-        yield at_key(
-            node,
-            "contradiction",
-            f"secret stands beside {', '.join(others)}",
-            "keep either secret or the pair of keys",
-        )
+        what = f"secret stands beside {', '.join(others)}"
+        yield at_key(node, "contradiction", what, "keep either secret or the pair of keys")
     elif node.value is None:
-        yield at_value(
-            node,
-            "no-value",
-            "secret has no value",
-            f"write the name of an existing Kubernetes Secret, e.g. {keys.secret}",
-        )
+        remedy = f"write the name of an existing Kubernetes Secret, e.g. {keys.secret}"
+        yield at_value(node, "no-value", "secret has no value", remedy)
     elif node.string is None or not is_subdomain(node.string):
-        what = "secret is not the name of a Kubernetes Secret"
-        yield at_value(
-            node,
-            "bad-name",
-            what,
-            f"write its name: lower-case letters, digits, hyphens and dots, e.g. {keys.secret}",
-        )
+        remedy = f"write its name: lower-case letters, digits, hyphens and dots, e.g. {keys.secret}"
+        yield at_value(node, "bad-name", "secret is not the name of a Kubernetes Secret", remedy)
 
 
 def _variable_name(node: Node, proposed: str) -> Iterator[Finding]:
     remedy = f"write the variable's name, e.g. env: {proposed}"
-    if node.value is None:
-        yield at_value(node, "no-value", "env names no variable", remedy)
-    elif node.string is None:
-        yield at_value(node, "wrong-type", "env is not the name of an environment variable", remedy)
-    elif looks_like_secret(node.string):
-        yield at_value(
-            node,
-            "secret-in-file",
-            f"{looks_like_secret(node.string)} stands where a variable's name is due",
-            remedy,
-        )
-    elif not _ENVIRONMENT_VARIABLE.fullmatch(node.string):
-        what = (
-            "env is not the name of an environment variable: letters, digits and underscores, no digit first"
-        )
+    what = "env is not the name of an environment variable"
+    if fault := _no_plain_text(node, "env names no variable", what, "a variable's name", remedy):
+        yield fault
+    elif not _ENVIRONMENT_VARIABLE.fullmatch(node.string or ""):
+        what += ": letters, digits and underscores, no digit first"
         yield at_value(node, "bad-reference", what, f"{remedy}; a secret's value never stands in this file")
 
 
 def _file_path(node: Node, name: str) -> Iterator[Finding]:
     remedy = f"write the file's path, e.g. file: /run/secrets/{name.replace('_', '-')}"
-    if node.value is None:
-        yield at_value(node, "no-value", "file names no file", remedy)
-    elif node.string is None:
-        yield at_value(node, "wrong-type", "file is not a path", remedy)
-    elif looks_like_secret(node.string):
-        yield at_value(
-            node,
-            "secret-in-file",
-            f"{looks_like_secret(node.string)} stands where a file's path is due",
-            remedy,
-        )
-    elif not node.string.strip() or not node.string.isprintable() or len(node.string) > 1024:  # noqa: PLR2004
+    text = node.string or ""
+    if fault := _no_plain_text(node, "file names no file", "file is not a path", "a file's path", remedy):
+        yield fault
+    elif not text.strip() or not text.isprintable() or len(text) > 1024:  # noqa: PLR2004
         yield at_value(node, "bad-reference", "file is not a path", remedy)
+
+
+def _no_plain_text(node: Node, nothing: str, no_text: str, due: str, remedy: str) -> Finding | None:
+    """What stands here is no text at all, or a secret."""
+    if node.value is None:
+        return at_value(node, "no-value", nothing, remedy)
+    if node.string is None:
+        return at_value(node, "wrong-type", no_text, remedy)
+    if shape := looks_like_secret(node.string):
+        return at_value(node, "secret-in-file", f"{shape} stands where {due} is due", remedy)
+    return None
 
 
 def _unknown(parent: Node, node: Node, key: str, known: tuple[str, ...], remedy: str) -> Finding:

@@ -91,16 +91,10 @@ class Secrets:
         """What a source needs to log in, from this machine or from the Secret of the cluster that the file names."""
         return self.values(wanted.references) if wanted.existing is None else self._kubernetes(wanted)
 
-    def collect(self, environment: Environment) -> dict[str, str]:
-        """Every value that ``environment`` refers to, keyed as the overlay file is. Kubernetes Secrets stay references."""
-        passphrase = environment.state.passphrase
-        tokens = {
-            reference_key(reference): self.token(reference) for reference in token_references(environment)
-        }
-        return {reference_key(passphrase): self.resolve(passphrase), **tokens}
-
     def collect_model(self, environment: Environment, model_id: str) -> dict[str, str]:
-        """As ``collect``, for one model's source alone: what a playbook for that model may know."""
+        """Every value that one model's source refers to, keyed as the overlay file is: what a playbook for that model may
+        know. Kubernetes Secrets stay references.
+        """
         return {
             reference_key(reference): self.token(reference)
             for model in environment.models
@@ -129,11 +123,7 @@ class Secrets:
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
-                raise PreconditionError(
-                    f"secret file {path} is not a file",
-                    remedy="Name the file that holds the value.",
-                    code="secret-unreadable",
-                )
+                raise _unreadable(f"secret file {path} is not a file", "Name the file that holds the value.")
             content = _read(path)
         except OSError as error:
             absent = isinstance(error, FileNotFoundError)
@@ -143,21 +133,15 @@ class Secrets:
                 code="secret-missing" if absent else "secret-unreadable",
             ) from error
         if len(content) > _LARGEST:
-            raise PreconditionError(
-                f"secret file {path} is larger than {_LARGEST} bytes",
-                remedy="Is this the right file?",
-                code="secret-unreadable",
+            raise _unreadable(
+                f"secret file {path} is larger than {_LARGEST} bytes", "Is this the right file?"
             )
         if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
             self._warn(f"secret file {path} can be read by everybody on this machine: chmod 600 {path}")
         try:
             value = secret_text.trimmed(content.decode())
         except UnicodeDecodeError as error:
-            raise PreconditionError(
-                f"secret file {path} is not UTF-8 text",
-                remedy="Is this the right file?",
-                code="secret-unreadable",
-            ) from error
+            raise _unreadable(f"secret file {path} is not UTF-8 text", "Is this the right file?") from error
         if not value:
             raise PreconditionError(
                 f"secret file {path} is empty", remedy="Write the value into it.", code="secret-empty"
@@ -167,10 +151,9 @@ class Secrets:
     def _kubernetes(self, wanted: SourceSecrets) -> dict[str, str]:
         name = wanted.existing or ""
         if self._kube_reader is None:
-            raise PreconditionError(
+            raise _unreadable(
                 f"the {wanted.called} lie in the Kubernetes Secret {name}, which cannot be read from here",
-                remedy="Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
-                code="secret-unreadable",
+                "Allow `get` on that Secret, use the route `fetch` (its pod mounts the Secret), or refer to variables or files.",
             )
         with self._resolving:
             if name not in self._read_before:
@@ -199,15 +182,14 @@ class Secrets:
 def references(environment: Environment) -> Iterator[SecretReference]:
     """Every reference in the file that is a variable or a file, in the file's order."""
     yield environment.state.passphrase
-    yield from token_references(environment)
-
-
-def token_references(environment: Environment) -> Iterator[SecretReference]:
-    """Those of them that are keys and tokens: all but the passphrase, which may be any text."""
     if environment.state.credentials is not None:
         yield from key_references(environment.state.credentials).values()
     for model in environment.models:
         yield from model.source.chosen.secrets.references.values()
+
+
+def _unreadable(what: str, remedy: str) -> PreconditionError:
+    return PreconditionError(what, remedy=remedy, code="secret-unreadable")
 
 
 def _named(reference: SecretReference) -> str:
@@ -255,6 +237,7 @@ def _overlay_path(environ: Mapping[str, str]) -> Path | None:
 def _read_overlay(path: Path | None) -> Mapping[str, str]:
     if path is None:
         return {}
+    remedy = f"Unset {OVERLAY_VARIABLE} to read the references directly."
     try:
         status = path.stat()
         if status.st_mode & 0o077:
@@ -265,17 +248,10 @@ def _read_overlay(path: Path | None) -> Mapping[str, str]:
             )
         parsed = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PreconditionError(
-            f"{path}, named by {OVERLAY_VARIABLE}, cannot be read: {error.strerror}",
-            remedy=f"Unset {OVERLAY_VARIABLE} to read the references directly.",
-            code="secret-unreadable",
-        ) from error
+        what = f"{path}, named by {OVERLAY_VARIABLE}, cannot be read: {error.strerror}"
+        raise _unreadable(what, remedy) from error
     except ValueError:
         parsed = None  # the parser's message would quote the content, so it is not chained
     if not isinstance(parsed, dict) or not all(isinstance(value, str) for value in parsed.values()):
-        raise PreconditionError(
-            f"{path}, named by {OVERLAY_VARIABLE}, is not a JSON object of strings",
-            remedy=f"Unset {OVERLAY_VARIABLE} to read the references directly.",
-            code="secret-unreadable",
-        )
+        raise _unreadable(f"{path}, named by {OVERLAY_VARIABLE}, is not a JSON object of strings", remedy)
     return parsed

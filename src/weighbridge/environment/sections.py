@@ -67,11 +67,8 @@ def environment_type(brought: Sections) -> type[Environment]:
 
 def check_sections(root: Node, brought: Sections) -> Iterator[Finding]:
     """What the sections' own rules say."""
-    models = root.get("models")
     for section in brought:
-        for holder in (
-            (root,) if section.of == "environment" else (models.items if models is not None else ())
-        ):
+        for holder in (root,) if section.of == "environment" else root.at("models").items:
             node = holder.get(section.key)
             if node is not None and node.value is not None:
                 yield from section.rules(node)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MinLen
@@ -20,7 +21,7 @@ from weighbridge.environment.hints import foreign_key, wrong_shape
 from weighbridge.environment.node_rule import NodeRule
 from weighbridge.environment.secret_shapes import shown
 from weighbridge.environment.text_rule import TextRule
-from weighbridge.environment.tree import Finding, Node, at_key, at_value, dotted
+from weighbridge.environment.tree import Finding, Node, at_key, at_value, dotted, key_missing
 from weighbridge.environment.types import Environment
 from weighbridge.environment.yaml_scalars import NO, YES, flow
 
@@ -65,11 +66,9 @@ class _Shape:
 
     levels: Mapping[str, tuple[type[BaseModel], ...]]
 
-    def _value(
-        self, node: Node, annotation: Any, metadata: tuple[Any, ...], field: FieldInfo | None
-    ) -> Iterator[Finding]:
+    def _value(self, node: Node, annotation: Any, field: FieldInfo | None = None) -> Iterator[Finding]:
         kind, inner = _unwrap(annotation)
-        metadata = (*metadata, *inner)
+        metadata = (*(field.metadata if field is not None else ()), *inner)
         origin = get_origin(kind)
         if node.value is None:
             yield at_key(node, "no-value", f"{_name(node)} has no value", _remedy_for_nothing(field))
@@ -99,27 +98,24 @@ class _Shape:
                 meant.add(suggestion)
                 yield finding
             else:
-                yield from self._value(item, field.annotation, tuple(field.metadata), field)
+                yield from self._value(item, field.annotation, field)
         for key, field in model.model_fields.items():
             if field.is_required() and key not in node.entries and key not in meant:
-                remedy = f"write {key}: {_example(field)}"
-                yield Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
+                yield key_missing(node, key, f"write {key}: {_example(field)}")
 
     def _list(
         self, node: Node, item_type: Any, metadata: tuple[Any, ...], field: FieldInfo | None
     ) -> Iterator[Finding]:
         if not isinstance(node.value, tuple):
-            single = isinstance(node.value, str) and not node.doubt
-            remedy = f"write [{flow(node.string or '')}]" if single else f"write e.g. {_example(field)}"
-            yield _wrong_type(node, "a list", remedy)
+            meant = f"e.g. {_example(field)}" if node.string is None else f"[{flow(node.string)}]"
+            yield _wrong_type(node, "a list", f"write {meant}")
             return
         least = next((rule.min_length for rule in metadata if isinstance(rule, MinLen)), 0)
         if len(node.items) < least:
-            yield at_value(
-                node, "empty-list", f"{_name(node)} is empty", f"write at least one item: {_example(field)}"
-            )
+            remedy = f"write at least one item: {_example(field)}"
+            yield at_value(node, "empty-list", f"{_name(node)} is empty", remedy)
         for item in node.items:
-            yield from self._value(item, item_type, (), None)
+            yield from self._value(item, item_type)
 
     def _mapping(
         self, node: Node, key_type: Any, value_type: Any, field: FieldInfo | None
@@ -127,32 +123,31 @@ class _Shape:
         if not isinstance(node.value, Mapping):
             yield _wrong_type(node, "a mapping (key: value)", f"write e.g. {_example(field)}")
             return
+        _, rules = _unwrap(key_type)
         for key, item in node.entries.items():
-            _, rules = _unwrap(key_type)
             key_node = Node(key, item.path, item.key_spot, item.key_spot, key)
-            yield from _text(
-                key_node, tuple(rule for rule in rules if isinstance(rule, TextRule)), _KEY_LIMIT * 4
-            )
-            yield from self._value(item, value_type, (), None)
+            yield from _text(key_node, rules, _KEY_LIMIT * 4)
+            yield from self._value(item, value_type)
 
     def _unknown_key(self, parent: Node, node: Node, key: str, model: type[BaseModel]) -> tuple[Finding, str]:
         """Return the finding and the known key of this level that was probably meant, or ""."""
         known = [name for name in model.model_fields if name not in parent.entries]
         level = dotted(parent.path) or "the top level"
         what = f"`{_quoted_key(key)}` is not a key of {level}"
-        if hint := foreign_key(key, model):
-            return at_key(node, "unknown-key", what, hint), ""
         close = nearest(key, known)
         sure = close is not None and _closeness(key, close) >= _SURE_CLOSENESS
         elsewhere = [
             name for name, models in self.levels.items() if any(key in kind.model_fields for kind in models)
         ]
-        if elsewhere and not sure:
+        remedy, meant = f"known keys here: {', '.join(model.model_fields)}", ""
+        if hint := foreign_key(key, model):
+            remedy = hint
+        elif elsewhere and not sure:
             places = " or ".join(f"under {name}" if name else "at the top level" for name in elsewhere[:3])
-            return at_key(node, "unknown-key", what, f"{key} belongs {places}"), ""
-        if close is not None:
-            return at_key(node, "unknown-key", what, f"did you mean {close}?"), close
-        return at_key(node, "unknown-key", what, f"known keys here: {', '.join(model.model_fields)}"), ""
+            remedy = f"{key} belongs {places}"
+        elif close is not None:
+            remedy, meant = f"did you mean {close}?", close
+        return at_key(node, "unknown-key", what, remedy), meant
 
 
 def _scalar(node: Node, kind: Any, metadata: tuple[Any, ...], field: FieldInfo | None) -> Iterator[Finding]:
@@ -166,46 +161,38 @@ def _scalar(node: Node, kind: Any, metadata: tuple[Any, ...], field: FieldInfo |
     elif type(node.value) not in allowed and not (float in allowed and type(node.value) is int):
         yield _wrong_type(node, _described(allowed), _retyped(node, allowed, field))
     elif node.string is not None:
-        yield from _text(node, tuple(rule for rule in metadata if isinstance(rule, TextRule)), _TEXT_LIMIT)
+        yield from _text(node, metadata, _TEXT_LIMIT)
     else:
         yield from _range(node, metadata)
 
 
-def _text(node: Node, rules: tuple[TextRule, ...], limit: int) -> Iterator[Finding]:
+def _text(node: Node, metadata: tuple[Any, ...], limit: int) -> Iterator[Finding]:
     text = node.string or ""
+    rules = [rule for rule in metadata if isinstance(rule, TextRule)]
     if not text:
-        if not any(rule.may_be_empty for rule in rules) and rules:
+        if rules and not any(rule.may_be_empty for rule in rules):
             yield at_value(node, "no-value", "the text is empty", "write a value, or remove the line")
     elif len(text) > limit:
-        yield at_value(
-            node,
-            "too-long",
-            f"the text has {len(text)} characters; at most {limit} are taken",
-            "write a shorter one",
-        )
+        what = f"the text has {len(text)} characters; at most {limit} are taken"
+        yield at_value(node, "too-long", what, "write a shorter one")
     elif text != text.strip() or not text.isprintable():
         what = f"{shown(text)} has spaces at an end, a line break or a character that cannot be seen"
-        yield at_value(
-            node, "bad-value", what, f"write {shown(''.join(c for c in text if c.isprintable()).strip())}"
-        )
+        near = "".join(character for character in text if character.isprintable()).strip()
+        yield at_value(node, "bad-value", what, f"write {shown(near)}")
     else:
-        for rule in rules:
-            for complaint in rule.check(text):
-                yield at_value(
-                    node, complaint.code, complaint.what, complaint.remedy, warning=complaint.warning
-                )
+        for said in chain.from_iterable(rule.check(text) for rule in rules):
+            yield at_value(node, said.code, said.what, said.remedy, warning=said.warning)
 
 
 def _range(node: Node, metadata: tuple[Any, ...]) -> Iterator[Finding]:
+    least: Any = next((rule.ge for rule in metadata if isinstance(rule, Ge)), None)
+    most: Any = next((rule.le for rule in metadata if isinstance(rule, Le)), None)
     number = node.number
     if number is None:
         return
-    least: Any = next((rule.ge for rule in metadata if isinstance(rule, Ge)), None)
-    most: Any = next((rule.le for rule in metadata if isinstance(rule, Le)), None)
     if (least is not None and number < least) or (most is not None and number > most):
-        yield at_value(
-            node, "out-of-range", f"{shown(number)} is out of range", f"write a number from {least} to {most}"
-        )
+        remedy = f"write a number from {least} to {most}"
+        yield at_value(node, "out-of-range", f"{shown(number)} is out of range", remedy)
 
 
 def nearest(text: str, known: list[str]) -> str | None:
@@ -220,10 +207,10 @@ def _closeness(text: str, word: str) -> float:
 
 
 def _not_a_choice(node: Node, choices: tuple[str, ...]) -> Finding:
-    offer = nearest(node.string or "", list(choices)) if node.string is not None else None
-    lowered = {choice.lower(): choice for choice in choices}
-    offer = lowered.get((node.string or "").lower(), offer)
-    what = f"{shown(node.plain()) if not isinstance(node.value, tuple | Mapping) else kind_of(node)} is not one of {', '.join(choices)}"
+    text = node.string or ""
+    offer = {choice.lower(): choice for choice in choices}.get(text.lower()) or nearest(text, list(choices))
+    found = kind_of(node) if isinstance(node.value, tuple | Mapping) else shown(node.plain())
+    what = f"{found} is not one of {', '.join(choices)}"
     return at_value(node, "bad-choice", what, f"write {offer or choices[0]}")
 
 
@@ -257,11 +244,8 @@ def _retyped(node: Node, allowed: frozenset[type], field: FieldInfo | None) -> s
     if isinstance(node.value, tuple | Mapping):
         return f"write e.g. {_example(field)}"
     if allowed == {str}:
-        note = (
-            f" (YAML reads {node.text} as the number {node.value})"
-            if isinstance(node.value, float) and str(node.value) != node.text
-            else ""
-        )
+        differs = isinstance(node.value, float) and str(node.value) != node.text
+        note = f" (YAML reads {node.text} as the number {node.value})" if differs else ""
         return f'write it in quotes: "{node.text[:60]}"{note}'
     if isinstance(node.value, str) and bool in allowed and node.value.lower() in {"true", "false"}:
         return f"write {node.value.lower()} without quotes"
@@ -271,16 +255,13 @@ def _retyped(node: Node, allowed: frozenset[type], field: FieldInfo | None) -> s
 
 
 def _plain_spelling(node: Node, allowed: frozenset[type]) -> str:
-    if str in allowed and len(allowed) == 1:
+    if allowed == {str}:
         return f"write it in quotes: {shown(node.text)}"
+    or_text = f", or in quotes {shown(node.text)} for text" if str in allowed else ""
     if bool in allowed and node.text in YES | NO:
-        return f"write {str(node.text in YES).lower()}" + (
-            f", or in quotes {shown(node.text)} for text" if str in allowed else ""
-        )
+        return f"write {str(node.text in YES).lower()}{or_text}"
     if allowed & {int, float}:
-        return "write it in plain decimal digits" + (
-            f", or in quotes {shown(node.text)} for text" if str in allowed else ""
-        )
+        return f"write it in plain decimal digits{or_text}"
     return "write true or false"
 
 
@@ -305,17 +286,10 @@ def _quoted_key(key: str) -> str:
 
 
 def _choices(kind: Any) -> tuple[str, ...]:
-    members = (
-        [member for member in get_args(kind) if member is not type(None)]
-        if _is_union(get_origin(kind))
-        else [kind]
-    )
-    if len(members) != 1:
-        return ()
-    if get_origin(members[0]) is Literal:
-        return tuple(get_args(members[0]))
-    if isinstance(members[0], type) and issubclass(members[0], StrEnum):
-        return tuple(str(choice) for choice in members[0])
+    if get_origin(kind) is Literal:
+        return tuple(get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return tuple(str(choice) for choice in kind)
     return ()
 
 

@@ -4,12 +4,12 @@ We read the state ourselves before any engine starts, so an option that only one
 places: each option is read the same way here, or has no bearing on reading, or is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from weighbridge.environment.text_rule import Complaint
+from weighbridge.environment.text_rule import Complaint, complain
 
 _TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -64,6 +64,7 @@ def _endpoint(text: str) -> bool:
 
 _IDENTITY: Final = "leave it out: write state.credentials, or set AWS_PROFILE for AWS's usual chain"
 _ANOTHER_ENDPOINT: Final = "leave it out, and write the endpoint that is meant: endpoint=https://…"
+_CHECKSUMS: Final = frozenset({"when_supported", "when_required"})
 OPTIONS: Final[Mapping[str, _Option]] = {
     "region": _Read(lambda text: text.replace("-", "").replace("_", "").isalnum(), "region=eu-central-1"),
     "endpoint": _Read(_endpoint, "endpoint=https://s3.example.com"),
@@ -76,12 +77,10 @@ OPTIONS: Final[Mapping[str, _Option]] = {
     "kmskeyid": _Read(bool, "kmskeyid=KEY"),
     "rate_limiter_capacity": _Read(str.isdigit, "rate_limiter_capacity=100"),
     "request_checksum_calculation": _Read(
-        lambda text: text.lower() in {"when_supported", "when_required"},
-        "request_checksum_calculation=when_required",
+        lambda text: text.lower() in _CHECKSUMS, "request_checksum_calculation=when_required"
     ),
     "response_checksum_validation": _Read(
-        lambda text: text.lower() in {"when_supported", "when_required"},
-        "response_checksum_validation=when_required",
+        lambda text: text.lower() in _CHECKSUMS, "response_checksum_validation=when_required"
     ),
     # what would lead Pulumi somewhere else, or as somebody else
     "profile": _Refused(_IDENTITY),
@@ -98,40 +97,28 @@ OPTIONS: Final[Mapping[str, _Option]] = {
 
 def s3_complaints(url: str) -> tuple[Complaint, ...]:
     """Mistakes in the options of an ``s3://`` URL."""
-    found = []
     options = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    return tuple(Complaint(what, remedy, "bad-url") for what, remedy in _wrong_options(options))
+
+
+def _wrong_options(options: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
     for name, values in options.items():
         option = OPTIONS.get(name)
         shown = name[:60] if name.isprintable() else "an option"
         if option is None:
             near = next((known for known in OPTIONS if known.lower() == name.lower()), None)
             known = ", ".join(name for name, each in OPTIONS.items() if isinstance(each, _Read))
-            found.append(
-                (
-                    f"Pulumi knows no option {shown!r} of an s3 backend",
-                    f"write {near}" if near else f"known: {known}",
-                )
-            )
+            what = f"Pulumi knows no option {shown!r} of an s3 backend"
+            yield what, f"write {near}" if near else f"known: {known}"
         elif isinstance(option, _Refused):
-            found.append((f"option {shown!r} is not supported", option.instead))
+            yield f"option {shown!r} is not supported", option.instead
         elif len(values) > 1:
-            found.append((f"option {shown!r} stands there {len(values)} times", "write it once"))
+            yield f"option {shown!r} stands there {len(values)} times", "write it once"
         elif not option.good(values[0]):
-            found.append(
-                (f"option {shown!r} has a value that Pulumi would not take", f"write e.g. {option.like}")
-            )
-    if (
-        "disableSSL" in options
-        and options["disableSSL"][-1] in _TRUE
-        and "://" in options.get("endpoint", ["://"])[-1]
-    ):
-        found.append(
-            (
-                "option 'disableSSL' is read with an endpoint without a scheme only",
-                "write endpoint=http://HOST:PORT",
-            )
-        )
-    return tuple(Complaint(what, remedy, "bad-url") for what, remedy in found)
+            yield f"option {shown!r} has a value that Pulumi would not take", f"write e.g. {option.like}"
+    if options.get("disableSSL", [""])[-1] in _TRUE and "://" in options.get("endpoint", ["://"])[-1]:
+        what = "option 'disableSSL' is read with an endpoint without a scheme only"
+        yield what, "write endpoint=http://HOST:PORT"
 
 
 def file_complaints(url: str) -> tuple[Complaint, ...]:
@@ -140,19 +127,11 @@ def file_complaints(url: str) -> tuple[Complaint, ...]:
     path = parts.netloc + parts.path
     if parts.query or parts.fragment:
         what = "a file backend takes no options here (?…, #…)"
-        return (
-            Complaint(
-                what, f"write file://{path[:200]}; a ? or # of the folder's name as %3F or %23", "bad-url"
-            ),
-        )
+        remedy = f"write file://{path[:200]}; a ? or # of the folder's name as %3F or %23"
+        return complain(what, remedy, "bad-url")
     if path.startswith("~") and not path.startswith("~/"):
-        return (
-            Complaint(
-                "only the own home folder can be written as ~",
-                "write file://~/FOLDER, or the whole path",
-                "bad-url",
-            ),
-        )
+        what = "only the own home folder can be written as ~"
+        return complain(what, "write file://~/FOLDER, or the whole path", "bad-url")
     return ()
 
 

@@ -12,8 +12,13 @@ from pydantic_core import CoreSchema
 class Complaint:
     what: str
     remedy: str
-    code: str = "bad-value"
+    code: str
     warning: bool = False
+
+
+def complain(what: str, remedy: str, code: str, *, warning: bool = False) -> tuple[Complaint, ...]:
+    """Return the one thing that a rule has to say."""
+    return (Complaint(what, remedy, code, warning),)
 
 
 Check = Callable[[str], "tuple[Complaint, ...]"]

@@ -67,6 +67,10 @@ class Node:
             node = node.entries.get(key) if node is not None else None
         return node
 
+    def at(self, *keys: str) -> "Node":
+        """As ``get``, but where there is no such node one without a value, to be asked on."""
+        return self.get(*keys) or _NOTHING
+
     def plain(self) -> Plain:
         """Return plain lists, dicts and scalars."""
         if isinstance(self.value, Mapping):
@@ -74,6 +78,9 @@ class Node:
         if isinstance(self.value, tuple):
             return [node.plain() for node in self.value]
         return self.value
+
+
+_NOTHING = Node(None, (), Spot(0, 0), Spot(0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,11 @@ def at_value(node: Node, code: str, what: str, remedy: str, *, warning: bool = F
 def at_key(node: Node, code: str, what: str, remedy: str, *, warning: bool = False) -> Finding:
     """Return a finding that points at the key of a value (for an item of a list, at the item)."""
     return Finding(what, remedy, code, node.path, node.key_spot, warning)
+
+
+def key_missing(node: Node, key: str, remedy: str) -> Finding:
+    """Return a finding that points at a mapping, for a key that it must have."""
+    return Finding(f"{key} is missing", remedy, "missing-key", (*node.path, key), node.key_spot)
 
 
 def dotted(path: Path) -> str:

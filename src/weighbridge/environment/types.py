@@ -188,9 +188,7 @@ class Trust(Strict):
 class Platform(Strict):
     """The watsonx.ai software that the models are registered with."""
 
-    version: Annotated[
-        str, TextRule(text_rules.version, r"^[0-9]{1,2}\.[0-9]{1,2}(\.[0-9]{1,3})?$"), Field(examples=["5.2"])
-    ]
+    version: Annotated[str, TextRule(text_rules.version, text_rules.VERSION_PATTERN), Field(examples=["5.2"])]
     """watsonx.ai software version as IBM names it: ``"5.2"``. Decides parameter names and limits."""
     reconcile_seconds: Annotated[int, Field(ge=10, le=86400, examples=[1800])] = 1800
     """Seconds that the operator may take to reconcile after a write before the run gives up on it."""

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from weighbridge.environment import state_url
 from weighbridge.environment.secret_shapes import looks_like_secret, shown
-from weighbridge.environment.text_rule import Complaint
+from weighbridge.environment.text_rule import Complaint, complain
 from weighbridge.mover.proxies import exempt
 
 _HOST = re.compile(
@@ -22,11 +22,8 @@ def endpoint(text: str) -> tuple[Complaint, ...]:
     parts = urlsplit(text)
     if parts.scheme == "http" and not _is_near(parts.hostname or ""):
         what = f"{shown(text)} is not encrypted: the weights can be changed, and requests be replayed, on the way"
-        return (
-            Complaint(
-                what, f"write https://{parts.netloc}, if the server offers it", "unencrypted", warning=True
-            ),
-        )
+        remedy = f"write https://{parts.netloc}, if the server offers it"
+        return complain(what, remedy, "unencrypted", warning=True)
     return ()
 
 
@@ -37,13 +34,8 @@ def proxy(text: str) -> tuple[Complaint, ...]:
     found = _web_url(text, "http://proxy.example.com:3128", "the proxy's URL")
     if not found and text.lower().startswith("https://"):
         what = f"{shown(text)} is a proxy behind TLS, which pods cannot use"
-        return (
-            Complaint(
-                what,
-                f"write http://{text[8:]}: what goes through it to https servers is encrypted anyway",
-                "bad-url",
-            ),
-        )
+        remedy = f"write http://{text[8:]}: what goes through it to https servers is encrypted anyway"
+        return complain(what, remedy, "bad-url")
     return found
 
 
@@ -53,23 +45,13 @@ def no_proxy(text: str) -> tuple[Complaint, ...]:
     """
     if "," in text or any(character.isspace() for character in text):
         items = ", ".join(part for part in re.split(r"[,\s]+", text) if part)
-        return (
-            Complaint(
-                "several entries stand in one text",
-                f"write them as items of the list: [{items[:200]}]"
-                if not looks_like_secret(items)
-                else "write them as items of the list",
-                "bad-url",
-            ),
-        )
+        quoted = "" if looks_like_secret(items) else f": [{items[:200]}]"
+        remedy = f"write them as items of the list{quoted}"
+        return complain("several entries stand in one text", remedy, "bad-url")
     if "://" in text or exempt(text) is None:
-        return (
-            Complaint(
-                f"{shown(text)} is not a host, .domain, address or network",
-                "write e.g. .example.com, example.com:8443, 10.0.0.0/8, fd00::/8 or [::1]",
-                "bad-url",
-            ),
-        )
+        what = f"{shown(text)} is not a host, .domain, address or network"
+        remedy = "write e.g. .example.com, example.com:8443, 10.0.0.0/8, fd00::/8 or [::1]"
+        return complain(what, remedy, "bad-url")
     return ()
 
 
@@ -79,60 +61,40 @@ def backend(text: str) -> tuple[Complaint, ...]:  # noqa: PLR0911  a mistake eac
     """
     parts = _split(text)
     if parts is None or parts.scheme not in {"file", "s3"}:
-        near = (
-            f"file://{text}"
-            if text.startswith(("/", "~")) and not looks_like_secret(text)
-            else "s3://bucket/folder or file:///path"
-        )
-        return (
-            Complaint(
-                "this is not a state backend that Weighbridge drives", f"write {near[:200]}", "bad-url"
-            ),
-        )
+        is_path = text.startswith(("/", "~")) and not looks_like_secret(text)
+        near = f"file://{text}" if is_path else "s3://bucket/folder or file:///path"
+        what = "this is not a state backend that Weighbridge drives"
+        return complain(what, f"write {near[:200]}", "bad-url")
     if "@" in parts.netloc:
-        return (
-            Complaint(
-                "the URL carries credentials",
-                "write it without them and name them by reference under state.credentials",
-                "secret-in-file",
-            ),
-        )
+        remedy = "write it without them and name them by reference under state.credentials"
+        return complain("the URL carries credentials", remedy, "secret-in-file")
     if parts.scheme == "file":
         if not parts.netloc and not parts.path:
-            return (
-                Complaint("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url"),
-            )
+            return complain("file:// names no folder", "write e.g. file:///var/lib/weighbridge", "bad-url")
         return state_url.file_complaints(text)
     if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", parts.netloc):
-        return (Complaint("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url"),)
+        return complain("s3:// is not followed by a bucket's name", "write s3://bucket/folder", "bad-url")
     if parts.fragment:
-        return (Complaint("the URL has a fragment (#…)", "write the URL without it", "bad-url"),)
+        return complain("the URL has a fragment (#…)", "write the URL without it", "bad-url")
     return state_url.s3_complaints(text)
 
 
 def _web_url(text: str, example: str, noun: str) -> tuple[Complaint, ...]:
     parts = _split(text)
     if parts is None:
-        return (
-            Complaint(f"this is not a URL that can be read as {noun}", f"write e.g. {example}", "bad-url"),
-        )
+        return complain(f"this is not a URL that can be read as {noun}", f"write e.g. {example}", "bad-url")
     if "@" in parts.netloc:
-        return (
-            Complaint(
-                "the URL carries credentials", f"write it without them, e.g. {example}", "secret-in-file"
-            ),
-        )
+        remedy = f"write it without them, e.g. {example}"
+        return complain("the URL carries credentials", remedy, "secret-in-file")
     if parts.scheme not in {"http", "https"}:
-        host = (
-            text.removeprefix("//") if re.fullmatch(r"(//)?[A-Za-z0-9.-]{1,200}(:[0-9]{1,5})?", text) else ""
-        )
-        near = f"https://{host}" if host else example
-        return (Complaint(f"{shown(text)} is not an http(s) URL", f"write e.g. {near}", "bad-url"),)
+        host = re.fullmatch(r"(?://)?([A-Za-z0-9.-]{1,200}(?::[0-9]{1,5})?)", text)
+        near = f"https://{host[1]}" if host else example
+        return complain(f"{shown(text)} is not an http(s) URL", f"write e.g. {near}", "bad-url")
     if not _has_good_host(parts):
-        return (Complaint(f"{shown(text)} has no valid host and port", f"write e.g. {example}", "bad-url"),)
+        return complain(f"{shown(text)} has no valid host and port", f"write e.g. {example}", "bad-url")
     if parts.path or parts.query or parts.fragment or text.endswith(("?", "#")):
         kind = "path" if parts.path else "query or fragment"
-        return (Complaint(f"{noun} has a {kind}", f"write {parts.scheme}://{parts.netloc}", "bad-url"),)
+        return complain(f"{noun} has a {kind}", f"write {parts.scheme}://{parts.netloc}", "bad-url")
     return ()
 
 
@@ -153,19 +115,19 @@ def _has_good_host(parts: SplitResult) -> bool:
     host = parts.hostname or ""
     if port == 0 or parts.netloc.endswith(":"):
         return False
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host.partition("%")[0])
-        except ValueError:
-            return False
-        return True
-    return _HOST.fullmatch(host) is not None
+    return _address(host.partition("%")[0]) is not None if ":" in host else bool(_HOST.fullmatch(host))
 
 
 def _is_near(host: str) -> bool:
     """Loopback, private addresses and in-cluster service names: traffic that stays where the cluster is."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = _address(host)
+    if address is None:
         return host == "localhost" or host.endswith((".svc", ".svc.cluster.local", ".localhost"))
     return address.is_private or address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

@@ -125,6 +125,7 @@ HOSTILE: dict[str, str] = {
     "deep blocks": "- " * (MAX_BYTES // 2),
     "deep keys": "? " * (MAX_BYTES // 2),
     "alias bomb": "a0: &a0 [x]\n" + "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 40)),
+    "deep aliases": "- &a0 [x]\n" + "".join(f"- &a{i} {'[' * 29}*a{i - 1}{']' * 29}\n" for i in range(1, 35)),
     "alias of itself": "a: &a [*a]",
     "giant text": "name: " + "a" * (MAX_BYTES - 10),
     "giant key": "a" * (MAX_BYTES - 10) + ": 1",

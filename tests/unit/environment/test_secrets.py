@@ -99,7 +99,7 @@ def test_a_key_that_no_header_carries_is_refused_by_both_sides(tmp_path: Path) -
 
 def test_a_passphrase_of_several_lines_stays_one(tmp_path: Path) -> None:
     secrets = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "one\ntwo\n"})
-    assert secrets.collect(environment("a", "b"))["env:PASS"] == "one\ntwo"
+    assert secrets.resolve(environment("a", "b").state.passphrase) == "one\ntwo"
 
 
 def test_keys_never_show_themselves(tmp_path: Path) -> None:
@@ -173,11 +173,10 @@ def test_keys_in_a_kubernetes_secret_are_read_through_the_cluster_and_missing_on
         keys_of(Secrets(tmp_path, environ={}), reference)
 
 
-def test_everything_an_environment_refers_to_is_collected_once(tmp_path: Path) -> None:
-    collected = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "p"}).collect(
-        environment("a", "b")
-    )
-    assert collected == {"env:KEY": "k", "env:SECRET": "s", "env:PASS": "p"}
+def test_what_a_models_source_refers_to_is_collected_and_nothing_else(tmp_path: Path) -> None:
+    secrets = Secrets(tmp_path, environ={"KEY": "k", "SECRET": "s", "PASS": "p"})
+    assert secrets.collect_model(environment("a", "b"), "a") == {"env:KEY": "k", "env:SECRET": "s"}
+    assert secrets.collect_model(environment("a", "b"), "c") == {}
 
 
 def test_values_in_place_of_references_are_refused_without_quoting_them() -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from weighbridge.environment import text_rules
 from weighbridge.environment.base import Strict
 from weighbridge.environment.secret_shapes import shown
-from weighbridge.environment.text_rule import Complaint, TextRule
+from weighbridge.environment.text_rule import Complaint, TextRule, complain
 
 _EXAMPLE = "write e.g. /mnt/models/example-13b, or weights/example-13b beside this file"
 
@@ -21,10 +21,10 @@ def folder_path(text: str) -> tuple[Complaint, ...]:
     if "://" in text:
         near = text.removeprefix("file://")
         remedy = f"write {shown(near)}" if text.startswith("file:///") else _EXAMPLE
-        return (Complaint(f"{shown(text)} is a URL; a folder's path is due", remedy, "bad-path"),)
+        return complain(f"{shown(text)} is a URL; a folder's path is due", remedy, "bad-path")
     if "$" in text:
         what = f"{shown(text)} names a variable, and variables are not replaced here"
-        return (Complaint(what, _EXAMPLE, "bad-path"),)
+        return complain(what, _EXAMPLE, "bad-path")
     return ()
 
 
