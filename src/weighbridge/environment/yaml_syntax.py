@@ -18,7 +18,7 @@ def explain_syntax(problem: str, context: str, text: str, line: int) -> tuple[st
     if "\\t" in problem or re.match(r" *\t", here):
         return "a tab stands here; YAML indents with spaces only", "replace the tab by spaces"
     found = ((what, remedy) for pattern, what, remedy in _PROBLEMS if re.search(pattern, problem))
-    what, remedy = next(found, ("this is not YAML", "compare with environments/sandbox.yaml"))
+    what, remedy = next(found, ("this is not YAML", "compare with environments/example.yaml"))
     if "mapping values" in problem and _opens_item(before) and _indent(here) > _indent(before) + 2:
         column = _indent(before) + 3
         what = "this key is indented further than the first key of its list item"

@@ -40,7 +40,7 @@ def parse_yaml(text: str) -> Node:
         spot = _spot(mark)
         what, remedy = explain_syntax(error.problem or "", error.context or "", text, spot.line)
     except yaml.YAMLError:
-        spot, what, remedy = Spot(1, 1), "the file is not YAML", "compare with environments/sandbox.yaml"
+        spot, what, remedy = Spot(1, 1), "the file is not YAML", "compare with environments/example.yaml"
     # Outside the handler: PyYAML's errors carry lines of the file, and nothing that may hold a secret is chained.
     raise _fault(spot, what, remedy)
 
@@ -72,7 +72,7 @@ class _Reader:
                 spot = _spot(event.start_mark)
                 raise _fault(spot, "a second document starts here", "write one environment a file")
         if root is None or (root.value is None and not root.text):
-            remedy = "start from environments/sandbox.yaml"
+            remedy = "start from environments/example.yaml"
             raise _fault(Spot(1, 1), "the file is empty", remedy, "empty-file")
         return root
 
