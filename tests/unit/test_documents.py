@@ -14,9 +14,18 @@ PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "sandbox/*.md") for 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_within_the_repository_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
-    inside = [link for link in links if "://" not in link]
-    assert [link for link in inside if not (page.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+    for link, heading in links:
+        if "://" not in link:
+            leads = page.parent / link if link else page
+            assert leads.exists(), link
+            assert not heading or heading in headings(leads), f"{link}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """As the usual hosts name them: lower case, hyphens for spaces, no punctuation."""
+    found = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in found}
 
 
 def test_the_example_of_the_readme_passes_the_check_without_a_warning() -> None:
