@@ -65,7 +65,9 @@ class _Crew(Generic[A, T]):
                 return
             self._begun.add(index)
             try:
-                if not self._stopping:  # read after ``_begun`` is set: ``end`` stops this item or waits for it
+                if (
+                    not self._stopping
+                ):  # read after ``_begun`` is set: ``end`` stops this item or waits for it
                     self._results[index] = self._call(self._items[index])
             except BaseException as error:  # noqa: BLE001 - ``results`` raises it again
                 self._errors[index] = error
