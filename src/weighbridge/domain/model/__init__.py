@@ -1,1 +1,3 @@
-"""Is what a source holds a model that can be served? Judged from names, sizes, small files, first bytes and headers. Pure."""
+"""Judge whether a source holds a model that can be served, from names, sizes, small files, first bytes and headers.
+Without side effects.
+"""
