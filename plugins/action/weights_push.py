@@ -108,9 +108,7 @@ class ActionModule(WeighbridgeAction):
 
 
 def _transport(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Transport | None:
-    """Return the transport. A port-forward opens a port that every user of this machine can reach, so it needs a
-    password.
-    """
+    """Return the transport. A port-forward opens a port that every user of this machine can reach, so it needs a password."""
     if name == "exec":
         return ExecStream(pod)
     return None if password is None else PortForward(pod, password, spool.log)
@@ -124,9 +122,7 @@ def _without_secret(pod: RsyncPod) -> TransportRefusedError:
 
 
 def _password(kube: Kube, pod: RsyncPod) -> str:
-    """Return the password of the pod's daemon. Make the pod the owner of its Secret, so that both are removed
-    together.
-    """
+    """Return the password of the pod's daemon. Make the pod the owner of its Secret, so that both are removed together."""
     secret = kube.get(SECRET, pod.name, pod.namespace)
     found = kube.get(POD, pod.name, pod.namespace)
     if found is None or secret is None:

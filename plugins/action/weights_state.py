@@ -129,9 +129,7 @@ def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[
 
 
 def _found(kube: Kube, arguments: dict[str, Any], recorded: str | None) -> tuple[bool, list[dict[str, Any]]]:
-    """Return whether a Job of an earlier run still does exactly this work, and what useless objects earlier runs
-    left.
-    """
+    """Return whether a Job of an earlier run still does exactly this work, and what useless objects earlier runs left."""
     namespace, verb = arguments["namespace"], arguments["verb"]
     running = False
     leftovers: list[dict[str, Any]] = []

@@ -106,9 +106,7 @@ def _die_with_parent() -> None:
 
 
 def kube_of(cluster: Mapping[str, Any]) -> Kube:
-    """Return the cluster that the playbook's variables name. Refuse any other than the one for which they were
-    rendered.
-    """
+    """Return the cluster that the playbook's variables name. Refuse any other than the one for which they were rendered."""
     settings = ProxySettings(https=cluster["proxy"], http=cluster["proxy"])
     kube = connect(
         context=cluster["context"], in_cluster=cluster["in_cluster"], outside=Outside(proxy=settings)

@@ -30,5 +30,5 @@ def script(parser: argparse.ArgumentParser, verbs: Iterable[argparse.ArgumentPar
     for verb in verbs:
         for action in verb._actions:  # noqa: SLF001 - argparse has no other way
             if action.dest in _COMPLETES:
-                action.complete = _COMPLETES[action.dest]  # type: ignore[attr-defined]  # type: ignore[attr-defined] # shtab looks for it here
+                action.complete = _COMPLETES[action.dest]  # type: ignore[attr-defined]  # shtab looks for it here
     return str(shtab.complete(parser, shell, preamble=_ENVIRONMENTS if shell == "bash" else ""))

@@ -38,9 +38,7 @@ _LOOKED: Final[Key[Environment]] = Key("holdings looked at")
 
 
 def look_at_holdings(world: World, facts: Facts) -> None:
-    """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. Raise ``PreconditionError`` for a claim that cannot be
-    used.
-    """
+    """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. Raise ``PreconditionError`` for a claim that cannot be used."""
     if facts.one(_LOOKED) is not None:
         return
     environment, holdings = world.environment, world.port(HOLDINGS)

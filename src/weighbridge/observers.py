@@ -68,9 +68,7 @@ class _Lines:
 
 
 class JsonLines(_Lines):
-    """Write one JSON object a line, ``{"type": "transfer-progress", …}``. Types and fields are those of
-    core/events.py.
-    """
+    """Write one JSON object a line, ``{"type": "transfer-progress", …}``. Types and fields are those of core/events.py."""
 
     def __call__(self, event: Event) -> None:
         row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}
@@ -163,9 +161,7 @@ class Bars:
         self._progress.update(self._rows[event.model_id][0], completed=event.bytes, total=event.total)
 
     def _show(self, model_id: str, phase: str, total: float | None) -> None:
-        """Show a row of its own for each phase, because each has its own rate. ``total``: ``None`` before the first
-        byte.
-        """
+        """Show a row of its own for each phase, because each has its own rate. ``total``: ``None`` before the first byte."""
         self._drop(model_id)
         self._rows[model_id] = (self._progress.add_task(visible(f"{model_id} {phase}"), total=total), phase)
 

@@ -40,9 +40,7 @@ class Quotas(Protocol):
     """Reads of the operands namespace."""
 
     def quotas(self) -> Sequence[Object]:
-        """Return its ResourceQuotas. Raise ``ForbiddenError`` if they may not be read; nothing else needs that
-        permission.
-        """
+        """Return its ResourceQuotas. Raise ``ForbiddenError`` if they may not be read; nothing else needs that permission."""
         ...
 
 

@@ -54,9 +54,7 @@ def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
 
 
 def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None) -> str:
-    """Return both as PEM. Raise ``OSError`` if ``ca_bundle`` cannot be read; skip a file of the system that cannot be
-    read.
-    """
+    """Return both as PEM. Raise ``OSError`` if ``ca_bundle`` cannot be read; skip a file of the system that cannot be read."""
     own = "" if ca_bundle is None else pem_blocks(ca_bundle.read_bytes())
     named = system_bundle(environ)
     system = "" if named is None else _readable(named)

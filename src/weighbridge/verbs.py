@@ -71,7 +71,7 @@ def _render(arguments: argparse.Namespace) -> Said:
 
 
 def _plan(arguments: argparse.Namespace) -> Said:
-    from weighbridge import messages, screens  # noqa: PLC0415 only the verbs that look need them
+    from weighbridge import messages, screens  # noqa: PLC0415  only the verbs that look need them
 
     with _open(arguments) as opened_:
         plan = opened_.session.plan(_request(arguments))

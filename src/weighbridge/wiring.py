@@ -58,9 +58,7 @@ def checked(name_or_path: str) -> LoadedEnvironment:
 def granted(
     loaded: LoadedEnvironment, subject: "Subject | None", out: Path | None
 ) -> "tuple[Grants, tuple[Path, ...]]":
-    """Return what the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``). Use no
-    network.
-    """
+    """Return what the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``). Use no network."""
     from weighbridge.grants import render_grants, write_grants  # noqa: PLC0415
 
     grants = render_grants(loaded.environment, subject)
@@ -73,9 +71,7 @@ def var_folder() -> Path:
 
 
 def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
-    """Return an environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is
-    called.
-    """
+    """Return an environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
     import weighbridge.denied  # noqa: F401, PLC0415 - so that a refused command names the missing rule
     from weighbridge.observers import observer_for  # noqa: PLC0415
 

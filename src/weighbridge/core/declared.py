@@ -77,9 +77,7 @@ def planned_stack(  # noqa: PLR0913  what a step may say of its stack
 
 
 def make_so(world: World, spec: StackSpec, preview: StackPreview) -> tuple[StackResult, Outcome]:
-    """Update the stack and return what changed. Report resources that the preview found missing in the state as
-    imported.
-    """
+    """Update the stack and return what changed. Report resources that the preview found missing in the state as imported."""
     taken = preview.taken_back
     result = world.port(STACKS).up(spec, _naming_imports(world.observer, taken))
     result = replace(result, changes=imported(result.changes, taken))
@@ -143,9 +141,7 @@ def _done(change: ResourceChange) -> str:
 
 
 def _naming_imports(observer: Observer, taken: tuple[str, ...]) -> Observer:
-    """Report as imported what Pulumi reports as created: Pulumi calls everything created that its state does not
-    hold.
-    """
+    """Report as imported what Pulumi reports as created: Pulumi calls everything created that its state does not hold."""
 
     def observe(event: Event) -> None:
         if isinstance(event, ResourceChanged) and event.op == Op.CREATE.value and event.name in taken:

@@ -81,7 +81,5 @@ class Look(Protocol):
         ...
 
     def unread(self, area: str, name: str, error: ForbiddenError) -> Finding:
-        """Return the line for what may not be read. It is not a failure: the check that needs the permission reports
-        that.
-        """
+        """Return the line for what may not be read. It is not a failure: the check that needs the permission reports that."""
         ...

@@ -16,7 +16,7 @@ from weighbridge.errors import StepFailedError
 
 
 def _say_nothing(_text: str) -> None:
-    """Nobody listens."""
+    """Drop the warning."""
 
 
 @dataclass(slots=True)

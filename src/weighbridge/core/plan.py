@@ -1,6 +1,4 @@
-"""The plan: what there is to do, what of it is pending, and why. First look (read only), then plan without side
-effects.
-"""
+"""The plan: what there is to do, what of it is pending, and why. First look (read only), then plan without side effects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -17,7 +15,7 @@ from weighbridge.domain.stacks import ClusterIdentity, StackPreview, StackSpec
 from weighbridge.errors import DefectError, PreconditionError
 
 _NAMESPACE: Final = "namespace"
-"""The key in ``WARNINGS`` for what could not be checked about the namespace."""
+"""The part of ``WARNINGS`` for what could not be checked about the namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +51,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """The digest that a reviewer approves (``core/review.py``). The same plan has the same digest on every
-        machine.
-        """
+        """The digest that a reviewer approves (``core/review.py``). The same plan has the same digest on every machine."""
         return review.digest_of(self.about, self.shows)
 
     @property
@@ -70,9 +66,7 @@ class Plan:
 
 
 def make_plan(steps: Sequence[Step], world: World) -> Plan:
-    """Look at everything that the plan depends on, then plan. Raise ``PreconditionError`` (exit 3) if an apply would
-    stop.
-    """
+    """Look at everything that the plan depends on, then plan. Raise ``PreconditionError`` (exit 3) if an apply would stop."""
     facts = Facts()
     look(steps, world, facts)
     return build_plan(steps, world, facts)

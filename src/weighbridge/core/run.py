@@ -63,9 +63,7 @@ def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -
 
 
 def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verification, ...]:
-    """Read again what the steps have stored, side by side within a step. Return the results in the environment's
-    order.
-    """
+    """Read again what the steps have stored, side by side within a step. Return the results in the environment's order."""
 
     def read(reading: Reading) -> Verification:
         world.require()

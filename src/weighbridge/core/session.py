@@ -66,9 +66,7 @@ class Session:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def render(self, out: Path) -> Rendered:
-        """Return manifests and playbook variables as texts. Read only the sources, because their listings name the
-        sets.
-        """
+        """Return manifests and playbook variables as texts. Read only the sources, because their listings name the sets."""
         world, facts = self._world(_WHOLE), Facts()
         for step in self.steps:
             step.survey(world, facts)

@@ -40,9 +40,7 @@ def side_by_side(
 
 
 class _Crew(Generic[A, T]):
-    """Threads and their work. It uses no lock of its own: an interruption may hit the waiting thread between any two
-    steps.
-    """
+    """Threads and their work. It uses no lock of its own: an interruption may hit the waiting thread between any two steps."""
 
     def __init__(self, call: Callable[[A], T], items: Sequence[A]) -> None:
         self._call, self._items = call, items

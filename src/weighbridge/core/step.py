@@ -69,7 +69,7 @@ class World(Protocol):
 
 
 class StepValue(Protocol):
-    """What to do, as a frozen value. Values of the same plan are equal."""
+    """What to do, as a frozen value. Two values for the same work are equal."""
 
     kind: ClassVar[str]
 
@@ -302,9 +302,7 @@ class Step:
         return StepStatus()
 
     def render(self, world: World, facts: Facts, out: Path) -> Rendered:
-        """Return manifests and variables as texts; ``out`` is the folder for them. Read nothing: ``survey`` has done
-        so.
-        """
+        """Return manifests and variables as texts; ``out`` is the folder for them. Read nothing: ``survey`` has done so."""
         del world, facts, out
         return Rendered()
 

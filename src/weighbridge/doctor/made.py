@@ -1,6 +1,4 @@
-"""The doctor of one environment, made from the parts of the workshop, and its request to the cluster's
-administrators.
-"""
+"""The doctor of one environment, made from the parts of the workshop, and its request to the cluster's administrators."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +19,7 @@ from weighbridge.workshop import Workshop
 
 
 def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
-    """Check what an apply would need, one item after another; with ``pods`` also from pods, which are removed
-    afterwards.
-    """
+    """Check what an apply would need, one item after another; with ``pods`` also from pods, which are removed afterwards."""
 
     def say(what: str) -> None:
         shop.observer(Note(f"looking at {what}"))

@@ -83,9 +83,7 @@ class ProbingPod:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
     def _adopt(self, made: list[tuple[Kind, str]], job: Mapping[str, Any]) -> None:
-        """Make the Job the owner of the rest. If nobody is left to remove it, it goes when the Job's time to live
-        ends.
-        """
+        """Make the Job the owner of the rest. If nobody is left to remove it, it goes when the Job's time to live ends."""
         metadata = job["metadata"]
         owner = {
             "apiVersion": JOB.api_version,

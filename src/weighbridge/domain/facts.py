@@ -28,9 +28,7 @@ class Facts:
             return cast("T | None", self._values.get((key, part)))
 
     def known(self, key: Key[T], part: str = "") -> T:
-        """Return the fact. Raise ``KeyError`` if it was not put in: then a step reads it before the step that finds
-        it.
-        """
+        """Return the fact. Raise ``KeyError`` if it was not put in: then a step reads it before the step that finds it."""
         with self._lock:
             return cast("T", self._values[key, part])
 

@@ -16,9 +16,7 @@ from weighbridge.mover.shard_index import ShardIndexError, parse_index
 
 
 def folder_prefix(prefix: str) -> str:
-    """Return the prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` does not match
-    ``models/ab/…``.
-    """
+    """Return the prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` does not match ``models/ab/…``."""
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
@@ -82,9 +80,7 @@ def _check_no_file_is_a_folder(files: Sequence[SourceFile], where: str) -> None:
 
 
 def check_required(listing: SourceListing, where: str) -> None:
-    """Raise ``PreconditionError`` if the top folder lacks what a model server needs
-    (``mover.paths.missing_required``).
-    """
+    """Raise ``PreconditionError`` if the top folder lacks what a model server needs (``mover.paths.missing_required``)."""
     paths = {file.path for file in listing.files}
     missing = missing_required(paths)
     if not missing:

@@ -43,9 +43,7 @@ class Need:
 
 
 def unnamed(rule: Rule, where: Callable[[Environment], object] = lambda _: True) -> Need:
-    """Return the need for a rule that no name can limit, in the environments for which ``where`` is true; by default
-    in all.
-    """
+    """Return the need for a rule that no name can limit, in the environments for which ``where`` is true; by default in all."""
     return Need(rule, lambda environment: ANY if where(environment) else (), named=False)
 
 

@@ -55,9 +55,7 @@ def needs_of_a_model(quota: Object, pod: PodNeed) -> dict[str, int]:
 
 
 def room(quotas: Sequence[Object], pod: PodNeed) -> int | None:
-    """Return how many models may be in transfer at once under all the quotas, at least none; ``None`` if no quota
-    limits it.
-    """
+    """Return how many models may be in transfer at once under all the quotas, at least none; ``None`` if no quota limits it."""
     found = []
     for quota in quotas:
         needs, (hard, used) = needs_of_a_model(quota, pod), limits(quota)

@@ -73,9 +73,7 @@ _KINDS = {"files": int, "total_bytes": int, "damaged": list}
 
 
 def from_json(text: str) -> Receipt:
-    """Return the receipt in a ConfigMap's value. Raise ``ValueError`` for anything else, such as a value edited by
-    hand.
-    """
+    """Return the receipt in a ConfigMap's value. Raise ``ValueError`` for anything else, such as a value edited by hand."""
     try:
         raw = json.loads(text)
         wrong = [key for key, value in raw.items() if type(value) is not _KINDS.get(key, str)]

@@ -154,9 +154,7 @@ class StackPreview:
         return tuple(change.name for change in self.changes if change.op is Op.IMPORT)
 
     def taking_back(self, standing: Collection[str]) -> Self:
-        """Return the same preview, but import those of ``standing`` that the state has lost, instead of creating
-        them.
-        """
+        """Return the same preview, but import those of ``standing`` that the state has lost, instead of creating them."""
         return replace(self, changes=imported(self.changes, standing))
 
 

@@ -53,9 +53,7 @@ def continued(text: str) -> list[str]:
 
 
 def error_lines(error: WeighbridgeError) -> list[str]:
-    """Return what is wrong and what to do about it, as lines. An ``InputError`` quotes only the user's own file,
-    unchanged.
-    """
+    """Return what is wrong and what to do about it, as lines. An ``InputError`` quotes only the user's own file, unchanged."""
     what = f"{error.place}: {error.what}" if error.place and str(error.place) else error.what
     head = visible_lines(what).split("\n") if isinstance(error, InputError) else continued(what)
     remedy = (error.remedy or "").split("\n")

@@ -74,9 +74,7 @@ class Receipt:
 
 
 def sub_path_of(model_id: str, fingerprint: str) -> str:
-    """Return ``<model_id>/<first 12 hex digits of the fingerprint>``: one directory for each version (design,
-    "Weights").
-    """
+    """Return ``<model_id>/<first 12 hex digits of the fingerprint>``: one directory for each version (design, "Weights")."""
     return f"{model_id}/{fingerprint.removeprefix('sha256:')[:12]}"
 
 

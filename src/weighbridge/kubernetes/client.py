@@ -72,9 +72,7 @@ WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watso
 
 
 class ApiRefusedError(StepFailedError):
-    """The API server answered with an unexpected status. ``status`` is the HTTP code, ``reason`` the server's word
-    for it.
-    """
+    """The API server answered with an unexpected status. ``status`` is the HTTP code, ``reason`` the server's word for it."""
 
     def __init__(
         self, what: str, *, status: int, reason: str, remedy: str | None = None, transient: bool = False
@@ -140,7 +138,7 @@ class Kube:
         Raise ``ApiRefusedError`` with its words if it would refuse.
         """
         name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
-        client = cast("Any", self._client)._client  # noqa: SLF001 lightkube's own call drops the warnings
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own call drops the warnings
         with self._translated(f"apply {kind} {name}"):
             request = client.prepare_request(
                 "patch",
@@ -157,10 +155,10 @@ class Kube:
 
     def read(self, path: str) -> tuple[Object, str | None]:
         """Return the answer to a path such as ``version``, and its ``Date`` header."""
-        client = cast("Any", self._client)._client._client  # noqa: SLF001 lightkube knows only resources
+        client = cast("Any", self._client)._client._client  # noqa: SLF001  lightkube knows only resources
         with self._translated(f"read {path}"):
             response = client.send(client.build_request("GET", path))
-            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001 raises lightkube's own kind of error
+            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001  raises lightkube's own kind of error
             found = response.json()
         return (found if isinstance(found, dict) else {}), response.headers.get("date")
 
@@ -191,7 +189,7 @@ class Kube:
         """Delete the object if its resourceVersion is still the one that was read; else raise ``ApiRefusedError``
         with status 409. Return false if there is none.
         """
-        client = cast("Any", self._client)._client  # noqa: SLF001 lightkube's own delete takes no preconditions
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own delete takes no preconditions
         try:
             with self._translated(f"delete {kind} {name}"):
                 request = client.prepare_request("delete", _resource(kind), name=name, namespace=namespace)

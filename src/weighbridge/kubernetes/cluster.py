@@ -95,9 +95,7 @@ class ClusterFacts:
         return self.kube.list(QUOTA, self.namespace)
 
     def receipts(self, environment: str) -> dict[str, Receipt]:
-        """Return the environment's receipts by model id. Skip a value that is not a receipt: its model is brought in
-        again.
-        """
+        """Return the environment's receipts by model id. Skip a value that is not a receipt: its model is brought in again."""
         found = self.kube.get(CONFIG_MAP, receipts_name(environment), self.namespace)
         receipts = [_receipt(text) for text in ((found or {}).get("data") or {}).values()]
         return {receipt.model_id: receipt for receipt in receipts if receipt is not None}

@@ -8,9 +8,7 @@ from weighbridge.mover import secret_text
 
 
 def is_web_url(text: str) -> bool:
-    """Return whether it is an http(s) URL with a host that can be looked up. ``urlsplit`` alone silently drops line
-    breaks.
-    """
+    """Return whether it is an http(s) URL with a host that can be looked up. ``urlsplit`` alone silently drops line breaks."""
     if not text.isprintable() or " " in text:
         return False
     try:

@@ -74,9 +74,7 @@ class Ended:
     """The paths that the error names."""
 
     def accepted(self, codes: Collection[int], *, named: bool) -> bool:
-        """Return whether a caller that accepts these exit codes can use this as a result; ``named``: only if it names
-        files.
-        """
+        """Return whether a caller that accepts these exit codes can use this as a result; ``named``: only if it names files."""
         return self.error is None or (self.error.exit_code in codes and bool(self.files or not named))
 
 

@@ -199,9 +199,7 @@ class RoleBindingContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyContext:
-    """The ValidatingAdmissionPolicy for what one environment's account creates; ``account`` or ``group`` as in a
-    binding.
-    """
+    """The ValidatingAdmissionPolicy for what one environment's account creates; ``account`` or ``group`` as in a binding."""
 
     template: ClassVar[str] = "policy.yaml.j2"
     name: str

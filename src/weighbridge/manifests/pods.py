@@ -10,9 +10,7 @@ _LIMITS = {"cpu": "2", "memory": "512Mi"}
 
 
 def pod_settings(environment: Environment) -> PodSettings:
-    """Return the environment's settings for pods, with our defaults. A limit below the default request lowers the
-    request.
-    """
+    """Return the environment's settings for pods, with our defaults. A limit below the default request lowers the request."""
     pods = environment.pods
     limits = {
         "cpu": pods.resources.cpu or _LIMITS["cpu"],

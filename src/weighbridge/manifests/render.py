@@ -86,7 +86,7 @@ def render_entries(environment: Environment, places: Mapping[str, tuple[str, str
 
 def render(context: Context) -> Object:
     """Return one object from its template. A template with any other result is our defect."""
-    import jinja2  # noqa: PLC0415 what renders nothing starts without it
+    import jinja2  # noqa: PLC0415  what renders nothing starts without it
 
     values = {field.name: getattr(context, field.name) for field in fields(context)}
     try:

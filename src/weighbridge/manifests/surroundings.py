@@ -1,6 +1,4 @@
-"""What manifests and playbooks get to know about this machine, and about things that the environment file only refers
-to.
-"""
+"""What manifests and playbooks get to know about this machine, and about things that the environment file only refers to."""
 
 from dataclasses import dataclass
 from pathlib import Path

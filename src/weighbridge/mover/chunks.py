@@ -30,9 +30,7 @@ class Extent:
 
 
 def plan_ranges(size: int, done: Iterable[Extent], chunk_bytes: int) -> list[tuple[int, int]]:
-    """Return the ranges ``[start, end)`` missing in ``done`` of a file of ``size`` bytes, each at most
-    ``chunk_bytes`` long.
-    """
+    """Return the ranges ``[start, end)`` missing in ``done`` of a file of ``size`` bytes, each at most ``chunk_bytes`` long."""
     ranges = []
     position = 0
     for stop, resume in [*((extent.offset, extent.end) for extent in sorted(done)), (size, size)]:
@@ -45,9 +43,7 @@ def plan_ranges(size: int, done: Iterable[Extent], chunk_bytes: int) -> list[tup
 
 
 def non_overlapping(size: int, extents: Iterable[Extent]) -> list[Extent]:
-    """Return those of ``extents`` that fit a file of ``size`` bytes, sorted. Of two that overlap, keep the earlier
-    one.
-    """
+    """Return those of ``extents`` that fit a file of ``size`` bytes, sorted. Of two that overlap, keep the earlier one."""
     kept: list[Extent] = []
     for extent in sorted(extents):
         if (

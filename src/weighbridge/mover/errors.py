@@ -1,6 +1,4 @@
-"""Failures that the mover reports, one class for each exit code (``contract``: 3 precondition, 4 failed, 5
-verification).
-"""
+"""Failures that the mover reports, one class for each exit code (``contract``: 3 precondition, 4 failed, 5 verification)."""
 
 from __future__ import annotations
 

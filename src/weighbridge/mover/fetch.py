@@ -138,9 +138,7 @@ class Fetch:
             raise volume_full("the volume has no room for the set", needed=needed + _ROOM_MARGIN, free=free)
 
     def _needed(self) -> int:
-        """Return the bytes that the volume still needs room for: those that were not there, minus those written
-        since.
-        """
+        """Return the bytes that the volume still needs room for: those that were not there, minus those written since."""
         written = self._result.bytes_fetched - self._before
         return max(0, sum(staged.unallocated for staged in self._files) - written)
 

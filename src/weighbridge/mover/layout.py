@@ -28,9 +28,7 @@ class Layout:
     manifest: str
     """The sender's memory of ``staging``. It proves nothing."""
     verified: str
-    """The pending receipt: written when every staged byte has been verified, moved to ``receipt`` as the very last
-    step.
-    """
+    """The pending receipt: written when every staged byte has been verified, moved to ``receipt`` as the very last step."""
     receipt: str
     lock: str
 

@@ -34,9 +34,7 @@ class SetLock:
             self._descriptor = None
 
     def try_acquire(self, *, shared: bool = False) -> bool | None:
-        """Return ``True`` if the lock is ours, ``False`` if another mover has it, ``None`` if this file system has no
-        locks.
-        """
+        """Return ``True`` if the lock is ours, ``False`` if another mover has it, ``None`` if this file system has no locks."""
         if self._descriptor is None:
             self._volume.make_way(self._path.rpartition("/")[0])
             self._descriptor = self._volume.open_sole(self._path)

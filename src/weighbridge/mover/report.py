@@ -133,9 +133,7 @@ def termination_message(result: Result, error: MoverError | None, *, seconds: fl
 
 
 def peak_memory() -> int:
-    """Return this process's peak resident memory in bytes. ``ru_maxrss`` would include that of the process that
-    started it.
-    """
+    """Return this process's peak resident memory in bytes. ``ru_maxrss`` would include that of the process that started it."""
     try:
         found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     except OSError:

@@ -133,9 +133,7 @@ def make_room(volume: Volume, layout: Layout) -> None:
 
 
 def clear(volume: Volume, layout: Layout) -> None:
-    """Remove all files in transfer of one set. The sidecars go last, so that a crash leaves a trace for the next
-    cleanup.
-    """
+    """Remove all files in transfer of one set. The sidecars go last, so that a crash leaves a trace for the next cleanup."""
     volume.remove_tree(layout.staging)
     for suffix in SIDECARS:
         volume.remove(layout.staging + suffix)

@@ -50,9 +50,7 @@ class Volume:
 
     @contextlib.contextmanager
     def directory(self, path: str, *, create: bool = False) -> Iterator[int]:
-        """Yield a descriptor of the directory ``path`` (``""`` is the root). With ``create``, create missing
-        directories.
-        """
+        """Yield a descriptor of the directory ``path`` (``""`` is the root). With ``create``, create missing directories."""
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for place in _downwards(path):
@@ -138,9 +136,7 @@ class Volume:
             clear.add(place)
 
     def writable(self, path: str) -> bool:
-        """Return whether this process may change the content of the directory ``path`` and of all directories below
-        it.
-        """
+        """Return whether this process may change the content of the directory ``path`` and of all directories below it."""
         try:
             entries = [(f"{path}/{entry.path}", entry.kind) for entry in self.tree(path)]
         except PermissionError:

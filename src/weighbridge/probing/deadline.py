@@ -19,9 +19,7 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
 
 
 def together(seconds: float, what: str, calls: Sequence[Callable[[], T]]) -> list[T | BaseException]:
-    """Run all calls at once. Return for each its result or its exception, or ``StepFailedError`` if it did not end in
-    time.
-    """
+    """Run all calls at once. Return for each its result or its exception, or ``StepFailedError`` if it did not end in time."""
     late = StepFailedError(
         f"no answer within {seconds:g} s",
         remedy="is it overloaded, or cut off?",

@@ -39,9 +39,7 @@ def context_of_run() -> str | None:
 
 
 def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> None:
-    """Raise ``PreconditionError`` if ``actual`` is not the ``meant`` cluster. ``whose``: the words ``these
-    registrations``.
-    """
+    """Raise ``PreconditionError`` if ``actual`` is not the ``meant`` cluster. ``whose``: the words ``these registrations``."""
     if actual != meant:
         raise PreconditionError(
             f"{where} is cluster {actual}, but {whose} belong to cluster {meant}",
@@ -54,15 +52,13 @@ def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> Non
 def open_kube(connection: Connection) -> "Kube":
     """Return a connection, the same one each time."""
     import weighbridge.denied  # noqa: F401, PLC0415 - so that a refused write names the missing rule
-    from weighbridge.kubernetes.client import connect  # noqa: PLC0415 after the port was printed
+    from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port was printed
 
     return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))
 
 
 def _in_a_pod(connection: Connection) -> bool:
-    """Return whether no context is named and there is no kubeconfig, but a service account. kubectl then uses that
-    account.
-    """
+    """Return whether no context is named and there is no kubeconfig, but a service account. kubectl then uses that account."""
     if connection.context is not None or os.environ.get("KUBECONFIG"):
         return False
     return not _is_file(at_home(USUAL_KUBECONFIG)) and _is_file(_TOKEN)

@@ -239,7 +239,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             abort(context, error.cause, details)
         except WeighbridgeError as error:
             abort(context, _without_values(error, hidden) if hidden else error)
-        except Exception as error:  # noqa: BLE001 the last place before the wire: every exception must become a status
+        except Exception as error:  # noqa: BLE001  the last place before the wire: every exception must become a status
             if not hidden:
                 traceback.print_exc(file=sys.stderr)
             what = f"weighbridge's provider broke down: {type(error).__name__}" + (

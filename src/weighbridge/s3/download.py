@@ -29,9 +29,7 @@ LONGEST_PAUSE_SECONDS = 20.0
 
 
 class Advance(Protocol):
-    """Called with the bytes gained: over the network, or ``resumed`` from an earlier try. May raise to stop the
-    download.
-    """
+    """Called with the bytes gained: over the network, or ``resumed`` from an earlier try. May raise to stop the download."""
 
     def __call__(self, gained: int, *, resumed: bool) -> None: ...
 

@@ -65,9 +65,7 @@ def is_damage(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether another try may help: after errors of the connection, the server's load, or bytes damaged in
-    transit.
-    """
+    """Return whether another try may help: after errors of the connection, the server's load, or bytes damaged in transit."""
     known = _known()
     import urllib3.exceptions  # noqa: PLC0415
 
@@ -103,9 +101,7 @@ def _code(error: Exception) -> str:
 
 
 def _unsent(error: BaseException) -> bool:
-    """Return whether the request could not even be written. urllib3's message then quotes its headers, and so the
-    keys.
-    """
+    """Return whether the request could not even be written. urllib3's message then quotes its headers, and so the keys."""
     inner = getattr(error, "kwargs", {}).get("error")
     return isinstance(error, _known().HTTPClientError) and isinstance(inner, ValueError)
 

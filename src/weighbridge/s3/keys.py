@@ -27,9 +27,7 @@ def key_references(credentials: S3Credentials) -> dict[str, SecretReference]:
 
 
 def keys_from(values: Mapping[str, str]) -> S3Keys:
-    """Return the keys from their values. Raise ``PreconditionError`` for one that is sent and that no header could
-    carry.
-    """
+    """Return the keys from their values. Raise ``PreconditionError`` for one that is sent and that no header could carry."""
     for name in ("AWS_ACCESS_KEY_ID", *OPTIONAL):
         if wrong := header_flaw(values.get(name, "")):
             raise PreconditionError(

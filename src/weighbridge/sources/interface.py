@@ -64,9 +64,7 @@ class Shared:
         self._lock = threading.Lock()
 
     def once(self, key: Hashable, make: Callable[[], H]) -> H:
-        """Return what ``make`` gave at the first call for ``key``. ``key`` must hold everything that ``make`` depends
-        on.
-        """
+        """Return what ``make`` gave at the first call for ``key``. ``key`` must hold everything that ``make`` depends on."""
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
@@ -98,9 +96,7 @@ class Around:
 
 
 class Advance(Protocol):
-    """Called with the bytes gained: from the source, or ``resumed`` from an earlier try. May raise to stop a
-    download.
-    """
+    """Called with the bytes gained: from the source, or ``resumed`` from an earlier try. May raise to stop a download."""
 
     def __call__(self, gained: int, *, resumed: bool) -> None: ...
 
@@ -170,9 +166,7 @@ class Source(Protocol[C_contra]):
         ...
 
     def rules(self, section: Node) -> Iterable[Finding]:
-        """Yield what is wrong between the fields of its section. Judge only fields that are there and have the right
-        type.
-        """
+        """Yield what is wrong between the fields of its section. Judge only fields that are there and have the right type."""
         ...
 
     def meant_by(self, text: str) -> str | None:

@@ -150,9 +150,7 @@ class _Reading:
         return found
 
     def others(self, indexes: Mapping[str, object]) -> tuple[dict[str, Peek], dict[str, Json]]:
-        """Return both ends of files that are neither safetensors nor ``indexes``, and the documents of those that are
-        JSON.
-        """
+        """Return both ends of files that are neither safetensors nor ``indexes``, and the documents of those that are JSON."""
         peeks: dict[str, Peek] = {}
         documents: dict[str, Json] = {}
         for file in sorted(self.listing.files, key=lambda file: look_order(file.path)):

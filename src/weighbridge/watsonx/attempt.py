@@ -157,9 +157,7 @@ class Attempt:
         return None if patched is None else self._wrote(patched, merge, intended, left)
 
     def _old(self, recorded: Intents, intents: Intents) -> tuple[Entry, ...]:
-        """Return ``old`` without entries that our record shows to be gone: an entry with such an id now belongs to
-        others.
-        """
+        """Return ``old`` without entries that our record shows to be gone: an entry with such an id now belongs to others."""
         gone = recorded.models.keys() - intents.models.keys()
         if intents.mark is not None and intents.mark.intended is None:
             gone |= intents.mark.removed - intents.models.keys()
@@ -284,9 +282,7 @@ class Attempt:
         return Written(live, (), mark if ours else None, frozenset(left))
 
     def _settled(self, mark: Mark, left: Mapping[str, Entry]) -> Intents:
-        """Return the record after a write. Drop unproven entries once no entry is wanted: then their owner does not
-        matter.
-        """
+        """Return the record after a write. Drop unproven entries once no entry is wanted: then their owner does not matter."""
         ours = [entry for entry in self.new if entry.model_id not in left]
         return settled(ours, mark, left.values() if self.new else ())
 

@@ -54,9 +54,7 @@ def _without(message: str, names: Iterable[str]) -> str:
 
 
 def _whole(model_id: str) -> str:
-    """Return a pattern for the id, but not inside a longer id. A full stop at the end of a sentence is not part of
-    the id.
-    """
+    """Return a pattern for the id, but not inside a longer id. A full stop at the end of a sentence is not part of the id."""
     return rf"(?<![A-Za-z0-9_./-]){re.escape(model_id)}(?![A-Za-z0-9_/-]|\.[A-Za-z0-9])"
 
 

@@ -217,9 +217,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def parse_custom_resource(raw: Mapping[str, Any]) -> LiveCustomResource:
-    """Return the resource from the API server's JSON. Its schema keeps unknown fields, so accept any shape without
-    failing.
-    """
+    """Return the resource from the API server's JSON. Its schema keeps unknown fields, so accept any shape without failing."""
     metadata = _object(raw.get("metadata"))
     spec = _object(raw.get("spec"))
     fields = metadata.get("managedFields")

@@ -34,9 +34,7 @@ def _reading_order(key: str) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One element of the list, immutable. Two entries are equal if their JSON is equal (``1`` equals ``1.0``, but not
-    true).
-    """
+    """One element of the list, immutable. Two entries are equal if their JSON is equal (``1`` equals ``1.0``, but not true)."""
 
     model_id: str
     digest: str

@@ -204,9 +204,7 @@ class _Draft:
 def _operations(
     replaced: Mapping[int, Entry], removed: Collection[int], appended: Sequence[Entry], *, list_present: bool
 ) -> list[PatchOperation]:
-    """Return operations on single elements, so that we never rewrite elements of others. Remove from the end
-    backwards.
-    """
+    """Return operations on single elements, so that we never rewrite elements of others. Remove from the end backwards."""
     if not list_present:
         fresh: list[Json] = [entry.value() for entry in appended]
         return [{"op": "add", "path": LIST_PATH, "value": fresh}] if fresh else []

@@ -37,9 +37,7 @@ class Nudge:
 
 
 def named_models(message: str, model_ids: Iterable[str]) -> tuple[str, ...]:
-    """Return those of ``model_ids`` that ``message`` contains as whole words: ``llama-7b-chat`` does not name
-    ``llama-7b``.
-    """
+    """Return those of ``model_ids`` that ``message`` contains as whole words: ``llama-7b-chat`` does not name ``llama-7b``."""
     return tuple(
         model_id
         for model_id in model_ids

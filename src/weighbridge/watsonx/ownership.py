@@ -120,9 +120,7 @@ def _done(row: Intent, mark: Mark, copies: Copies) -> Intent | None:
 
 
 def _not_done(row: Intent, mark: Mark, copies: Copies) -> Intent | None:
-    """Return the row as before the write. If others made an entry what we intended, both versions of it count as
-    ours.
-    """
+    """Return the row as before the write. If others made an entry what we intended, both versions of it count as ours."""
     if row.unproven or row.entry.model_id in mark.removed:
         return row
     if row.previous is None:

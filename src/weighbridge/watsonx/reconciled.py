@@ -198,7 +198,7 @@ def fresh(mark: Mark, live: LiveCustomResource) -> bool:
     status_at = live.status_written_at
     baseline = mark.baseline
     if baseline.exact:
-        # Compare only with the status itself: the clocks of two API servers may differ by more than a run takes.
+        # Compare only with the earlier status: the clocks of two API servers may differ by more than a run takes.
         return live.status.digest != baseline.digest or _iso(status_at) != baseline.status_written_at
     written_at = parse_time(mark.written_at)
     if status_at is None or written_at is None:
@@ -235,9 +235,7 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
 
 
 def completed(mark: Mark, live: LiveCustomResource) -> Mark:
-    """Return ``mark`` with the time of its write, if an interruption prevented its recording and the list shows the
-    write.
-    """
+    """Return ``mark`` with the time of its write, if an interruption prevented its recording and the list shows the write."""
     if mark.written_at is not None or overwritten(mark, live) is not None:
         return mark
     writer = live.spec_written(MANAGER) or live.spec_written()
@@ -325,7 +323,7 @@ def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
             return reason
 
 
-def await_reconciled(  # noqa: PLR0913, PLR0917 everything that does I/O or takes time is passed in
+def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or takes time is passed in
     read: Callable[[], LiveCustomResource],
     mark: Mark,
     clock: Clock,

@@ -82,9 +82,7 @@ class ReconcilingRegistry(WatsonxRegistry):
         return intents
 
     def _others(self, mark: Mark) -> str | None:
-        """Return the failure if it is only others' (see ``others_failure``). A failure that may be ours does not
-        count.
-        """
+        """Return the failure if it is only others' (see ``others_failure``). A failure that may be ours does not count."""
         return others_failure(self.read(), replace(self.intents(), mark=mark))
 
     def _await(self, mark: Mark, observer: Observer) -> Reconciled:

@@ -83,9 +83,7 @@ class Refusal:
                 return "the owner of the custom resource has to make it a list, or remove it"
 
     def versions(self) -> tuple[tuple[str, str], ...]:
-        """Return (label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each
-        exists.
-        """
+        """Return (label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
         rows = (
             [("seen", self._seen())]
             if self.reason in {Reason.REPLACED, Reason.REMOVED}
@@ -160,9 +158,7 @@ def not_ours(
 def replaced_since(
     seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
 ) -> Refusal | None:
-    """Return why the live ``copies`` of one model are not what the plan saw; ``None`` if they are, or if they are as
-    wanted.
-    """
+    """Return why the live ``copies`` of one model are not what the plan saw; ``None`` if they are, or if they are as wanted."""
     if wanted is not None and not copies and seen == wanted.digest:
         return Refusal(Reason.REMOVED, wanted.model_id, tuple(dict.fromkeys(known)), (), wanted, seen=seen)
     other = [copy for copy in copies if copy.digest != seen and copy != wanted]

@@ -45,9 +45,7 @@ def nudge(registry: WatsonxRegistry, failure: StepFailedError, mark: Mark, obser
 
 
 def explained(registry: WatsonxRegistry, failure: StepFailedError) -> StepFailedError:
-    """Return ``failure`` with those of our models that the operator's message names. Return any other failure
-    unchanged.
-    """
+    """Return ``failure`` with those of our models that the operator's message names. Return any other failure unchanged."""
     if failure.code != OPERATOR_FAILED:
         return failure
     ours = registry.intents().ours

@@ -27,9 +27,7 @@ class Peek:
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """Everything by which a model is judged. What could not be read within the limits is in ``left_out``, and not
-    judged.
-    """
+    """Everything by which a model is judged. What could not be read within the limits is in ``left_out``, and not judged."""
 
     listing: SourceListing
     peeks: Mapping[str, Peek] = field(default_factory=dict)

@@ -19,9 +19,7 @@ from weighbridge.kubernetes.denials import forbidden
 
 COLLECTION = "weighbridge.byom"
 REMOVALS = ("/roles/weights/tasks/remove.yml:", "/roles/weights/tasks/clean_up.yml:")
-"""Files of the tasks that look for short-lived objects and remove them, as in an event's ``task_path``
-(``PATH:LINE``).
-"""
+"""Files of the tasks that look for short-lived objects and remove them, as in an event's ``task_path`` (``PATH:LINE``)."""
 _REFUSALS = {400, 403, 404, 422}
 
 

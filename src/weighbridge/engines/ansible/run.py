@@ -102,9 +102,7 @@ class PlaybookRun:
 
     @property
     def killed(self) -> bool:
-        """Whether a signal ended the playbook (the guard returns 128 + signal) or the guard (then there is no exit
-        code).
-        """
+        """Whether a signal ended the playbook (the guard returns 128 + signal) or the guard (then there is no exit code)."""
         code = self._runner.rc
         return self.status == "failed" and (code is None or SIGNALLED < code <= SIGNALLED + signal.NSIG)
 
@@ -154,9 +152,7 @@ class PlaybookRun:
 
 
 def _write_settings(folder: Path, timeout_seconds: int) -> None:
-    """Write the file of settings. ansible-runner reads only this file: without it, it drops settings passed as an
-    argument.
-    """
+    """Write the file of settings. ansible-runner reads only this file: without it, it drops settings passed as an argument."""
     settings = {
         "pexpect_timeout": 0.5,
         "job_timeout": timeout_seconds,

@@ -104,9 +104,7 @@ def cluster_variables(
 
 
 def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
-    """Return what the plan saw, for our provider's process. It is a file in ``folder``: a variable holds at most 128
-    KiB.
-    """
+    """Return what the plan saw, for our provider's process. It is a file in ``folder``: a variable holds at most 128 KiB."""
     if not spec.seen:
         return {}
     file = folder / "seen.json"

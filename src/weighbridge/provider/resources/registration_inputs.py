@@ -159,9 +159,7 @@ def _check_entries(value: Json, *, known: bool) -> list[Problem]:
 
 
 def _check_location(entry: dict[str, Json]) -> Iterable[tuple[str, str]]:
-    """Check ``location`` (IBM Software Hub, "Properties and parameters for custom foundation models"): pvc_name is
-    required.
-    """
+    """Check ``location`` (IBM Software Hub, "Properties and parameters for custom foundation models"): pvc_name is required."""
     location = entry.get("location")
     if not isinstance(location, dict):
         yield "", "is required: {pvc_name, sub_path}"

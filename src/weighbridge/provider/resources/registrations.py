@@ -94,7 +94,7 @@ class _KubeCluster:
         return identity(self.kube)
 
     def registry(self, namespace: str, name: str, environment: str) -> Registry:
-        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415 after the port was printed
+        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port was printed
 
         limits = Limits(write=self.operation.seconds) if self.operation.seconds else Limits()
         return WatsonxRegistry(

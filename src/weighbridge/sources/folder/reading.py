@@ -224,9 +224,7 @@ class _Progress:
 
 
 def _no_folder(path: Path) -> PreconditionError:
-    """Return the error with the nearest existing folders: most causes are typing mistakes, or a share that is not
-    mounted.
-    """
+    """Return the error with the nearest existing folders: most causes are typing mistakes, or a share that is not mounted."""
     try:
         beside = sorted(one.name for one in path.parent.iterdir() if one.is_dir())
     except OSError:

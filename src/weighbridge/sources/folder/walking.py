@@ -1,6 +1,4 @@
-"""Find the files below a folder. Anything that is neither file nor folder is named and refused, unless it is
-excluded.
-"""
+"""Find the files below a folder. Anything that is neither file nor folder is named and refused, unless it is excluded."""
 
 import fnmatch
 import os
@@ -44,9 +42,7 @@ class Walk:
     _wrong: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     def files(self) -> list[Found]:
-        """Return every file that is not excluded. Raise ``PreconditionError`` that names what cannot be a file of a
-        set.
-        """
+        """Return every file that is not excluded. Raise ``PreconditionError`` that names what cannot be a file of a set."""
         found = []
         for one in self._found():
             found.append(one)

@@ -20,9 +20,7 @@ from weighbridge.s3.target import S3Target
 
 LIST_DEADLINE_SECONDS = 120
 MAX_OBJECTS = 100_000
-"""Objects under one prefix. More mean that the prefix is a mistake (such as a whole bucket). The limit also bounds
-memory.
-"""
+"""Objects under one prefix. More mean that the prefix is a mistake (such as a whole bucket). The limit also bounds memory."""
 _ASKED_BY: Final = {"continuation-token": "ContinuationToken", "marker": "Marker"}
 """botocore's names of the parameters that ask for the next page."""
 
@@ -46,9 +44,7 @@ class Listing:
         return folder_prefix(self.target.source.prefix)
 
     def rows(self) -> Iterator[SourceFile]:
-        """Yield names, sizes, and ETags without quotes. Raise ``PreconditionError`` if the server cuts its list
-        short.
-        """
+        """Yield names, sizes, and ETags without quotes. Raise ``PreconditionError`` if the server cuts its list short."""
         deadline = time.monotonic() + LIST_DEADLINE_SECONDS
         asked: dict[str, str] = {}
         while True:
@@ -105,9 +101,7 @@ class Listing:
             return self.client.head_object(Bucket=self.target.source.bucket, Key=key)
 
     def require_readable(self, files: tuple[SourceFile, ...]) -> None:
-        """Raise ``PreconditionError`` that names archived objects among ``files``. Objects that were restored can be
-        read.
-        """
+        """Raise ``PreconditionError`` that names archived objects among ``files``. Objects that were restored can be read."""
         paths = [file.path for file in files if file.path in self.archived]
         for path in paths[:_SHOWN_OF_ARCHIVED]:
             if 'ongoing-request="false"' not in str(self._head(self._prefix + path).get("Restore", "")):

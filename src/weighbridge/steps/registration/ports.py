@@ -20,9 +20,7 @@ class Registry(Protocol):
         ...
 
     def unconfirmed(self) -> bool:
-        """Return whether the operator may not have taken in our last write. A removal by an earlier run counts as a
-        write.
-        """
+        """Return whether the operator may not have taken in our last write. A removal by an earlier run counts as a write."""
         ...
 
     def await_reconciled(self, observer: Observer) -> str:

@@ -41,9 +41,7 @@ def entry_lines(entries: Iterable[PlannedEntry]) -> Iterator[str]:
 def review_rows(
     state: RegistrationState, wanted: Sequence[Mapping[str, Json]], adopt: frozenset[str]
 ) -> Iterator[Json]:
-    """Return each entry of ours that would change, before and after. Entries of other teams are not shown to the
-    reviewer.
-    """
+    """Return each entry of ours that would change, before and after. Entries of other teams are not shown to the reviewer."""
     after = {str(entry["model_id"]): dict(entry) for entry in wanted}
     for entry in state.entries:
         if entry.fate in {"add", "update", "remove"}:

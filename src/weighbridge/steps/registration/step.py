@@ -266,9 +266,7 @@ def _listed(environment: Environment, facts: Facts) -> dict[str, Location]:
 
 
 def _held(environment: Environment, facts: Facts) -> dict[str, Receipt]:
-    """Return what was brought in and verified earlier. A run of the switch alone uses only this, so it needs no
-    source.
-    """
+    """Return what was brought in and verified earlier. A run of the switch alone uses only this, so it needs no source."""
     found = {model.id: holds(facts, model.id) for model in environment.models}
     return {model_id: receipt for model_id, receipt in found.items() if receipt is not None}
 

@@ -17,9 +17,7 @@ AREA = STORAGE.name
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """What is known about a provisioner. ``shared``: whether its file systems can be ReadWriteMany; ``None``: it
-    depends.
-    """
+    """What is known about a provisioner. ``shared``: whether its file systems can be ReadWriteMany; ``None``: it depends."""
 
     pattern: re.Pattern[str]
     what: str

@@ -1,6 +1,4 @@
-"""What ``doctor`` checks about the models' sources: their secrets, the connection to their servers from here, the
-login.
-"""
+"""What ``doctor`` checks about the models' sources: their secrets, the connection to their servers from here, the login."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -30,9 +30,7 @@ def look_at_models(world: World, facts: Facts) -> None:
 
 
 def judge_models(environment: Environment, facts: Facts, step: str) -> None:
-    """Put the ``WARNINGS`` of all models. Raise ``PreconditionError`` for the first refused model, before anything is
-    moved.
-    """
+    """Put the ``WARNINGS`` of all models. Raise ``PreconditionError`` for the first refused model, before anything is moved."""
     told: list[str] = []
     for model in environment.models:
         listing = facts.known(LISTING, model.id)

@@ -36,9 +36,7 @@ def pushed_pods(environment: Environment) -> tuple[str, ...]:
 
 
 def made_secrets(environment: Environment) -> tuple[str, ...]:
-    """Return the names of short-lived Secrets with a source's keys, for ``fetch``, if the file names no existing
-    Secret.
-    """
+    """Return the names of short-lived Secrets with a source's keys, for ``fetch``, if the file names no existing Secret."""
     return tuple(
         naming.job_name(environment.name, model.id, "credentials")
         for model in environment.models

@@ -19,9 +19,7 @@ DNS_PORT = 53
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """What the policies say about one destination. If not ``allowed`` and ``selecting`` is empty, nothing restricts
-    it.
-    """
+    """What the policies say about one destination. If not ``allowed`` and ``selecting`` is empty, nothing restricts it."""
 
     allowed: bool
     selecting: tuple[str, ...]

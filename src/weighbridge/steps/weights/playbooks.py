@@ -187,7 +187,7 @@ class AnsiblePlaybooks:
             said.failure = _without_a_task(run, said)
         return said
 
-    def _tidy_after(  # noqa: PLR0913 what was run, and under which conditions
+    def _tidy_after(  # noqa: PLR0913  what was run, and under which conditions
         self,
         run: PlaybookRun,
         said: Collected,

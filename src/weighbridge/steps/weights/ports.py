@@ -35,7 +35,7 @@ class TransferReport:
     files_repaired: tuple[str, ...] = ()
     seconds: float = 0.0
     mover_rss_bytes: int = 0
-    """Peak memory of the process that moved or verified the bytes in the pod; 0 where no pod ran."""
+    """Peak memory of the process that moved or verified the bytes in the pod; 0 if no pod ran."""
 
 
 class Playbooks(Protocol):

@@ -124,7 +124,7 @@ class WeightsStep(Step):
         world.port(PLAYBOOKS).tidy(item, world.observer)
 
     def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
-        """Read every byte of every published set in the cluster; compare it with the receipts on the volumes."""
+        """Return a reading for each set: it compares every byte in the cluster with the receipt on the volume."""
         del facts
         environment = world.environment
         receipts = world.port(HOLDINGS).receipts(environment.name)

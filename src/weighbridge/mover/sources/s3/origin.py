@@ -179,9 +179,7 @@ class S3Origin:
         return ObjectFacts({}, composite=False, encryption="", server="")
 
     def part_size(self, lane: Lane, file: OrderFile, parts: int) -> int | None:
-        """Return the part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else
-        ``None``.
-        """
+        """Return the part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else ``None``."""
         sizes = []
         for number in (1, parts):
             response = self._exchange(

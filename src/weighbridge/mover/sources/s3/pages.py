@@ -51,9 +51,7 @@ def following_of(token: str | None, marker: str | None, last: str | None) -> dic
 
 
 def identity(etag: str) -> str:
-    """Return an ETag without its quotes, and without the mark set by proxies that change an answer's form (RFC 9110,
-    8.8.3).
-    """
+    """Return an ETag without its quotes, and without the mark set by proxies that change an answer's form (RFC 9110, 8.8.3)."""
     return etag.strip().removeprefix("W/").strip('"')
 
 

@@ -28,9 +28,7 @@ def password_in(line: str) -> str:
 
 
 def receipt_path(model_id: str, sub_path: str) -> str:
-    """Return the path of a published set's receipt, relative to ``RECEIPTS``. Its name is the last part of
-    ``sub_path``.
-    """
+    """Return the path of a published set's receipt, relative to ``RECEIPTS``. Its name is the last part of ``sub_path``."""
     return f"{model_id.replace('/', '__')}/{sub_path.rpartition('/')[2]}.json"
 
 

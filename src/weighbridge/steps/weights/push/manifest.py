@@ -120,9 +120,7 @@ def _packed(files: Sequence[SourceFile]) -> Iterator[Batch]:
 
 
 def read_rows(content: bytes | None) -> dict[str, Row]:
-    """Return the rows of a manifest or receipt by path. Return none if it is absent or invalid; it is then written
-    anew.
-    """
+    """Return the rows of a manifest or receipt by path. Return none if it is absent or invalid; it is then written anew."""
     try:
         parsed = json.loads(content or b"{}")
         rows = [

@@ -1,6 +1,4 @@
-"""Child processes of a push: with a scrubbed environment, stopped when this process ends, with a deadline for every
-wait.
-"""
+"""Child processes of a push: with a scrubbed environment, stopped when this process ends, with a deadline for every wait."""
 
 import contextlib
 import ctypes
@@ -20,9 +18,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for rsync, by the table of ``processes/variables.py``, and ``extra``: no proxy, no
-    login.
-    """
+    """Return the environment for rsync, by the table of ``processes/variables.py``, and ``extra``: no proxy, no login."""
     return variables_for(Child.RSYNC) | dict(extra or {})
 
 

@@ -295,9 +295,7 @@ class Push:
         return ready
 
     def _remember(self, rows: Collection[Row]) -> None:
-        """Record the rows before their files are sent. A complete file on the volume then has these digests, or is
-        damaged.
-        """
+        """Record the rows before their files are sent. A complete file on the volume then has these digests, or is damaged."""
         with self._spool.memory.open("a", encoding="utf-8") as memory:
             memory.writelines(map(memory_line, rows))
 
@@ -417,9 +415,7 @@ class Push:
 
 
 def _compare(file: SourceFile, sha256: str, attested: Mapping[str, str]) -> None:
-    """Compare the two digests. An ETag stands for one content, so if they differ, the receipt of the published set is
-    wrong.
-    """
+    """Compare the two digests. An ETag stands for one content, so if they differ, the receipt of the published set is wrong."""
     if attested.get(file.path, sha256) != sha256:
         raise _ContradictedError(
             f"{file.path} has another SHA-256 at the source than in the published set's receipt"

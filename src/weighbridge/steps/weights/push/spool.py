@@ -136,9 +136,7 @@ class Spool:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """Return the file, locked until it is closed or its process ends. Raise ``BlockingIOError`` if another process
-    holds it.
-    """
+    """Return the file, locked until it is closed or its process ends. Raise ``BlockingIOError`` if another process holds it."""
     lock = path.open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

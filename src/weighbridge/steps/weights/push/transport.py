@@ -33,9 +33,7 @@ _GONE = re.compile(
 
 
 class TransportRefusedError(Exception):
-    """The cluster does not allow this connection; another may work. ``lacking`` is the permission that would allow
-    it.
-    """
+    """The cluster does not allow this connection; another may work. ``lacking`` is the permission that would allow it."""
 
     def __init__(self, what: str, lacking: Access | None = None) -> None:
         super().__init__(what)
@@ -207,9 +205,7 @@ class PortForward:
 
 
 class ExecStream:
-    """``kubectl exec`` as rsync's remote shell. The pod's names are passed in the environment, so nothing needs
-    quoting.
-    """
+    """``kubectl exec`` as rsync's remote shell. The pod's names are passed in the environment, so nothing needs quoting."""
 
     name = "exec"
 
