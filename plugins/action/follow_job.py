@@ -62,9 +62,7 @@ class ActionModule(WeighbridgeAction):
 
 
 def _adopt(kube: Kube, arguments: dict[str, Any]) -> None:
-    """Make the Job the owner of the objects that it needs, so that they are removed with it, whatever happens to this
-    process.
-    """
+    """Make the Job the owner of the objects that it needs, so that they go with it, whatever happens to this process."""
     job = kube.get(JOB, arguments["job"], arguments["namespace"])
     if job is None:
         return

@@ -1,6 +1,4 @@
-"""``short_lived_left``: return which of some objects exist in the cluster and belong to this environment, with GET
-requests only.
-"""
+"""``short_lived_left``: return which of some objects exist in the cluster and belong to this environment. Only GET requests."""
 
 from typing import Any
 

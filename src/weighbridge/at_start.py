@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def disarmed(program: str) -> bool:
-    """Let SIGINT end the process if ``program`` is our console script. An ignored SIGINT (a job in the background)
-    stays ignored.
+    """Let SIGINT end the process if ``program`` is our console script. An ignored one (a job in the background) stays
+    ignored.
     """
     ours = (
         Path(program).name == "weighbridge" and signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -230,9 +230,7 @@ def main() -> NoReturn:
 
 
 def run(argv: Sequence[str], opener: "Opener | None" = None) -> int:
-    """Run one call of the command line and return the exit code. ``opener``: opens the environment; by default
-    ``wiring.opened``.
-    """
+    """Run one command line; return the exit code. ``opener``: opens the environment; by default ``wiring.opened``."""
     return _done(parser().parse_args(argv), opener)
 
 

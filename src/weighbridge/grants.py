@@ -1,6 +1,4 @@
-"""What ``weighbridge rbac`` writes: the permissions for one environment, and limits for the content of what their
-holder creates.
-"""
+"""What ``weighbridge rbac`` writes: the permissions for one environment, and limits for what their holder creates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

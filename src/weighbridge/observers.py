@@ -46,9 +46,7 @@ class ClosingObserver(Protocol):
 
 
 class _Lines:
-    """Print lines until the reader has gone; the work goes on (``apply | head``). Each line stays whole, whichever
-    thread prints it.
-    """
+    """Print lines until the reader has gone; the work goes on (``apply | head``). Each line stays whole."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream: IO[str] | None = stream

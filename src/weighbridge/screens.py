@@ -1,6 +1,4 @@
-"""Results as text for people. Without side effects. The texts about a step come from the step. Each line stays one
-line, whatever it quotes.
-"""
+"""Results as text for people. Pure. The texts about a step come from the step. Each line stays one, whatever it quotes."""
 
 from collections.abc import Iterable
 from pathlib import Path

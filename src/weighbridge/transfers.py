@@ -14,9 +14,7 @@ from weighbridge.errors import WeighbridgeError
 from weighbridge.manifests.pods import pod_settings
 
 MOST_BY_DEFAULT: Final = 4
-"""The largest number that we choose: each model has a pod, reads the source as fast as it can, and runs Ansible on
-this machine.
-"""
+"""The largest number that we choose: each model has a pod, reads the source at full speed, and runs Ansible on this machine."""
 
 
 class Transfers(Strict):

@@ -62,8 +62,8 @@ def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None
 
 
 def bundle_file(ca_bundle: Path | None) -> str:
-    """Return the path of one file with both, for a library. It is valid while this process lives. Raise ``OSError``
-    like ``bundle_text``.
+    """Return the path of one file with both, for a library. Valid while this process lives. Raise ``OSError`` like
+    ``bundle_text``.
     """
     system = system_bundle()
     if ca_bundle is None and system is not None:

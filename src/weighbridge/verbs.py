@@ -1,6 +1,4 @@
-"""What each verb of the command line does, and what it reports. Imported only when a verb runs: ``--help`` needs only
-the names.
-"""
+"""What each verb of the command line does, and what it reports. Imported when a verb runs: ``--help`` needs only the names."""
 
 import argparse
 import sys

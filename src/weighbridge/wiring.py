@@ -80,9 +80,7 @@ def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) 
 
 @dataclass
 class Opened:
-    """One environment with the parts that its steps use (``workshop.Workshop``). A context manager: it releases the
-    terminal.
-    """
+    """One environment with the parts that its steps use (``workshop.Workshop``). A context manager: releases the terminal."""
 
     loaded: LoadedEnvironment
     observer: "ClosingObserver"
@@ -259,9 +257,7 @@ class Opened:
         return made_probes(self)
 
     def diagnose(self, *, pods: bool) -> "Diagnosis":
-        """Check what an apply would need, one item after another; with ``pods`` also from pods, which are removed
-        afterwards.
-        """
+        """Check what an apply would need, one item after another; with ``pods`` also from pods, removed afterwards."""
         from weighbridge.doctor.made import diagnosed  # noqa: PLC0415
 
         return diagnosed(self, self.port, pods=pods)

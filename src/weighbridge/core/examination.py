@@ -75,9 +75,7 @@ class Look(Protocol):
     def ask(
         self, area: str, name: str, call: Callable[[], T], *, level: Level = Level.FAIL
     ) -> tuple[T] | None:
-        """Return what a probe found, in a tuple. If it was refused or did not answer in time, add a line and return
-        ``None``.
-        """
+        """Return what a probe found, in a tuple. If it was refused or too slow, add a line and return ``None``."""
         ...
 
     def unread(self, area: str, name: str, error: ForbiddenError) -> Finding:

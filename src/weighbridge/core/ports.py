@@ -90,9 +90,7 @@ class Lock(Protocol):
         ...
 
     def under_way(self) -> str | None:
-        """Describe the run that holds the lock, or what an earlier run left. Never fail: also report what could not
-        be checked.
-        """
+        """Describe the run that holds the lock, or what an earlier run left. Never fail: report also what could not be read."""
         ...
 
 

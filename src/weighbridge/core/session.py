@@ -150,9 +150,7 @@ class Session:
             return Verified(items=items, seconds=time.monotonic() - started)
 
     def destroy(self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE) -> DestroyedAll:
-        """Delete what the steps made, last step first. Keep volumes with weights unless all their names are typed
-        (``request.typed``).
-        """
+        """Delete what the steps made, last step first. Keep weights unless all their claims are typed (``request.typed``)."""
         with self._alone("destroy", request, lock_request) as world:
             world.port(STACKS).settle(self.observer)
             facts = Facts()

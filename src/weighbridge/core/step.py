@@ -54,9 +54,7 @@ class World(Protocol):
     def observer(self) -> Observer: ...
 
     def port(self, port: Port[T]) -> T:
-        """Return the part of the world with that name. Make it at its first use: ``status`` needs no passphrase,
-        ``render`` no cluster.
-        """
+        """Return that part of the world. Make it at its first use: ``status`` needs no passphrase, ``render`` no cluster."""
         ...
 
     def selected(self, step: str) -> bool:
@@ -218,8 +216,8 @@ class Step:
     """Codes of failures that items running side by side may cause in each other. Such an item is tried once more, alone."""
 
     def width(self, world: World) -> int:
-        """Return how many of its planned steps or readings may run side by side, if no step lies between them. Asked
-        before they run.
+        """Return how many of its planned steps or readings may run side by side, if none lies between. Asked before
+        they run.
         """
         del world
         return 1
@@ -237,9 +235,7 @@ class Step:
     def judge_permissions(
         self, environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
     ) -> Iterable[Finding]:
-        """Return what a missing permission means if another permission can replace it. Every missing permission is
-        listed anyway.
-        """
+        """Return what a missing permission means if another permission can replace it. Each missing one is listed anyway."""
         del environment, rules, missing
         return ()
 
@@ -288,9 +284,7 @@ class Step:
         """Remove what earlier runs left of ``item`` in the cluster, and report it."""
 
     def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
-        """Return the functions that read again what is stored, one for each item. Raise ``PreconditionError`` if
-        nothing is there yet.
-        """
+        """Return a function for each item that reads it again. Raise ``PreconditionError`` if nothing is there yet."""
         del world, facts
         return ()
 

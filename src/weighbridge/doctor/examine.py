@@ -94,9 +94,7 @@ class _Examination:
                     self._left_out(area.name)
 
     def _let_look(self, step: Step, phase: Phase, area: str) -> None:
-        """Run the step's checks. An error that the step does not handle, such as a port that cannot be made, does not
-        stop other steps.
-        """
+        """Run the step's checks. An error such as a port that cannot be made does not stop other steps."""
         try:
             step.examine(self, phase)
         except WeighbridgeError as error:

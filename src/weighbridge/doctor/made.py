@@ -19,7 +19,7 @@ from weighbridge.workshop import Workshop
 
 
 def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
-    """Check what an apply would need, one item after another; with ``pods`` also from pods, which are removed afterwards."""
+    """Check what an apply would need, one item after another; with ``pods`` also from pods, removed afterwards."""
 
     def say(what: str) -> None:
         shop.observer(Note(f"looking at {what}"))
@@ -30,9 +30,7 @@ def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
 def write_request(
     environment: Environment, diagnosis: Diagnosis, file: Path | None, var: Path
 ) -> Path | None:
-    """Write the request to the cluster's administrators. To the default file, write it only if there is something to
-    ask for.
-    """
+    """Write the request to the cluster's administrators. Write the default file only if there is something to ask for."""
     if file is None and not diagnosis.asked:
         return None
     path = file or var / "doctor" / f"{environment.name}-request.md"

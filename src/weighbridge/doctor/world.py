@@ -78,9 +78,7 @@ class Listing(Protocol):
 
 @dataclass(frozen=True)
 class WorldProbes:
-    """Probes on the real world. Each part is made at its first use, so that a kubeconfig without a cluster stops only
-    what needs it.
-    """
+    """Probes on the real world. Each part is made at its first use: a kubeconfig without a cluster stops only what needs it."""
 
     environment: Environment
     connect: Callable[[], Kube]

@@ -84,8 +84,8 @@ def lease_name(environment: str) -> str:
 
 
 def receipt_key(model_id: str) -> str:
-    """Return the model's key in the ConfigMaps of receipts and intents: the id, with ``_`` for characters that a key
-    cannot hold.
+    """Return the model's key in the ConfigMaps of receipts and intents: the id, with ``_`` for characters not allowed
+    in a key.
     """
     return re.sub(r"[^-._a-zA-Z0-9]", "_", model_id)
 

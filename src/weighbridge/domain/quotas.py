@@ -76,9 +76,7 @@ def _needs_of_pod(pod: PodNeed) -> dict[str, int]:
 
 
 def counts_our_pods(quota: Object, terminating: frozenset[bool]) -> bool:
-    """Return whether a quota with its scopes counts a pod of ours. Our pods have no priority class, and are never
-    BestEffort.
-    """
+    """Return whether a quota with its scopes counts a pod of ours. Ours have no priority class, and are never BestEffort."""
     spec = quota.get("spec") or {}
     rows = [(str(scope), "Exists", ()) for scope in spec.get("scopes") or ()]
     rows += [

@@ -42,9 +42,7 @@ class ClusterFacts:
         return self.other(context).identity()
 
     def require_namespace(self) -> str | None:
-        """See ``core.ports.Cluster``. A namespace's own role cannot read the Namespace; later requests inside it show
-        whether it exists.
-        """
+        """See ``core.ports.Cluster``. A namespace's role cannot read the Namespace; later requests show if it exists."""
         try:
             found = self.kube.get(NAMESPACE, self.namespace)
         except ForbiddenError as error:

@@ -24,9 +24,7 @@ from weighbridge.mover.proxies import ProxySettings, chosen_proxy
 
 
 def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str] | None = None) -> str | None:
-    """Return the proxy before the API server; ``None``: connect directly. Raise ``PreconditionError`` for a proxy
-    that is not http(s).
-    """
+    """Return the proxy before the API server; ``None``: connect directly. Raise ``PreconditionError`` unless it is http(s)."""
     parts = urlsplit(chosen.server)
     found = chosen.proxy_url or chosen_proxy(
         parts.scheme, parts.hostname or "", settings, os.environ if environ is None else environ, parts.port

@@ -28,9 +28,7 @@ _OF_VALUES: Final = (ValueError, LookupError, ArithmeticError, AttributeError, T
 
 
 def kubeconfig_files(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """Return the files that ``KUBECONFIG`` names, as absolute paths, or the default file. Skip empty entries, as
-    kubectl does.
-    """
+    """Return the absolute paths of ``KUBECONFIG``'s files, or the default file. Skip empty entries, as kubectl does."""
     return kubeconfig_paths(
         (os.environ if environ is None else environ).get("KUBECONFIG") or USUAL_KUBECONFIG
     )
@@ -40,9 +38,7 @@ class Merged:
     """The content of the files, first file first. Each entry has the file that it comes from."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        """Raise ``PreconditionError`` for a file that cannot be read or is not a kubeconfig. Skip a file that does
-        not exist.
-        """
+        """Raise ``PreconditionError`` for a file that cannot be read or is not a kubeconfig. Skip a missing file."""
         self.current: str | None = None
         self.entries: dict[str, dict[str, tuple[Path, Entry]]] = {key: {} for key in _LISTS}
         for file in files:

@@ -30,9 +30,7 @@ def write_kubeconfig(  # noqa: PLR0913 - the last is for tests
     *,
     seconds: float = HELPER_SECONDS,
 ) -> Path:
-    """Write a file (0600) in ``folder``. ``given``: names of the variables that the program gets; ``seconds``: for a
-    login helper.
-    """
+    """Write a file (0600) in ``folder``. ``given``: names of the program's variables; ``seconds``: for a login helper."""
     document = dict(chosen.document)
     if chosen.helper is not None:
         further = only_for_helpers(given, outside, environ)
@@ -45,9 +43,7 @@ def write_kubeconfig(  # noqa: PLR0913 - the last is for tests
 
 
 def write_trust(folder: Path, outside: Outside, environ: Mapping[str, str] | None = None) -> str | None:
-    """Write a file of the authorities that children trust into ``folder``. Return ``None`` if the system's
-    authorities are enough.
-    """
+    """Write the authorities that children trust to a file in ``folder``. Return ``None`` if the system's are enough."""
     return None if outside.ca_bundle is None else _write_bundle(folder, outside, environ)
 
 

@@ -58,9 +58,7 @@ class Reader(Protocol):
     def claim(self) -> Object | None: ...
 
     def events(self, pods: Sequence[Object]) -> Sequence[Object]:
-        """Return the events of the Job, these pods and the claim, oldest first. A ``ForbiddenError`` is reported once
-        and stops nothing.
-        """
+        """Return events of the Job, these pods and the claim, oldest first. A ``ForbiddenError`` is only reported, once."""
         ...
 
     def log(self, pod: str) -> Iterator[str]:

@@ -197,9 +197,7 @@ def _failed(name: str, condition: Object, pod: Object | None) -> Ended:
 
 
 def _worth_no_retry(pod: Object) -> Ended | None:
-    """Return the end if the mover says that its failure is not transient: a replacement would fail again, so do not
-    wait for it.
-    """
+    """Return the end if the mover calls its failure not transient: a replacement would fail again, so do not wait."""
     message, code = _message(pod), _exit_code(pod)
     if message is None or code in {None, 0}:
         return None

@@ -40,9 +40,7 @@ def publish_pushed(run: Run) -> None:
 
 
 def _listed_again(run: Run) -> Run:
-    """If the order was too small for the list of files, list the source now. Return the run with that list if it is
-    what the plan saw.
-    """
+    """If the order has no list of files, list the source now. Return the run with the list if it is what the plan saw."""
     listed = run.order.listed
     if listed is None:
         return run

@@ -24,9 +24,7 @@ from .errors import RefusedError
 from .proxies import Proxy, ProxySettings, proxy_for
 
 Finding = dict[str, Any]
-"""``stage``, ``ok``, ``said``; ``code`` if it failed; in the stage ``http`` also ``skew``, the seconds that our clock
-is ahead.
-"""
+"""``stage``, ``ok``, ``said``; ``code`` if it failed; in the stage ``http`` also ``skew``: seconds that our clock is ahead."""
 
 _SAID = 240
 """Characters of one sentence: all sentences must fit into one termination message."""
@@ -66,8 +64,8 @@ class Endpoint:
 
 
 def look(endpoint: Endpoint, login: Callable[[], Finding] | None = None) -> list[Finding]:
-    """Return the findings of the stages ``dns``, ``tcp``, ``proxy``, ``tls``, ``http`` and, if given, ``login``, up
-    to the first failure.
+    """Return the findings of the stages ``dns``, ``tcp``, ``proxy``, ``tls``, ``http`` and, if given, ``login``,
+    until one fails.
     """
     found: list[Finding] = []
     try:

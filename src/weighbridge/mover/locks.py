@@ -49,8 +49,8 @@ class SetLock:
         return True
 
     def acquire(self, control: Control, wait_seconds: float, *, shared: bool = False) -> bool:
-        """Wait for the lock. Return ``False`` if the file system has none. Raise ``FailedError`` (transient) if it
-        stays taken.
+        """Wait for the lock. Return ``False`` if the file system has none. Raise ``FailedError`` (transient) if it is
+        not freed.
         """
         give_up = time.monotonic() + wait_seconds
         while True:

@@ -1,6 +1,4 @@
-"""The order: what one run of the mover has to do, read strictly from ``order.json``. Without side effects, apart from
-reading it.
-"""
+"""The order: what one run of the mover has to do, read strictly from ``order.json``. Pure, apart from reading the file."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Listed:
-    """Replaces a list of files that is too long for an order: what the plan saw. The mover lists the source again and
-    compares.
-    """
+    """Replaces a list of files too long for an order: what the plan saw. The mover lists the source again and compares."""
 
     count: int
     exclude: tuple[str, ...]

@@ -61,9 +61,7 @@ def safe_relative(path: str) -> str:
 
 
 def safe_set(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths of one set sorted. Raise ``UnsafePathError`` unless each is safe, none is there twice, and
-    none inside another.
-    """
+    """Return the paths of one set sorted. Raise ``UnsafePathError`` for one that is unsafe, there twice, or inside another."""
     ordered = tuple(sorted(safe_relative(path) for path in paths))
     known = set(ordered)
     if len(known) != len(ordered):

@@ -57,9 +57,7 @@ def look_at_image(*, rsync: bool) -> list[Finding]:
 def main(
     order_file: str, *, volume: str, credentials: str | None, ca_file: str | None, termination: str | None
 ) -> int:
-    """Check everything that the order names; write the findings to the termination message. Always return 0: findings
-    are not failures.
-    """
+    """Check all that the order names; write findings to the termination message. Return 0: findings are not failures."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
     found = look_at_image(rsync=bool(order.get("rsync")))
     if order.get("volume"):

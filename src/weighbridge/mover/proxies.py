@@ -105,9 +105,7 @@ def chosen_proxy(
     environment: Mapping[str, str],
     port: int | None = None,
 ) -> str | None:
-    """Return the URL, unchanged, of the proxy for URLs of ``scheme`` (``http`` or ``https``) at ``host``; ``None``:
-    connect directly.
-    """
+    """Return the proxy's URL, unchanged, for ``scheme`` (``http`` or ``https``) at ``host``; ``None``: connect directly."""
     variables: Mapping[str, str] = {} if settings.alone else environment
     configured = settings.https if scheme == "https" else settings.http
     url = configured or _variable(variables, f"{scheme}_proxy")
@@ -145,9 +143,7 @@ def no_proxy_for_children(settings: ProxySettings, environment: Mapping[str, str
 
 
 def proxy_variables(settings: ProxySettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for a child that connects by itself, in both spellings, so that it decides as we do. Empty
-    without a proxy.
-    """
+    """Return the variables for a child that connects by itself, in both spellings. Empty without a proxy."""
     variables: Mapping[str, str] = {} if settings.alone else environment
     values = {
         "http_proxy": settings.http or _variable(variables, "http_proxy"),

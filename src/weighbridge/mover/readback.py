@@ -52,9 +52,7 @@ class Tally:
         self._sha256: Any = None
 
     def update(self, data: memoryview, *, strong: bool) -> None:
-        """``strong``: also protect against forgery. It costs several times as much, and must be the same for the
-        whole extent.
-        """
+        """``strong``: also protect against forgery. It costs much more, and must be the same for the whole extent."""
         self._crc = zlib.crc32(data, self._crc)
         if strong:
             self._sha256 = self._sha256 or hashlib.sha256()

@@ -53,9 +53,7 @@ class Header:
 
 
 def header_length(prefix: bytes, size: int) -> int:
-    """Return the bytes of JSON after the 8-byte ``prefix`` of a file of ``size`` bytes. Raise ``HeaderError`` if that
-    is impossible.
-    """
+    """Return the bytes of JSON after the 8-byte ``prefix`` of a file of ``size`` bytes. Raise ``HeaderError`` if impossible."""
     if size < PREFIX or len(prefix) < PREFIX:
         message = f"only {min(size, len(prefix))} bytes: too short for a header"
         raise HeaderError(message)

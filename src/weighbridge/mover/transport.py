@@ -15,9 +15,7 @@ from .proxies import Proxy
 
 Connection = http.client.HTTPConnection
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
-"""What a broken connection may raise: sockets and TLS raise OSError, a TLS socket that is cut while in use raises
-ValueError.
-"""
+"""What a broken connection may raise: sockets and TLS raise OSError, a TLS socket cut while in use raises ValueError."""
 
 
 class Stalled(Exception):  # noqa: N818 - a state of the connection that leads to a retry

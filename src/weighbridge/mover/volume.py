@@ -19,13 +19,9 @@ from .errors import FailedError, MoverError, RefusedError
 from .paths import OURS
 
 DEEPEST = 200
-"""Levels of directories below a listed one. A path of a set has fewer, and a tree planted by an attacker must not
-exhaust us.
-"""
+"""Levels of directories below a listed one. A set has fewer, and an attacker's tree must not exhaust us."""
 _OF_ONE_MODEL = 2
-"""Slashes in the name of a directory of ours that serves one model (``.weighbridge/staging/MODEL``). Directories
-above it serve all.
-"""
+"""Slashes in the name of a directory of ours that serves one model (``.weighbridge/staging/MODEL``). Those above serve all."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -150,9 +146,7 @@ class Volume:
             return os.access(name, os.W_OK | os.X_OK, dir_fd=above)
 
     def put_aside(self, path: str) -> None:
-        """Rename it within the same directory: the system does not let us move a directory elsewhere that we may not
-        write to.
-        """
+        """Rename it within the same directory: the system lets us move no directory that we may not write to."""
         aside = next(
             name for name in map(f"{path}.not-ours-{{}}".format, itertools.count(1)) if not self.lstat(name)
         )
@@ -246,7 +240,7 @@ class Volume:
             os.fsync(here)
 
     def remove(self, path: str) -> None:
-        """Remove a file, link or empty directory. Do nothing if it does not exist."""
+        """Remove a file, link or empty directory. Do nothing if it is missing."""
         parent, name = _split(path)
         with contextlib.suppress(FileNotFoundError), self.directory(parent) as above, _naming(path):
             if stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):

@@ -10,9 +10,7 @@ wrong by five minutes will be wrong by fifteen some day.
 
 
 def judge_skew(area: str, name: str, seconds: float, ours: str, theirs: str) -> Finding:
-    """``seconds``: how far our clock is ahead. A ``Date`` header has whole seconds, so a difference of one second
-    means nothing.
-    """
+    """``seconds``: how far our clock is ahead. ``Date`` has whole seconds, so one second of difference means nothing."""
     off = abs(seconds)
     amount = f"{off / 60:.1f} min" if off >= WARN_SKEW_SECONDS else f"{off:.0f} s"
     said = f"{ours} is {amount} {'ahead of' if seconds > 0 else 'behind'} {theirs}"

@@ -37,9 +37,7 @@ class EngineLog:
 
 
 def connect_engine(address: str | None) -> engine_pb2_grpc.EngineStub | None:
-    """Return the engine at ``host:port``; nothing is sent yet. Return ``None`` without an address (a provider started
-    by hand).
-    """
+    """Return the engine at ``host:port``; nothing is sent yet. ``None`` without an address (a provider started by hand)."""
     if not address:
         return None
     return engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))

@@ -68,9 +68,7 @@ def refuse_strange_answers(client: Any) -> None:
 
 
 def _parts(response: tuple[Any, Mapping[str, Any]]) -> tuple[int, Mapping[str, str], Mapping[str, Any]]:
-    """Return status, headers and error. The status is the original one: botocore turns a 200 with an unreadable body
-    into a 500.
-    """
+    """Return status, headers and error. The status is the original: botocore turns a 200 with an unreadable body into a 500."""
     raw, parsed = response
     status = int(getattr(raw.raw, "status", raw.status_code))
     return (

@@ -32,9 +32,7 @@ def _known() -> Any:
 
 
 def _unparsable() -> type[Exception]:
-    """Return botocore's error for an answer that no S3 server gives. It is defined with the parsers, not with the
-    other exceptions.
-    """
+    """Return botocore's error for an answer that no S3 server gives. Its parsers define it, not its exceptions."""
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     found: type[Exception] = ResponseParserError
@@ -107,9 +105,7 @@ def _unsent(error: BaseException) -> bool:
 
 
 def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
-    """Return our error for one of botocore's: a refusal with what to do (exit 3), or a failure that may be temporary
-    (exit 4).
-    """
+    """Return our error for one of botocore's: a refusal with what to do (exit 3), or a failure, perhaps temporary (exit 4)."""
     known = _known()
     if isinstance(error, known.ClientError):
         return _refusal(error, target, doing)

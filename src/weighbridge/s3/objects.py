@@ -117,9 +117,7 @@ def _ambient_keys() -> S3Keys:
 
 
 def _cause(error: Exception) -> str:
-    """Return botocore's text only if it names no more than a profile or a file: the output of a login helper may hold
-    a secret.
-    """
+    """Return botocore's text only if it names just a profile or a file: a login helper's output may hold a secret."""
     import botocore.exceptions as known  # noqa: PLC0415
 
     harmless = known.ProfileNotFound | known.ConfigNotFound | known.ConfigParseError

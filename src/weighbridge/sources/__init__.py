@@ -21,9 +21,7 @@ SOURCES: Final[Mapping[str, Source[Any]]] = {source.kind: source for source in _
 
 
 def chosen(plain: Mapping[str, Any]) -> Chosen[Any]:
-    """Return the source in ``Chosen.plain``, which a playbook's variables carry. Raise ``PreconditionError`` for
-    anything else.
-    """
+    """Return the source in ``Chosen.plain``, from a playbook's variables. Raise ``PreconditionError`` for anything else."""
     rest = dict(plain)
     source = SOURCES.get(str(rest.pop("kind", "")))
     try:

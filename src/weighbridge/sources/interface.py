@@ -170,9 +170,7 @@ class Source(Protocol[C_contra]):
         ...
 
     def meant_by(self, text: str) -> str | None:
-        """Return what to write if ``text``, such as a URL, stands in place of a section; ``None``: it does not belong
-        to this kind.
-        """
+        """Return what to write if ``text``, such as a URL, stands in place of a section; ``None``: it is not of this kind."""
         ...
 
     def where(self, settings: C_contra) -> str:

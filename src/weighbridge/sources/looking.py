@@ -113,8 +113,8 @@ class _Reading:
     """Paths of the files that were left out."""
 
     def indexes(self) -> tuple[dict[str, dict[str, str]], list[str]]:
-        """Return the indexes by path, and the paths of files that only have an index's name. Also check the indexes
-        of the top directory.
+        """Return the indexes by path, and the paths of files that only have an index's name. Check those of the top
+        directory.
         """
         found: dict[str, dict[str, str]] = {}
         none: list[str] = []

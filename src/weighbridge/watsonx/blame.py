@@ -59,9 +59,7 @@ def _whole(model_id: str) -> str:
 
 
 def _names(message: str, model_id: str) -> bool:
-    """Return whether the message uses the id as a name: in quotes, or after ``model``. An id may be a common word
-    (``claim``).
-    """
+    """Return whether the message names the id: in quotes, or after ``model``. An id may be a common word (``claim``)."""
     quoted = any(model_id in found.groups() for found in _QUOTED.finditer(message))
     return quoted or re.search(_NAMED + _whole(model_id), message) is not None
 

@@ -303,9 +303,7 @@ _MANAGERS: Final = {
 
 
 def _gitops(metadata: dict[str, Any], writers: tuple[Writer, ...]) -> tuple[GitOps, ...]:
-    """Find the tracking marks of Argo CD ("Resource Tracking") and Flux (kustomize- and helm-controller), and their
-    managers.
-    """
+    """Find the tracking marks of Argo CD ("Resource Tracking") and Flux (kustomize- and helm-controller), and managers."""
     found = [
         GitOps(tool, f"{place[:-1]} {key}={quoted(str(_object(metadata.get(place))[key]))}")
         for tool, place, key in _TRACKING

@@ -76,9 +76,7 @@ class Mark:
     """Set shortly before the write (``watsonx/ownership.py``)."""
 
     def as_json(self) -> dict[str, Json]:
-        """Return JSON. Write the key ``intended`` only if a missing key would be read as an unseen write of an
-        earlier version.
-        """
+        """Return JSON. Write ``intended`` only if a missing key would mean an unseen write of an earlier version."""
         baseline: dict[str, Json] = asdict(self.baseline)
         intended: dict[str, Json] = {}
         if self.intended is not None:
@@ -170,9 +168,7 @@ class Pace:
     settle: float = 2.0
     """How long an end must last."""
     lone_end: float = 60.0
-    """The same, if a run was active during our write and no second run was seen: the second may have been too short
-    to be seen.
-    """
+    """The same, if a run was active during our write and no second one was seen: it may have been too short to see."""
     quick: float = 1.0
     slow: float = 5.0
     quick_for: float = 60.0

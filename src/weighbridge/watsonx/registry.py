@@ -120,8 +120,8 @@ class WatsonxRegistry:
         return live
 
     def intents(self) -> Intents:
-        """Return the record of what this environment wrote, or intended to (``ownership.resolved`` says how much of
-        it is true).
+        """Return the record of what this environment wrote or intended to (``ownership.resolved`` says how much of it
+        is true).
         """
         found = self.kube.get(CONFIG_MAP, intents_name(self.environment), self.namespace)
         return parse_intents((found or {}).get("data") or {})

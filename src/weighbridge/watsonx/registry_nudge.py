@@ -91,9 +91,7 @@ def _written(
 
 
 def _put_back(registry: WatsonxRegistry, chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
-    """Put the entry back: it was taken out, and somebody wrote before it was put back. Write it like any missing
-    entry of ours.
-    """
+    """Put the entry back after somebody wrote in between. Write it like any missing entry of ours."""
     entries = [intent.entry for intent in registry.intents().ours.values()]
     observer(Note(f"{chosen.model_id} is put back beside what somebody else has written meanwhile"))
     return registry.write((), entries, observer=observer).mark or mark

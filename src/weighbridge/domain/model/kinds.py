@@ -91,9 +91,7 @@ def is_sidecar(path: str) -> bool:
 
 
 def is_weights(path: str) -> bool:
-    """Return whether servers read it as safetensors: they look for exactly this suffix. Any other spelling is judged
-    like any other file.
-    """
+    """Return whether servers read it as safetensors: exactly this suffix. Other spellings are judged like any other file."""
     return path.endswith(".safetensors") and not is_sidecar(path)
 
 

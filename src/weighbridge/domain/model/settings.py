@@ -62,9 +62,7 @@ def parse_json(content: bytes) -> tuple[Json] | None:
 
 
 def look_order(path: str) -> tuple[bool, bool, bool, str]:
-    """Return a sort key: files that servers read come first, in the top directory and below, because the number of
-    files is limited.
-    """
+    """Return a sort key: files that servers read come first, in every directory, because the number is limited."""
     named_by_servers = PurePosixPath(path).name in READ_BY_SERVERS | _READ_BESIDE
     return (not named_by_servers, "/" in path, suffix_of(path) not in NEEDED, path)
 
@@ -172,9 +170,7 @@ def _length(config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> 
 
 
 def _positions(config: Mapping[str, Json]) -> tuple[str, int] | None:
-    """Return the key and the number of positions, including ``rope_scaling``. Models of text and image have it in
-    ``text_config``.
-    """
+    """Return key and number of positions, with ``rope_scaling``. Models of text and image have it in ``text_config``."""
     inner = config.get("text_config")
     for place, part in (("", config), ("text_config.", inner)):
         if not isinstance(part, dict):

@@ -88,9 +88,7 @@ class PlaybookRun:
             raise DefectError(f"playbook {self.playbook} could not be run: {self._error}") from self._error
 
     def _end(self) -> None:
-        """Ask the guard to end, and wait. The runner itself would ``kill -9`` the guard, which then could not wait
-        for the playbook.
-        """
+        """Ask the guard to end, and wait. The runner would ``kill -9`` the guard, which then waits for nobody."""
         try:
             if not self._over.is_set():
                 with contextlib.suppress(OSError, ValueError):  # not started, or already ended

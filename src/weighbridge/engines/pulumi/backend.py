@@ -214,9 +214,7 @@ def recorded_stack(checkpoint: dict[str, Any]) -> RecordedStack:
 
 
 def _uid_of(row: dict[str, Any]) -> str | None:
-    """Return the cluster that a resource names. Ask every resource: the stack's output exists only after a program
-    ran to its end.
-    """
+    """Return the cluster that a resource names. Ask each: the stack's output exists only after a program ran to its end."""
     match row.get("type"):
         case "pulumi:pulumi:Stack":
             found = (row.get("outputs") or {}).get(CLUSTER_OUTPUT)

@@ -114,9 +114,7 @@ def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def secret_channel(secrets: StateSecrets) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
-    """Yield the variables that say where the secrets are, and the descriptors that the child must inherit. Valid
-    inside the context.
-    """
+    """Yield the variables that say where the secrets are, and the descriptors that the child must inherit."""
     shared = _shared_credentials(secrets.keys) if secrets.keys else None
     if sys.platform != "linux":
         yield {"PULUMI_CONFIG_PASSPHRASE": secrets.passphrase} | _aws_variables(secrets.keys), ()

@@ -1,6 +1,4 @@
-"""The sources that pods can fetch from. ``SOURCES`` is the only registry: the kind's name in orders → the parser of
-its section.
-"""
+"""The sources for pods. ``SOURCES`` is the only registry: the kind's name in orders → the parser of its section."""
 
 from __future__ import annotations
 

@@ -89,9 +89,7 @@ def parse_id(text: str) -> tuple[str, str, str]:
 
 
 def entries_of(value: Json) -> tuple[Entry, ...]:
-    """Return the entries of a list, or of a mapping by model_id, sorted by model_id: the wire does not keep the order
-    of keys.
-    """
+    """Return the entries of a list, or of a mapping by model_id, sorted by it: the wire does not keep the order of keys."""
     items: Json = list(value.values()) if isinstance(value, dict) else value
     found = [copies[0][1] for copies in entries_by_id(items).values()]
     return tuple(sorted(found, key=lambda entry: entry.model_id))

@@ -47,9 +47,7 @@ class State:
 
 
 def after_write(wanted: Inputs, written: Written) -> State:
-    """Return the state after a write, with the entries that stand in the list. An entry that was left alone was not
-    written by us.
-    """
+    """Return the state after a write, with the entries in the list. An entry that was left alone was not written by us."""
     standing = entries_by_id(written.live.models)
     entries = tuple(standing[entry.model_id][0][1] for entry in wanted.entries if entry.model_id in standing)
     ours = tuple(entry for entry in wanted.entries if entry.model_id not in written.unproven)

@@ -1,6 +1,4 @@
-"""Weights in a folder of this machine: a laptop's disk, a mounted share, a pipeline's cache. Only the route ``push``
-brings them in.
-"""
+"""Weights in a folder of this machine: a laptop's disk, a mounted share, a pipeline's cache. Brought in only by ``push``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -74,9 +74,7 @@ def is_shared_and_bound(claim: Object | None, storage_class: str) -> bool:
 def judge_class(
     name: str, found: Object | None, modes: frozenset[AccessMode], *, proven: bool = False
 ) -> list[Finding]:
-    """``modes``: the access modes that models of the environment ask of it. ``proven``: a ReadWriteMany claim of it
-    is bound.
-    """
+    """``modes``: the access modes that the environment's models ask of it. ``proven``: a ReadWriteMany claim of it is bound."""
     label = f"class {name}"
     if found is None:
         return [fail(

@@ -41,9 +41,7 @@ _SLOWEST_FILES_PER_SECOND = 20
 """Each file is requested, fetched, flushed to the disk and read back separately."""
 _DEADLINE_FLOOR_SECONDS = 1800
 _LARGEST_ORDER_BYTES = (1 << 20) - 16_384
-"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps"), counted as plain bytes, not as base64. Leave some room
-for its other fields.
-"""
+"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps"), counted as plain bytes, not as base64. Leave some room."""
 SENT_FILE_BYTES = len(',"sha256":""') + 64
 """Bytes that the sender adds for each file when it completes a publishing order (``publication.py``)."""
 
@@ -153,9 +151,7 @@ def _unattested(order: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def credentials_secret(environment: Environment, model: Model) -> str | None:
-    """Return the name of the Secret with the keys for the source's login, existing or to be made; ``None`` if no keys
-    are needed.
-    """
+    """Return the name of the Secret with the source's keys, existing or to be made; ``None`` if no keys are needed."""
     secrets = model.source.chosen.secrets
     if not secrets.needed:
         return None
@@ -242,9 +238,7 @@ class _Bundling:
         return {**order, "files": [], "listed": listed}
 
     def fits(self, order: Mapping[str, Json], verb: Verb) -> bool:
-        """Return whether a ConfigMap holds the list of files with everything else, including what a push's sender
-        adds to each.
-        """
+        """Return whether a ConfigMap holds the list of files and everything else, including what a push's sender adds."""
         texts = self._texts(self._order(order, verb), verb)
         size = sum(len(text.encode()) for text in texts.values()) + len(self.around.mover or mover_archive())
         size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0

@@ -96,9 +96,7 @@ class SourceLook:
                 self.found.extend(self._judged(model))
 
     def _judged(self, model: Model) -> Iterator[Finding]:
-        """Yield what is wrong with a listed model. If the set is in place, yield no failure, because an apply leaves
-        it alone.
-        """
+        """Yield what is wrong with a listed model. No failure if the set is in place: an apply leaves it alone."""
         listing = self.look.facts.one(LISTING, model.id)
         if listing is None or not listing.flaws:
             return

@@ -33,9 +33,7 @@ class FromPods:
     found: list[Finding] = field(default_factory=list)
 
     def look(self, *, asked: bool) -> list[Finding]:
-        """``asked``: whether pods may be started. Runs in the caller's thread, which Ctrl-C reaches, so that pods are
-        cleaned up.
-        """
+        """``asked``: whether pods may be started. Runs in the caller's thread: Ctrl-C reaches it, and pods are cleaned up."""
         judged: set[tuple[str, tuple[str, ...]]] = set()
         for model in self.environment.models:
             report = self._probed(model) if asked else None

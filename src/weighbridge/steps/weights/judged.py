@@ -46,9 +46,7 @@ def refused_model(model: Model, listing: SourceListing) -> PreconditionError | N
 
 
 def is_in_place(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt | None) -> bool:
-    """Return whether this very set was published on the claim's present volume. A damaged set counts: it is repaired,
-    not judged again.
-    """
+    """Return whether this very set is on the claim's present volume. A damaged set counts: it is repaired, not judged again."""
     return (
         claim is not None
         and receipt is not None

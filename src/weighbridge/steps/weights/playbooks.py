@@ -40,9 +40,7 @@ SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
 """Model id → the secrets for its playbook, by the keys of ``environment/secrets.py``."""
 
 Reach: TypeAlias = Callable[[Path], tuple[Mapping[str, str], Mapping[str, Any]]]
-"""A private folder → the environment of ansible-playbook and further variables of the role. The files that they name
-lie in the folder.
-"""
+"""A private folder → the environment of ansible-playbook and further variables of the role; their files lie in it."""
 
 _CLEANUP_SECONDS = 90
 _SLACK_SECONDS = 300
@@ -60,9 +58,7 @@ _DECLINES: Mapping[Route, frozenset[str]] = {
 
 
 class Cancellation:
-    """How often a stop of the playbooks was requested. The first request stops the transfer, the second also stops
-    the cleanup.
-    """
+    """How often a stop of the playbooks was requested: the first stops the transfer, the second also the cleanup."""
 
     def __init__(self) -> None:
         self._count = itertools.count(1)  # threads may share it

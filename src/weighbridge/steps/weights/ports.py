@@ -13,9 +13,7 @@ class Weights(Protocol):
     """The sources of weights."""
 
     def list(self, model: Model) -> SourceListing:
-        """Return what the source holds now, by names and sizes. Raise ``PreconditionError`` if it is missing, empty,
-        incomplete or refused.
-        """
+        """Return the source's present names and sizes. Raise ``PreconditionError`` if missing, empty, incomplete or refused."""
         ...
 
     def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:

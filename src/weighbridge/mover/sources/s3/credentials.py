@@ -20,9 +20,7 @@ class MountedKeys:
         self._directory = directory
 
     def read(self) -> Keys | None:
-        """Return the present keys. Raise ``RefusedError`` that names the file that is missing, empty or holds what no
-        key can hold.
-        """
+        """Return the present keys. Raise ``RefusedError`` naming the file that is missing, empty or holds what no key can."""
         if self._directory is None:
             return None
         return Keys(

@@ -18,7 +18,7 @@ _OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
 
 
 def log_in(location: Location, endpoint: Endpoint, read_keys: Callable[[], Keys | None]) -> Finding:
-    """Run the stage ``login``: can the keys list the prefix, and is there an object? Raise ``StageError`` if the
+    """Run the stage ``login``: can the keys list the prefix, is there an object? Raise ``StageError`` if the
     connection fails.
     """
     try:

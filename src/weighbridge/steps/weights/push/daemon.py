@@ -1,6 +1,4 @@
-"""The rsync pod's daemon as its clients see it. Must agree with ``templates/rsyncd.conf`` and
-``templates/rsync-pod.yaml.j2``.
-"""
+"""The rsync pod's daemon as its clients see it. Must match ``templates/rsyncd.conf`` and ``templates/rsync-pod.yaml.j2``."""
 
 PORT = 8730
 """Port of the daemon, on the pod's loopback only: reached through ``port-forward``."""
@@ -33,7 +31,5 @@ def receipt_path(model_id: str, sub_path: str) -> str:
 
 
 def manifest_path(sub_path: str) -> str:
-    """Return the path of the manifest of the set in transfer, relative to ``STAGING``. The files lie in the folder
-    ``sub_path``.
-    """
+    """Return the manifest's path of the set in transfer, relative to ``STAGING``. The files lie in the folder ``sub_path``."""
     return f"{sub_path}.manifest.json"

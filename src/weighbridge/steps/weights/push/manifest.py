@@ -162,9 +162,7 @@ def read_memory(text: str) -> dict[str, Row]:
 
 
 def manifest(rows: Collection[Row]) -> bytes:
-    """Return the manifest of the files in transfer: for people, and as a mark that a push is running. Sorted by path;
-    ``keep`` only if true.
-    """
+    """Return the manifest of files in transfer: for people, and to mark a running push. By path; ``keep`` only if true."""
     files: list[Json] = []
     for row in sorted(rows, key=lambda row: row.path):
         entry: dict[str, Json] = {"path": row.path, "size": row.size, "sha256": row.sha256, "etag": row.etag}

@@ -182,9 +182,7 @@ class Rsync:
         )
 
     def fetch_small(self, target: Target, origin: str, name: str, into: Path, *, deadline: float) -> None:
-        """Copy the file ``name`` from ``origin``, one of the target's prefixes, to ``into``. Do nothing if it does
-        not exist.
-        """
+        """Copy the file ``name`` from ``origin``, one of the target's prefixes, to ``into``. Do nothing if it is missing."""
         self._run(["--recursive", "--no-perms", "--no-times", "--chmod=D700,F600", "--protect-args", "--prune-empty-dirs", "--ignore-times", *_only((name,))],
                   target, origin, f"{into}/", deadline=deadline)  # fmt: skip
 
@@ -261,16 +259,12 @@ def _only(names: Sequence[str]) -> Iterator[str]:
 
 
 def _literal(name: str) -> str:
-    """Return a name as a filter pattern (rsync(1), "Pattern matching rules": a backslash escapes only in patterns
-    with wildcards).
-    """
+    """Return a name as a filter pattern (rsync(1), "Pattern matching rules": a backslash escapes only with wildcards)."""
     return re.sub(r"([\[*?\\])", r"\\\1", name) if re.search(r"[\[*?]", name) else name
 
 
 def _lines(child: subprocess.Popen[bytes], deadline: float, silence: float) -> Iterator[bytes]:
-    """Yield the lines of the child's output, ended by CR or LF. Raise ``TimeoutError`` at the deadline or after too
-    long a silence.
-    """
+    """Yield lines of the child's output, ended by CR or LF. Raise ``TimeoutError`` at the deadline or in too long a silence."""
     assert child.stdout is not None  # noqa: S101 - started with a pipe
     pending = b""
     with selectors.DefaultSelector() as selector:

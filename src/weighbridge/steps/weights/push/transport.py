@@ -83,9 +83,7 @@ class Transport(Protocol):
         ...
 
     def judge(self, said: str) -> None:
-        """Raise ``TransportRefusedError`` or ``PodGoneError`` if the output of a failed rsync shows a failure of the
-        connection.
-        """
+        """Raise ``TransportRefusedError`` or ``PodGoneError`` if a failed rsync's output shows a failure of the connection."""
         ...
 
     def reset(self) -> None: ...
