@@ -39,7 +39,7 @@ def context_of_run() -> str | None:
 
 
 def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> None:
-    """Raise ``PreconditionError`` if ``actual`` is not the ``meant`` cluster. ``whose``: the words ``these registrations``."""
+    """Raise ``PreconditionError`` if ``actual`` is not the ``meant`` cluster. ``whose``: for example ``these registrations``."""
     if actual != meant:
         raise PreconditionError(
             f"{where} is cluster {actual}, but {whose} belong to cluster {meant}",

@@ -154,7 +154,7 @@ def _without_index(seen: LookedAt, base: Sequence[str]) -> Iterator[Flaw]:
 
 
 def _twice(seen: LookedAt, paths: Sequence[str]) -> Iterator[Flaw]:
-    """Yield tensors that are in two files. Without an index all files are read, so a tensor may be in only one."""
+    """Yield a flaw for tensors in two files. Without an index all files are read, so a tensor may be in only one."""
     holder: dict[str, str] = {}
     doubled: dict[str, str] = {}
     for path in paths:

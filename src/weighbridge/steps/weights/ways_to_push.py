@@ -8,7 +8,7 @@ from weighbridge.environment.types import Environment, Route
 def ways_to_push(
     environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
 ) -> list[Finding]:
-    """Judge the permissions of the route push: one of the two connections is needed, neither in particular."""
+    """Judge the permissions of the route push: one of the two connections is enough."""
     pushing = [model for model in environment.models if Route.PUSH in model.routes]
     if not pushing:
         return []
