@@ -1,4 +1,4 @@
-"""``await_pod``: waits until a pod is ready, or says why it will not be."""
+"""``await_pod``: wait until a pod is ready, or say why it cannot become ready."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``follow_job``: follows a mover's Job to its end, with live progress."""
+"""``follow_job``: follow a mover's Job to its end, with live progress."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class ActionModule(WeighbridgeAction):
 
 
 def _adopt(kube: Kube, arguments: dict[str, Any]) -> None:
-    """Make the Job the owner of what it needs, so that whatever happens to us its own end takes them along."""
+    """Make the Job the owner of the objects that it needs, so that they go with it, whatever happens to this process."""
     job = kube.get(JOB, arguments["job"], arguments["namespace"])
     if job is None:
         return
@@ -66,4 +66,4 @@ def _adopt(kube: Kube, arguments: dict[str, Any]) -> None:
                 {"metadata": {"ownerReferences": [owner]}},
             )
         except ForbiddenError:
-            continue  # it is removed by name at the end of this run or of the next
+            continue  # removed by name at the end of this run or of the next

@@ -1,4 +1,4 @@
-"""``rsync_password``: makes a password for one rsync pod, and puts it where the pod mounts it."""
+"""``rsync_password``: make a password for one rsync pod, and put it where the pod mounts it."""
 
 import secrets
 from typing import Any

@@ -1,4 +1,4 @@
-"""``short_lived_left``: which of some objects stand in the cluster and are this environment's, by GET alone."""
+"""``short_lived_left``: return which of some objects exist in the cluster and belong to this environment. Only GET requests."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class ActionModule(WeighbridgeAction):
             except ForbiddenError:
                 if not former and kind is not SECRET:
                     raise
-                continue  # whoever may not even look at it did not make it
+                continue  # a user who may not even read it did not make it
             if found is None:
                 continue
             if not is_ours(found, arguments["environment"]):

@@ -1,4 +1,4 @@
-"""``source_secret``: puts what a source's login takes into a short-lived Secret, from references that are resolved here."""
+"""``source_secret``: put the keys for a source's login into a short-lived Secret. Their references are resolved here."""
 
 from pathlib import Path
 from typing import Any

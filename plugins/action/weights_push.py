@@ -1,4 +1,4 @@
-"""``weights_push``: downloads a set file by file and sends it into the rsync pod, with live progress."""
+"""``weights_push``: download a set file by file and send it into the rsync pod, with live progress."""
 
 import contextlib
 import time
@@ -82,7 +82,7 @@ class ActionModule(WeighbridgeAction):
 
 
 def _transport(name: str, pod: RsyncPod, password: str | None, spool: Spool) -> Transport | None:
-    """A port-forward ends in a port that every user of this machine reaches: never without a password."""
+    """Return the transport. A port-forward opens a port that every user of this machine can reach, so it needs a password."""
     if name == "exec":
         return ExecStream(pod)
     return None if password is None else PortForward(pod, password, spool.log)
@@ -96,7 +96,7 @@ def _without_secret(pod: RsyncPod) -> TransportRefusedError:
 
 
 def _password(kube: Kube, pod: RsyncPod) -> str:
-    """What the pod's daemon asks for. The pod becomes the owner of its Secret, so that its end takes it along."""
+    """Return the password of the pod's daemon. Make the pod the owner of its Secret, so that both are removed together."""
     secret = kube.get(SECRET, pod.name, pod.namespace)
     found = kube.get(POD, pod.name, pod.namespace)
     if found is None or secret is None:
@@ -107,7 +107,7 @@ def _password(kube: Kube, pod: RsyncPod) -> str:
             transient=True,
         )
     owner = {"apiVersion": "v1", "kind": "Pod", "name": pod.name, "uid": found["metadata"]["uid"]}
-    with contextlib.suppress(ForbiddenError):  # it is removed by name at the end of this run
+    with contextlib.suppress(ForbiddenError):  # removed by name at the end of this run
         kube.merge(SECRET, pod.name, pod.namespace, {"metadata": {"ownerReferences": [owner]}})
     return password_in(b64decode(secret["data"][PASSWORD_KEY]).decode())
 

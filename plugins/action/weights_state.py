@@ -1,4 +1,4 @@
-"""``weights_state``: what the cluster holds of one model's weights, by GET alone."""
+"""``weights_state``: return what the cluster holds of one model's weights, with GET requests only."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ class ActionModule(WeighbridgeAction):
 
 
 def _why(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> str | None:
-    """Why there is something to do, or ``None``."""
+    """Return why there is something to do, or ``None``."""
     if receipt is None:
         return "never brought in"
     if claim is None or receipt.claim_uid != claim.uid:
@@ -84,7 +84,7 @@ def _of_this_set(receipt: Receipt | None, claim: ClaimFacts | None, arguments: d
 
 
 def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
-    """What is about to be made over, and removed by name afterwards, is ours, or the run ends here."""
+    """Fail unless the objects to be overwritten, and later removed by name, are ours."""
     namespace, environment = arguments["namespace"], arguments["environment"]
     names = [(kind, job["name"]) for job in arguments["jobs"].values() for kind in (JOB, CONFIG_MAP)]
     names += [(POD, arguments["rsync_pod"]), *((SECRET, name) for name in arguments["secrets"])]
@@ -92,7 +92,7 @@ def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
         try:
             found = kube.get(kind, name, namespace)
         except ForbiddenError:
-            if kind is not SECRET:  # which then cannot be made or removed either
+            if kind is not SECRET:  # such objects cannot be made or removed either
                 raise
             continue
         if found is not None and not is_ours(found, environment):
@@ -105,17 +105,17 @@ def _refuse_foreign(kube: Kube, arguments: dict[str, Any]) -> None:
 
 
 def _recorded(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> str | None:
-    """Digest of this very set, as it was when its bytes were last known to be the source's."""
+    """Return the digest of this very set, from the time when its bytes were last known to be the source's."""
     return receipt.set_digest if receipt and _of_this_set(receipt, claim, arguments) else None
 
 
 def _damaged(receipt: Receipt | None, claim: ClaimFacts | None, arguments: dict[str, Any]) -> list[str]:
-    """Files of this very set that are known to be bad."""
+    """Return the files of this very set that are known to be damaged."""
     return list(receipt.damaged) if receipt and _of_this_set(receipt, claim, arguments) else []
 
 
 def _found(kube: Kube, arguments: dict[str, Any], recorded: str | None) -> tuple[bool, list[dict[str, Any]]]:
-    """Whether a Job of an earlier run is still at exactly this work, and what earlier runs left that is of no use."""
+    """Return whether a Job of an earlier run still does exactly this work, and what useless objects earlier runs left."""
     namespace, verb = arguments["namespace"], arguments["verb"]
     running = False
     leftovers: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""``weights_verdict``: ends a verification whose receipt has been written, as failed where bytes differ."""
+"""``weights_verdict``: end a verification whose receipt was written; fail if bytes differ."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The option that every module of ours has: which cluster."""
+"""The option that all our modules have: the cluster."""
 
 
 class ModuleDocFragment:

@@ -1,4 +1,4 @@
-"""Filters of the weights role: a mover's result as the receipt to be recorded (JSON), and names as objects."""
+"""Filters of the weights role: a mover's result as the receipt to be written (JSON), and names as objects."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from weighbridge.steps.weights.publication import completed, on_record
 
 
 def published_receipt(message: dict[str, Any], **facts: str) -> str:
-    """``published_receipt``: the receipt of a set that has just been published; see ``domain/receipts.py``."""
+    """``published_receipt``: return the receipt of a set that was just published; see ``domain/receipts.py``."""
     try:
         return receipts.to_json(receipts.published(message, now=datetime.now(UTC), **facts))
     except (TypeError, ValueError) as error:
@@ -21,7 +21,7 @@ def published_receipt(message: dict[str, Any], **facts: str) -> str:
 
 
 def verified_receipt(previous: str, message: dict[str, Any]) -> str:
-    """``verified_receipt``: the earlier receipt with the verdict of a verification."""
+    """``verified_receipt``: return the earlier receipt with the verdict of a verification."""
     try:
         return receipts.to_json(receipts.verified(receipts.from_json(previous), message, datetime.now(UTC)))
     except ValueError as error:
@@ -29,10 +29,10 @@ def verified_receipt(previous: str, message: dict[str, Any]) -> str:
 
 
 def publication(documents: list[dict[str, Any]], pushed: dict[str, Any]) -> list[dict[str, Any]]:
-    """``publication``: the documents of ``publish.yaml``, their order completed with what ``weights_push`` sent."""
+    """``publication``: return the documents of ``publish.yaml``, with what ``weights_push`` sent in their order."""
     try:
         sent = {file["path"]: file["sha256"] for file in pushed["files"]}
-        # Ansible tags its strings by subclassing them; canonical JSON is made of plain ones.
+        # Ansible marks its strings with a subclass; canonical JSON needs plain ones.
         plain = json.loads(json.dumps([documents, pushed["set_digest"], sent]))
         return completed(*plain)
     except (DefectError, KeyError, TypeError, ValueError) as error:
@@ -40,11 +40,11 @@ def publication(documents: list[dict[str, Any]], pushed: dict[str, Any]) -> list
 
 
 def recorded(documents: list[dict[str, Any]], verb: str, set_digest: str | None) -> list[dict[str, Any]]:
-    """``recorded``: the documents of ``fetch.yaml`` or ``verify.yaml``, their order completed with the digest of the set that the
-    cluster has on record, or ``None``.
+    """``recorded``: return the documents of ``fetch.yaml`` or ``verify.yaml``, with the digest of the set on the
+    cluster's record (or ``None``) in their order.
     """
     try:
-        # Ansible tags its strings by subclassing them; canonical JSON is made of plain ones.
+        # Ansible marks its strings with a subclass; canonical JSON needs plain ones.
         plain = json.loads(json.dumps([documents, verb, set_digest or None]))
         return on_record(*plain)
     except (DefectError, KeyError, TypeError, ValueError) as error:
@@ -54,9 +54,9 @@ def recorded(documents: list[dict[str, Any]], verb: str, set_digest: str | None)
 def short_lived(
     jobs: dict[str, dict[str, str]], verbs: list[str], *, namespace: str, rsync_pod: str, secret: str | None
 ) -> list[dict[str, Any]]:
-    """``short_lived``: what the Kubernetes modules take to find every object that runs of these verbs leave,
-    Jobs first, so that nothing is taken from under a pod. The rsync pod's Secret has its name; ``secret`` is that of the source's
-    keys, if it is one of ours.
+    """``short_lived``: return the arguments with which the Kubernetes modules find every object that runs of these
+    verbs leave. Jobs come first, so that a running pod loses nothing. The rsync pod's Secret has the pod's name;
+    ``secret`` is that of the source's keys, if it is one of ours.
     """
     names = [jobs[verb]["name"] for verb in verbs if verb in jobs]
     found = [("batch/v1", "Job", name) for name in names]
@@ -71,7 +71,7 @@ def short_lived(
 
 
 class FilterModule:
-    """Found as ``weighbridge.byom.published_receipt`` and so on."""
+    """The filters are found as ``weighbridge.byom.published_receipt`` and so on."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {

@@ -1,7 +1,7 @@
 """What our action plugins share: the cluster, plain results, failures that a program can read, and live progress.
 
-Action plugins run in the ansible-playbook process, so weighbridge itself is importable there, and what they display
-is seen while they work; a module's output would arrive only at its end.
+Action plugins run in the ansible-playbook process, so they can import weighbridge, and their output is seen while
+they work. A module's output would arrive only at its end.
 """
 
 import base64
@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.weighbridge.byom.plugins.doc_fragments.cluster import ModuleDocFragment
 
-import weighbridge.denied  # noqa: F401 - a task that is refused names the rule that it lacked
+import weighbridge.denied  # noqa: F401 - so that a refused task names the missing rule
 from weighbridge.domain import human
 from weighbridge.domain.naming import object_labels
 from weighbridge.domain.visible import error_lines, visible
@@ -31,7 +31,7 @@ from weighbridge.mover.proxies import ProxySettings
 from weighbridge.processes.variables import Outside
 
 JSON_EVENTS = "WEIGHBRIDGE_EVENTS"
-"""Set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""
+"""If set to ``json``, progress is displayed as JSON lines, for the program that reads this run's events."""
 
 _HUMAN_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
@@ -49,7 +49,7 @@ def argument_spec(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def failure(error: WeighbridgeError) -> dict[str, Any]:
-    """A task result that says in ``weighbridge`` what ``msg`` says to people."""
+    """Return a task result that has in ``weighbridge`` for programs what ``msg`` has for people."""
     return {
         "failed": True,
         "msg": "\n".join(error_lines(error)),
@@ -64,7 +64,7 @@ def failure(error: WeighbridgeError) -> dict[str, Any]:
 
 
 class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no types
-    """An action of ours: validated arguments in, a result or a readable failure out."""
+    """An action of ours: takes validated arguments, returns a result or a readable failure."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -76,7 +76,7 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
         _die_with_parent()
         _, arguments = self.validate_argument_spec(self._documented())
         try:
-            # Ansible tags its strings by subclassing them; what we call takes plain JSON values only.
+            # Ansible marks its strings with a subclass; the called functions take plain JSON values only.
             result.update(self.work(json.loads(json.dumps(arguments))))
         except WeighbridgeError as error:
             result.update(failure(error))
@@ -94,7 +94,7 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
 
     @abstractmethod
     def work(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The task's result. Raises ``WeighbridgeError``."""
+        """Return the task's result. Raise ``WeighbridgeError``."""
 
     @property
     def check_mode(self) -> bool:
@@ -102,13 +102,13 @@ class WeighbridgeAction(ActionBase):  # type: ignore[misc]  # Ansible ships no t
 
 
 def _die_with_parent() -> None:
-    """Ansible starts each task in a process of its own, in a session of its own: end it with ansible-playbook."""
+    """End this process with ansible-playbook: Ansible starts each task in a process and a session of its own."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def kube_of(cluster: Mapping[str, Any]) -> Kube:
-    """The cluster that the playbook's variables name; another one than they were rendered for is refused."""
+    """Return the cluster that the playbook's variables name. Refuse any other than the one for which they were rendered."""
     settings = ProxySettings(https=cluster["proxy"], http=cluster["proxy"])
     kube = connect(
         context=cluster["context"], in_cluster=cluster["in_cluster"], outside=Outside(proxy=settings)
@@ -124,8 +124,8 @@ def kube_of(cluster: Mapping[str, Any]) -> Kube:
 
 
 def put_secret(kube: Kube, arguments: Mapping[str, Any], values: Mapping[str, str | None]) -> None:
-    """Make or overwrite the Secret that ``arguments`` name (namespace, name, environment, model_id); a value of ``None``
-    takes its key away.
+    """Create or overwrite the Secret that ``arguments`` name (namespace, name, environment, model_id). A value of
+    ``None`` removes its key.
     """
     name, namespace = arguments["name"], arguments["namespace"]
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items() if value}
@@ -142,12 +142,12 @@ def put_secret(kube: Kube, arguments: Mapping[str, Any], values: Mapping[str, st
     found = kube.apply(SECRET, body)
     stale = dict.fromkeys(found["data"].keys() - data.keys())
     if stale or found["metadata"].get("ownerReferences"):
-        # An owner of an earlier run must not take the new content along when it is collected.
+        # Remove an owner of an earlier run: its removal must not take the new content along.
         kube.merge(SECRET, name, namespace, {"metadata": {"ownerReferences": None}, "data": stale})
 
 
 class Speaker:
-    """Displays events: as JSON lines for a program, or as sentences, progress every two seconds, for people."""
+    """Displays events: as JSON lines for a program, or as sentences for people, with progress every two seconds."""
 
     def __init__(self, subject: str) -> None:
         self._subject = subject

@@ -1,7 +1,8 @@
-"""Before anything else is imported by the console script: a Ctrl-C while modules still load ends it without a traceback.
+"""Run by the console script before any other import: a Ctrl-C during the imports ends the process without a
+traceback.
 
-Nothing has begun by then, so there is nothing to say; a shell reports 130, as for any interruption. ``armed`` hands Ctrl-C
-back to Python once there is something that can be interrupted in an orderly way.
+Nothing has started by then, so nothing is printed; a shell reports 130, as for any interruption. ``armed`` returns
+Ctrl-C to Python once there is something that can be interrupted in an orderly way.
 """
 
 import gc
@@ -12,7 +13,9 @@ from pathlib import Path
 
 
 def disarmed(program: str) -> bool:
-    """Let SIGINT end the process if ``program`` is our console script. One that is ignored (a job in the background) stays so."""
+    """Let SIGINT end the process if ``program`` is our console script. An ignored one (a job in the background) stays
+    ignored.
+    """
     ours = (
         Path(program).name == "weighbridge" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
@@ -22,15 +25,15 @@ def disarmed(program: str) -> bool:
 
 
 def armed() -> None:
-    """From here on SIGINT raises ``KeyboardInterrupt``."""
+    """From now on, let SIGINT raise ``KeyboardInterrupt``."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 disarmed(sys.argv[0] if sys.argv else "")
 
-# Python looks for garbage whenever there are 700 objects more. Modules that load make hundreds of thousands, and none is garbage.
+# Python collects garbage after every 700 new objects. The imports create hundreds of thousands, and none of them is garbage.
 gc.set_threshold(100_000)
 
-# pydantic would look through every installed package for plugins of its own. We have none, and want nobody's.
+# pydantic would search every installed package for plugins. We have none and want none of others.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

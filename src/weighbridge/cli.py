@@ -1,6 +1,7 @@
-"""argv → one call → what is printed → the exit code. The only owner of ``print`` and ``sys.exit``.
+"""Read arguments, make one call, print its result, return the exit code. Only this module uses ``print`` and
+``sys.exit``.
 
-What a verb needs is imported once it is to be done (``verbs.py``), so that ``--help`` costs the parser and nothing more.
+What a verb needs is imported when the verb runs (``verbs.py``), so that ``--help`` loads only the parser.
 """
 
 import argparse
@@ -63,11 +64,11 @@ EXAMPLES = {
         "weighbridge destroy stage --yes --weights stage-example-13b-weights",
     ),
 }
-"""What a newcomer may copy; ``stage`` is ``environments/stage.yaml``."""
+"""Commands for newcomers to copy; ``stage`` is ``environments/stage.yaml``."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; ``docs/cli.md`` is generated from it."""
+    """Return the parser of the whole command line; ``docs/cli.md`` is generated from it."""
     top = argparse.ArgumentParser(
         prog="weighbridge",
         description="Bring your own model to IBM watsonx.ai software: one file, one command, proof, and a way back.",
@@ -166,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def verbs_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Verb → its own parser."""
+    """Return verb → its own parser."""
     [verbs] = [action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 - argparse has no other way
     return dict(verbs)
 
@@ -181,7 +182,7 @@ class _Completion(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> NoReturn:
-        from weighbridge.completion import script  # noqa: PLC0415 - for this alone
+        from weighbridge.completion import script  # noqa: PLC0415 - only needed here
 
         del namespace, option_string
         print(script(parser, verbs_of(parser).values(), str(values)))
@@ -189,7 +190,7 @@ class _Completion(argparse.Action):
 
 
 class _Groups:
-    """What ``--only`` takes. Looked up when it is asked for: the steps are slow to import."""
+    """The values of ``--only``. Found when they are needed, because the steps are slow to import."""
 
     def __iter__(self) -> Iterator[str]:
         from weighbridge.steps import STEPS  # noqa: PLC0415
@@ -220,7 +221,7 @@ def _verb(
 def main() -> NoReturn:
     """Entry point of the console script."""
     arguments = parser().parse_args()
-    import weighbridge.verbs  # noqa: F401, PLC0415 - while an interruption still ends it in silence
+    import weighbridge.verbs  # noqa: F401, PLC0415 - while an interruption still ends it silently
 
     at_start.armed()
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
@@ -229,12 +230,12 @@ def main() -> NoReturn:
 
 
 def run(argv: Sequence[str], opener: "Opener | None" = None) -> int:
-    """One call of the command line; the exit code. ``opener``: opens the environment; by default ``wiring.opened``."""
+    """Run one command line; return the exit code. ``opener``: opens the environment; by default ``wiring.opened``."""
     return _done(parser().parse_args(argv), opener)
 
 
 def _done(arguments: argparse.Namespace, opener: "Opener | None" = None) -> int:
-    from weighbridge.verbs import VERBS  # noqa: PLC0415 - with all that they are made of
+    from weighbridge.verbs import VERBS  # noqa: PLC0415 - with all their imports
 
     arguments.opener = opener
     try:
@@ -280,7 +281,7 @@ def _print_error(error: WeighbridgeError, *, as_json: bool) -> None:
 
 
 def _with_excerpt(error: WeighbridgeError) -> str:
-    """The error, and below its first line the line of the file that it is about."""
+    """Return the error, with the file's line in question below its first line."""
     from weighbridge.environment.file import excerpt  # noqa: PLC0415
 
     seen = excerpt(error) if isinstance(error, InputError) else None

@@ -1,4 +1,4 @@
-"""Completion scripts for shells, made by shtab from the parser. The script is static: completing starts no Python."""
+"""Completion scripts for shells, made by shtab from the parser. The script is static: completion starts no Python."""
 
 import argparse
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _weighbridge_environments() {
   compgen -f -- "$1"
 }
 """
-"""Names (``environments/NAME.yaml``) and paths: what every verb takes. In zsh and tcsh, paths alone."""
+"""Names (``environments/NAME.yaml``) and paths, which every verb takes. In zsh and tcsh, only paths."""
 
 _COMPLETES: Final = {
     "environment": shtab.FILE | {"bash": "_weighbridge_environments"},
@@ -30,5 +30,5 @@ def script(parser: argparse.ArgumentParser, verbs: Iterable[argparse.ArgumentPar
     for verb in verbs:
         for action in verb._actions:  # noqa: SLF001 - argparse has no other way
             if action.dest in _COMPLETES:
-                action.complete = _COMPLETES[action.dest]  # type: ignore[attr-defined]  # where shtab looks for it
+                action.complete = _COMPLETES[action.dest]  # type: ignore[attr-defined]  # shtab looks for it here
     return str(shtab.complete(parser, shell, preamble=_ENVIRONMENTS if shell == "bash" else ""))

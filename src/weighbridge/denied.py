@@ -1,6 +1,6 @@
-"""What the API server denies names the rule that was lacking: every entry point imports this for it.
+"""Let a denial of the API server name the missing rule. Every entry point imports this module for that.
 
-The rules are those of all steps. So they are looked up once something is denied, and cost nothing before.
+The rules are those of all steps. They are looked up only when something is denied, so they cost nothing before.
 """
 
 from weighbridge.domain.access import Access, Rule

@@ -1,27 +1,27 @@
-"""What can go wrong, one class a failure: an exit code, what happened, where, and what to do about it.
+"""What can go wrong, one class for each kind of failure: an exit code, what happened, where, and what to do about it.
 
-Foreign exceptions become one of these at the adapter that met them, chained with ``from``. The command line prints
-them; nothing below it prints. Exit codes are those of the README's table.
+The adapter that meets a foreign exception turns it into one of these, chained with ``from``. The command line prints
+them; nothing below it prints. The exit codes are those of the README's table.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 OK, DEFECT, CHANGES_PENDING, INTERRUPTED = 0, 1, 6, 130
-"""Exit codes that are no failure's own. 6: ``plan --expect-no-changes``."""
+"""Exit codes that belong to no error class. 6: ``plan --expect-no-changes``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the user's own material a failure lies; every part is optional."""
+    """The place of a failure in the user's own files; every part is optional."""
 
     file: str | None = None
     line: int | None = None
-    """1-based."""
+    """Counted from 1."""
     column: int | None = None
-    """1-based."""
+    """Counted from 1."""
     key: str | None = None
-    """Dotted path of a key, list indexes in brackets: ``models[0].parameters.dtype``."""
+    """Dotted path of a key, with list indexes in brackets: ``models[0].parameters.dtype``."""
 
     def __str__(self) -> str:
         spot = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
@@ -29,10 +29,10 @@ class Place:
 
 
 class WeighbridgeError(Exception):
-    """Base of every failure that a user meets.
+    """Base of every failure that a user sees.
 
-    ``what`` is one sentence on what is wrong; ``remedy`` says what would be right or what to do next;
-    ``code`` is a stable short name for ``--json`` (``kebab-case``).
+    ``what``: one sentence on what is wrong. ``remedy``: what would be right, or what to do next. ``code``: a stable
+    short name for ``--json`` (``kebab-case``).
     """
 
     exit_code: ClassVar[int] = 1
@@ -52,7 +52,7 @@ class WeighbridgeError(Exception):
 
 
 class DefectError(WeighbridgeError):
-    """Something of ours is wrong (exit 1)."""
+    """A defect of weighbridge (exit 1)."""
 
     exit_code = 1
 
@@ -63,7 +63,7 @@ class InputError(WeighbridgeError):
     exit_code = 2
 
 
-class InputErrors(WeighbridgeError):  # noqa: N818 - it is several
+class InputErrors(WeighbridgeError):  # noqa: N818 - it holds several errors
     """Every mistake found in one reading of the user's file, in the file's order (exit 2)."""
 
     exit_code = 2
@@ -83,11 +83,11 @@ class PreconditionError(WeighbridgeError):
 
 
 class ForbiddenError(PreconditionError):
-    """One missing permission on the cluster (exit 3); made by ``kubernetes/denials.py``."""
+    """One missing permission in the cluster (exit 3); made by ``kubernetes/denials.py``."""
 
 
 class StepFailedError(WeighbridgeError):
-    """A step failed (exit 4). ``transient`` says that running the same command again may well succeed."""
+    """A step failed (exit 4). ``transient``: the same command may succeed if it is run again."""
 
     exit_code = 4
 
@@ -117,7 +117,7 @@ class InterruptedByUserError(WeighbridgeError):
 
 
 def is_transient(error: WeighbridgeError) -> bool:
-    """Whether the same request to the cluster may well succeed in a moment."""
+    """Return whether the same request to the cluster may succeed in a moment."""
     if isinstance(error, PreconditionError):
         return error.code == "cluster-unreachable"
     return isinstance(error, StepFailedError) and error.transient

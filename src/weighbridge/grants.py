@@ -1,4 +1,4 @@
-"""What ``weighbridge rbac`` writes: who may do what for one environment, and what may be inside of what they make."""
+"""What ``weighbridge rbac`` writes: the permissions for one environment, and limits for what their holder creates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,16 +33,16 @@ PURPOSE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Whom the rules are for: a service account, or a group."""
+    """The subject of the rules: a service account or a group."""
 
     account: Account | None = None
     group: str | None = None
     made: bool = False
-    """Whether the account is made with the rules."""
+    """Whether the account is created together with the rules."""
 
     @classmethod
     def own(cls, environment: Environment) -> "Subject":
-        """The environment's own account, in its namespace."""
+        """Return the environment's own account, in its namespace."""
         account = (environment.cluster.namespace, account_name(environment.name))
         return cls(account=account, made=True)
 
@@ -58,7 +58,7 @@ class Grants:
     subject: Subject
     rules: tuple[Rule, ...]
     files: Mapping[str, tuple[Object, ...]]
-    """File name → its documents, in the order in which they are to be applied."""
+    """File name → its documents, in the order in which they are applied."""
     warnings: tuple[str, ...]
 
     @property
@@ -69,16 +69,17 @@ class Grants:
 def render_grants(
     environment: Environment, subject: Subject | None = None, steps: Sequence[Step] = STEPS
 ) -> Grants:
-    """A Role each of ``access.Role``, a ClusterRole for what belongs to no namespace, their bindings, the policy.
+    """Return a Role for each ``access.Role``, a ClusterRole for what has no namespace, their bindings, and the
+    policy.
 
-    All Roles are bound to ``subject``, by default an account of the environment's own; whoever splits the work
-    among several binds each Role to its own. The policy's name and the ClusterRole's hold the namespace, because
+    All Roles are bound to ``subject``, by default to an account of the environment. To split the work among several
+    accounts, bind each Role to its own. The names of the policy and the ClusterRole include the namespace, because
     both stand beside those of other namespaces.
     """
     chosen = subject or Subject.own(environment)
     rules = permissions(environment, steps)
     stem, namespace = account_name(environment.name), environment.cluster.namespace
-    wide = f"weighbridge.{namespace}.{environment.name}"  # a dot, which stands in neither name
+    wide = f"weighbridge.{namespace}.{environment.name}"  # the dot occurs in neither name
     labels = object_labels(environment.name)
     wide_labels = labels | {NAMESPACE_LABEL: namespace}
     inside: list[Object] = []
@@ -103,7 +104,7 @@ def render_grants(
 
 
 def write_grants(out: Path, grants: Grants) -> tuple[Path, ...]:
-    """Write the files below ``out``, made where absent, each rule's purpose in comments; returns the files."""
+    """Write the files below ``out``, created if missing, with each rule's purpose in comments. Return the files."""
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, documents in grants.files.items():
@@ -115,7 +116,7 @@ def write_grants(out: Path, grants: Grants) -> tuple[Path, ...]:
 
 
 def _purposes(document: Object, rules: tuple[Rule, ...]) -> str:
-    """What each rule of a Role is for, in its order; nothing for other objects."""
+    """Return the purpose of each rule of a Role, in order; nothing for other objects."""
     if document["kind"] == "ClusterRole":
         shown = [rule for rule in rules if not rule.namespaced]
     elif document["kind"] == "Role":
@@ -162,7 +163,7 @@ def _policy(
 
 
 def _storage_classes(environment: Environment) -> tuple[str, ...]:
-    """Those of the claims that are made; none where one of them takes the cluster's default."""
+    """Return the classes of the claims to be made; none if one of these claims takes the cluster's default."""
     found = [
         model.storage.storage_class for model in environment.models if model.storage.existing_pvc is None
     ]

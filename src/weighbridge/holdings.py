@@ -1,4 +1,4 @@
-"""What the cluster holds of an environment's weights: claims and receipts. Several steps read it, each alone or together."""
+"""What the cluster holds of an environment's weights: claims and receipts. Several steps read it, alone or together."""
 
 from collections.abc import Collection
 from typing import Final, Protocol
@@ -17,19 +17,19 @@ class Holdings(Protocol):
     """Reads of the operands namespace; only ``forget`` writes."""
 
     def require_storage_class(self, name: str, key: str) -> str | None:
-        """``PreconditionError`` where there is no such class; ``key`` is the place in the environment file. In words what
-        could not be looked at.
+        """Raise ``PreconditionError`` if there is no such class; ``key`` is the place in the environment file. Return
+        in words what could not be checked.
         """
         ...
 
     def claim(self, name: str) -> ClaimFacts | None: ...
 
     def receipts(self, environment: str) -> dict[str, Receipt]:
-        """By model id."""
+        """Return the receipts by model id."""
         ...
 
     def forget(self, environment: str, claims: Collection[str]) -> None:
-        """Delete the receipts of what was on these claims: after they are gone, and only then."""
+        """Delete the receipts of what was on these claims. Call it only after the claims are gone."""
         ...
 
 
@@ -38,7 +38,7 @@ _LOOKED: Final[Key[Environment]] = Key("holdings looked at")
 
 
 def look_at_holdings(world: World, facts: Facts) -> None:
-    """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. ``PreconditionError`` for a claim that cannot be used."""
+    """Put in ``CLAIM`` and ``RECEIPT`` of every model, once. Raise ``PreconditionError`` for a claim that cannot be used."""
     if facts.one(_LOOKED) is not None:
         return
     environment, holdings = world.environment, world.port(HOLDINGS)
@@ -51,7 +51,7 @@ def look_at_holdings(world: World, facts: Facts) -> None:
 
 
 def holds(facts: Facts, model_id: str) -> Receipt | None:
-    """The receipt of a set that was verified and whose volume is still the one it was published on."""
+    """Return the receipt of a verified set, if its volume is still the one on which it was published."""
     receipt, claim = facts.one(RECEIPT, model_id), facts.one(CLAIM, model_id)
     if receipt is None or claim is None or receipt.verdict != "verified" or receipt.claim_uid != claim.uid:
         return None
@@ -59,7 +59,7 @@ def holds(facts: Facts, model_id: str) -> Receipt | None:
 
 
 def _to_come(facts: Facts, model: Model) -> int | None:
-    """Bytes of the set that is to be brought in; ``None`` where it is there already, or was not looked at."""
+    """Return the bytes of the set to be brought in; ``None`` if it is there already, or was not looked at."""
     listing, receipt = facts.one(LISTING, model.id), facts.one(RECEIPT, model.id)
     if listing is None or (receipt is not None and receipt.fingerprint == listing.fingerprint):
         return None
@@ -86,7 +86,7 @@ def _require_usable(
             remedy="wait until it is gone, or restore the volume; weighbridge neither deletes nor recreates it",
             code="claim-unusable",
         )
-    # A claim of ours grows with its sets, and what it is was our own choice.
+    # A claim of ours grows with its sets, and we chose its properties ourselves.
     if model.storage.existing_pvc is not None and (why := holds_no_weights(claim, set_bytes)) is not None:
         what, remedy, code = why
         raise PreconditionError(what, remedy=remedy, place=Place(key=key), code=code)

@@ -1,4 +1,4 @@
-"""Files in memory, for libraries and programs that take nothing but a path: never on a disk."""
+"""Files in memory, for libraries and programs that only accept a path: never on a disk."""
 
 import os
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from weighbridge.errors import PreconditionError
 
 
 def in_memory(name: str, text: str) -> int:
-    """A descriptor of a file that nobody else finds, to be closed; children inherit it where they are told to. ``PreconditionError``
-    where the system has no memory files (Linux alone has them).
+    """Return a descriptor of a file that no other process finds. The caller closes it; children inherit it if they
+    are told to. Raise ``PreconditionError`` if the system has no memory files (only Linux has them).
     """
     if not hasattr(os, "memfd_create"):
         raise PreconditionError(
@@ -29,13 +29,13 @@ def in_memory(name: str, text: str) -> int:
 
 
 def path_of(descriptor: int) -> str:
-    """For this process."""
+    """Return the path of a descriptor, for this process."""
     return f"/proc/self/fd/{descriptor}"
 
 
 @contextmanager
 def memory_file(name: str, text: str) -> Iterator[str]:
-    """The path of such a file, gone with the block."""
+    """Yield the path of such a file, which ends with the block."""
     descriptor = in_memory(name, text)
     try:
         yield path_of(descriptor)

@@ -1,6 +1,6 @@
-"""Events → what somebody watching sees: bars on a terminal, plain lines in a pipeline's log, JSON lines for programs.
+"""Show events to the user: bars on a terminal, plain lines in a pipeline's log, JSON lines for programs.
 
-Progress goes to standard error; standard output belongs to results.
+Progress goes to standard error; standard output is for results.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ _MARKS = {"done": "✓", "unchanged": "=", "declined": "~", "skipped": "-", "fai
 
 
 class ClosingObserver(Protocol):
-    """An observer that holds something open, such as a screen with bars."""
+    """An observer that holds a resource open, such as a screen with bars."""
 
     def __call__(self, event: Event) -> None: ...
 
@@ -46,7 +46,7 @@ class ClosingObserver(Protocol):
 
 
 class _Lines:
-    """Prints lines until nobody reads any more; the work goes on (``apply | head``). Each line whole, whoever says it."""
+    """Print lines until the reader has gone; the work goes on (``apply | head``). Each line stays whole."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream: IO[str] | None = stream
@@ -62,11 +62,11 @@ class _Lines:
                 self._stream = None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held open."""
 
 
 class JsonLines(_Lines):
-    """One JSON object a line, ``{"type": "transfer-progress", …}``; types and fields are those of core/events.py."""
+    """Write one JSON object a line, ``{"type": "transfer-progress", …}``. Types and fields are those of core/events.py."""
 
     def __call__(self, event: Event) -> None:
         row = {"type": _kebab(type(event).__name__), **dataclasses.asdict(event)}
@@ -74,7 +74,7 @@ class JsonLines(_Lines):
 
 
 class PlainLines(_Lines):
-    """A line where something happened, and every five seconds while bytes move: what a pipeline's log can bear."""
+    """Print a line for each event, and one every five seconds while bytes move, so that a pipeline's log stays short."""
 
     def __init__(self, stream: IO[str], *, verbose: bool = False) -> None:
         super().__init__(stream)
@@ -113,7 +113,7 @@ class PlainLines(_Lines):
 
 
 class Bars:
-    """Below the lines of what is done, a row for each model on its way: bytes, rate and time left."""
+    """Show, below the lines of what is done, a row for each model in transfer: bytes, rate and time left."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
@@ -121,7 +121,7 @@ class Bars:
         self._telling = _Telling()
         self._changing = threading.Lock()
         self._rows: dict[str, tuple[TaskID, str]] = {}
-        """By model id, with the phase that is shown."""
+        """By model id, with the phase shown."""
         self._progress = Progress(
             TextColumn("    {task.description}", markup=False),
             BarColumn(bar_width=32),
@@ -150,7 +150,7 @@ class Bars:
 
     @property
     def shown(self) -> RenderableType:
-        """The rows as they are now."""
+        """Return the rows as they are now."""
         return self._progress.get_renderable()
 
     def _advance(self, event: TransferProgress) -> None:
@@ -159,12 +159,12 @@ class Bars:
         self._progress.update(self._rows[event.model_id][0], completed=event.bytes, total=event.total)
 
     def _show(self, model_id: str, phase: str, total: float | None) -> None:
-        """A row of its own for each phase, for its rate is another; ``total``: ``None`` where no byte has moved yet."""
+        """Show a row of its own for each phase, because each has its own rate. ``total``: ``None`` before the first byte."""
         self._drop(model_id)
         self._rows[model_id] = (self._progress.add_task(visible(f"{model_id} {phase}"), total=total), phase)
 
     def _drop(self, model_id: str | None) -> None:
-        """``None``: every row, for what has ended runs alone."""
+        """Remove the row. ``None``: remove every row, because what has ended ran alone."""
         for known in [*self._rows] if model_id is None else [model_id]:
             if known in self._rows:
                 self._progress.remove_task(self._rows.pop(known)[0])
@@ -173,12 +173,12 @@ class Bars:
         self._console.print(text, highlight=False, markup=False, emoji=False)
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self._progress.stop()
 
 
 def observer_for(stream: IO[str], *, as_json: bool, verbose: bool) -> ClosingObserver:
-    """JSON lines when asked for; bars on a terminal; plain lines elsewhere."""
+    """Return JSON lines if requested, bars on a terminal, else plain lines."""
     if as_json:
         return JsonLines(stream)
     if stream.isatty():
@@ -190,16 +190,16 @@ _Told: TypeAlias = StepStarted | StepEnded | ResourceChanged | Note | Warned
 
 
 class _Telling:
-    """Events in words. Where several steps are in progress at once, lines say of which they are."""
+    """Events in words. While several steps are in progress, each line names its step."""
 
     def __init__(self) -> None:
         self._in_progress: set[str] = set()
         self._not_alone: set[str] = set()
-        """Keys of steps during which another one was in progress."""
+        """Keys of steps during which another step was in progress."""
         self._changing = threading.Lock()
 
     def sentence(self, event: _Told) -> str:
-        """A line; where its words are of several lines, the further ones are marked as such."""
+        """Return a line. If its text has several lines, mark the further ones as its continuation."""
         head, *rest = continued(self._words(event))
         return "\n".join([head, *(f"    {line}" for line in rest)])
 

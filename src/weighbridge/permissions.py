@@ -1,5 +1,5 @@
-"""What an environment needs of a cluster's API: core's own needs, and those that each step brings. The Roles that
-``weighbridge rbac`` writes, what ``doctor`` asks the API server, and the words of a command that was refused come from here.
+"""What an environment needs from a cluster's API: core's own needs, and those of each step. The Roles of
+``weighbridge rbac``, the questions of ``doctor`` to the API server, and the text of a refused command come from here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,15 @@ from weighbridge.steps import STEPS
 
 
 def needs(steps: Sequence[Step] = STEPS) -> tuple[Need, ...]:
-    """Of every run, then step by step."""
+    """Return the needs of every run, then those of each step."""
     return (*NEEDS, *chain.from_iterable(step.permissions for step in steps))
 
 
 def permissions(environment: Environment, steps: Sequence[Step] = STEPS) -> tuple[Rule, ...]:
-    """Every rule that this environment needs. What several rooms need in the same way, each for names of its own, is one rule.
+    """Return every rule that this environment needs. Join rules of several steps that differ only in names and
+    purpose.
 
-    It depends on the models, their routes, where their keys come from and whose the claims are.
+    The rules depend on the models, their routes, where their keys come from, and whose the claims are.
     """
     found: dict[Rule, Rule] = {}
     for need in needs(steps):
@@ -36,14 +37,14 @@ def permissions(environment: Environment, steps: Sequence[Step] = STEPS) -> tupl
 
 
 def _joined(one: Rule, other: Rule) -> Rule:
-    """``other`` differs in names and purpose alone."""
+    """Join two rules that differ only in names and purpose."""
     why = dict.fromkeys((one.why, other.why))
     return replace(one, names=tuple(dict.fromkeys((*one.names, *other.names))), why=", and ".join(why))
 
 
 def missing_rule(access: Access, steps: Sequence[Step] = STEPS) -> Rule | None:
-    """The rule that would have allowed ``access``, narrowed to its verb and name; ``None`` where Weighbridge never
-    asks for such a thing. No environment is needed: our objects' names say what they are for.
+    """Return the rule that would have allowed ``access``, narrowed to its verb and name; ``None`` if weighbridge
+    never needs such an access. No environment is needed: our objects' names show their purpose.
     """
     fitting = [need for need in needs(steps) if need.allows(access)]
     for need in sorted(fitting, key=lambda need: need.named == (access.name is None)):
@@ -53,7 +54,7 @@ def missing_rule(access: Access, steps: Sequence[Step] = STEPS) -> Rule | None:
 
 
 def mounted(environment: Environment, steps: Sequence[Step] = STEPS) -> Mounted:
-    """What the pods of all steps may mount, each name once."""
+    """Return what the pods of all steps may mount, each name once."""
     parts = [step.mounted(environment) for step in steps]
     return Mounted(
         claims=_each(part.claims for part in parts),

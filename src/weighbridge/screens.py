@@ -1,6 +1,4 @@
-"""Results → what a person reads. Pure: values in, text out. The words on a step are the step's own; whatever they quote, each
-of its lines stays one line.
-"""
+"""Results as text for people. Pure. The texts about a step come from the step. Each line stays one, whatever it quotes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +14,7 @@ from weighbridge.grants import PURPOSE, Grants
 
 
 def plan_screen(plan: Plan, environment: str) -> str:
-    """The plan step by step, what else the steps say, what it comes to, and the digest that a reviewer hands on."""
+    """Return the plan step by step, further lines of the steps, the totals, and the digest for the reviewer."""
     lines = [f"Plan for {plan.environment} on {plan.where}, namespace {plan.cluster.namespace}", ""]
     for planned in plan.steps:
         lines += _planned(planned)
@@ -37,7 +35,7 @@ def plan_screen(plan: Plan, environment: str) -> str:
 
 
 def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) -> str:
-    """What an apply did, what it proved, and what is left to do."""
+    """Return what an apply did, what it verified, and what is left to do."""
     lines = [f"  {line}" for line in applied.lines]
     failures = [failure.error for failure in applied.failures]
     for error in failures:
@@ -60,7 +58,7 @@ def applied_screen(applied: Applied, environment: str, orchestrator_rss: int) ->
 
 
 def verified_screen(verified: Verified, environment: str) -> str:
-    """What was read, and everything that is not what it should be."""
+    """Return what was read, and everything that is wrong."""
     lines = [f"  {line}" for item in verified.items for line in item.lines]
     took = human.duration(verified.seconds)
     if verified.damaged:
@@ -75,7 +73,7 @@ def verified_screen(verified: Verified, environment: str) -> str:
 
 
 def status_screen(status: Status) -> str:
-    """What is in place, item by item, then what belongs to none of them."""
+    """Return what is in place, item by item, then what belongs to no item."""
     lines = [f"{status.where}, namespace {status.namespace}", ""]
     for item in status.items:
         lines += _item_status(item, status)
@@ -85,12 +83,12 @@ def status_screen(status: Status) -> str:
 
 
 def destroyed_screen(destroyed: DestroyedAll) -> str:
-    """What is gone and what stays."""
+    """Return what was deleted and what stays."""
     return as_text(line for part in destroyed.parts for line in part.lines)
 
 
 def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
-    """Line by line, grouped by area, each that is not ok with what to do; then the counts."""
+    """Return the lines grouped by area, each that is not ok with what to do; then the counts."""
     marks = {Level.OK: "✓", Level.WARN: "!", Level.FAIL: "✗"}
     lines = [f"Doctor for {diagnosis.environment} on {diagnosis.where or 'no cluster'}"]
     for area in dict.fromkeys(finding.area for finding in diagnosis.findings):
@@ -124,7 +122,7 @@ def _item_status(item: str, status: Status) -> Iterable[str]:
 
 
 def rbac_screen(grants: Grants, written: tuple[Path, ...]) -> str:
-    """Which file is for whom, what is in each Role, and how to apply them."""
+    """Return which file is for whom, what is in each Role, and how to apply them."""
     lines = [f"For {grants.subject}, namespace {grants.environment.cluster.namespace}:"]
     lines += [f"  {path}  {PURPOSE[path.name]}" for path in written]
     for role in Role:

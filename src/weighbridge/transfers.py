@@ -1,4 +1,4 @@
-"""How many models' weights move, or are verified, at once: what the file says, else what the namespace's quotas leave room for."""
+"""How many models' weights are moved or verified at once: what the file says, else what the namespace's quotas have room for."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, Protocol
@@ -14,7 +14,7 @@ from weighbridge.errors import WeighbridgeError
 from weighbridge.manifests.pods import pod_settings
 
 MOST_BY_DEFAULT: Final = 4
-"""Of our own accord no more: each has a pod, reads the source as fast as it can, and runs Ansible on this machine."""
+"""The largest number that we choose: each model has a pod, reads the source at full speed, and runs Ansible on this machine."""
 
 
 class Transfers(Strict):
@@ -38,7 +38,7 @@ class Quotas(Protocol):
     """Reads of the operands namespace."""
 
     def quotas(self) -> Sequence[Object]:
-        """Its ResourceQuotas. ``ForbiddenError`` where they may not be read, which nothing else needs."""
+        """Return its ResourceQuotas. Raise ``ForbiddenError`` if they may not be read; nothing else needs that permission."""
         ...
 
 
@@ -46,20 +46,20 @@ QUOTAS: Final[Port[Quotas]] = Port("quotas", lambda shop: shop.cluster)
 
 
 def models_at_once(environment: Environment, seen: Quotas) -> int:
-    """At least one."""
+    """Return the number of models at once, at least one."""
     wanted = TRANSFERS.read(environment)
     if wanted is not None:
         return wanted.models
     try:
         quotas = seen.quotas()
-    except WeighbridgeError:  # whatever hinders it: what is not known is not used
+    except WeighbridgeError:  # whatever the reason: do not use what is not known
         return 1
     left = room(quotas, pod_need(environment))
     return MOST_BY_DEFAULT if left is None else max(1, min(left, MOST_BY_DEFAULT))
 
 
 def pod_need(environment: Environment) -> PodNeed:
-    """What each pod of the environment takes."""
+    """Return what each pod of the environment takes."""
     settings = pod_settings(environment)
     routes = {route for model in environment.models for route in model.routes}
     return PodNeed(

@@ -1,7 +1,8 @@
-"""Which certificate authorities a program of this machine trusts: the system's, and those of ``trust.ca_bundle`` beside them.
+"""The certificate authorities that a program of this machine trusts: the system's, and those of ``trust.ca_bundle``
+besides.
 
 The system's are found where OpenSSL and Go look (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, then the usual files; Go's
-``crypto/x509/root_linux.go``). Programs that take one file are given both in one text.
+``crypto/x509/root_linux.go``). Programs that accept only one file get both in one text.
 """
 
 import os
@@ -26,7 +27,7 @@ _BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", 
 
 
 def system_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The file of the system's authorities; ``None`` where there is none, or only a folder of them."""
+    """Return the file of the system's authorities; ``None`` if there is none, or only a folder of them."""
     named = (os.environ if environ is None else environ).get("SSL_CERT_FILE")
     if named:
         return Path(named)
@@ -35,16 +36,16 @@ def system_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
 
 
 def pem_blocks(content: bytes) -> str:
-    """The blocks of a PEM file, empty where there is none. What stands between them is anybody's language (RFC 7468, 2): Red Hat's
-    bundles name each authority in UTF-8, and libraries that take a text take ASCII.
+    """Return the blocks of a PEM file, empty if there are none. The text between them may be in any language (RFC
+    7468, 2): Red Hat's bundles name each authority in UTF-8, but libraries that take a text accept only ASCII.
     """
     blocks = (found.group().decode("ascii", "ignore") for found in _BLOCK.finditer(content))
     return "".join(f"{block}\n" for block in blocks)
 
 
 def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
-    """TLS that trusts the system's authorities and those of ``ca_bundle``. ``OSError`` (``ssl.SSLError`` is one) where the file
-    cannot be used.
+    """Return a TLS context that trusts the system's authorities and those of ``ca_bundle``. Raise ``OSError``
+    (``ssl.SSLError`` is one) if the file cannot be used.
     """
     made = ssl.create_default_context()
     if ca_bundle is not None:
@@ -53,7 +54,7 @@ def context(ca_bundle: Path | None = None) -> ssl.SSLContext:
 
 
 def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None) -> str:
-    """Both as PEM. ``OSError`` where ``ca_bundle`` cannot be read; a system's file that cannot is left out."""
+    """Return both as PEM. Raise ``OSError`` if ``ca_bundle`` cannot be read; skip a file of the system that cannot be read."""
     own = "" if ca_bundle is None else pem_blocks(ca_bundle.read_bytes())
     named = system_bundle(environ)
     system = "" if named is None else _readable(named)
@@ -61,7 +62,9 @@ def bundle_text(ca_bundle: Path | None, environ: Mapping[str, str] | None = None
 
 
 def bundle_file(ca_bundle: Path | None) -> str:
-    """A path that one library can be given for both, good as long as this process lives. ``OSError`` as ``bundle_text``."""
+    """Return the path of one file with both, for a library. Valid while this process lives. Raise ``OSError`` like
+    ``bundle_text``.
+    """
     system = system_bundle()
     if ca_bundle is None and system is not None:
         return str(system)
@@ -72,7 +75,7 @@ def bundle_file(ca_bundle: Path | None) -> str:
 def _kept(text: str) -> str:
     if hasattr(os, "memfd_create"):
         return path_of(in_memory("trust", text))
-    import tempfile  # noqa: PLC0415 - certificates of authorities are no secret
+    import tempfile  # noqa: PLC0415 - certificates of authorities are not secret
 
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
         file.write(text)
@@ -80,7 +83,7 @@ def _kept(text: str) -> str:
 
 
 def _folder_text(folders: str | None) -> str:
-    """Of folders that hold one certificate a file, such as ``/etc/ssl/certs``."""
+    """Return the text of folders with one certificate in each file, such as ``/etc/ssl/certs``."""
     places = folders or ssl.get_default_verify_paths().openssl_capath
     files = [file for place in places.split(os.pathsep) for file in sorted(Path(place).glob("*.[0-9pc]*"))]
     return "".join(dict.fromkeys(text for file in files if "BEGIN CERTIFICATE" in (text := _readable(file))))

@@ -1,6 +1,4 @@
-"""What each verb of the command line does, and what is said of it. Imported once a verb is to be done: ``--help`` needs no
-more than names.
-"""
+"""What each verb of the command line does, and what it reports. Imported when a verb runs: ``--help`` needs only the names."""
 
 import argparse
 import sys
@@ -28,12 +26,12 @@ class Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a verb came to."""
+    """The result of a verb."""
 
     message: Json
     """For ``--json``."""
     screen: str
-    """For a person."""
+    """For people."""
     exit_code: int = OK
     warnings: tuple[str, ...] = ()
 
@@ -71,7 +69,7 @@ def _render(arguments: argparse.Namespace) -> Said:
 
 
 def _plan(arguments: argparse.Namespace) -> Said:
-    from weighbridge import messages, screens  # noqa: PLC0415  only what looks needs them
+    from weighbridge import messages, screens  # noqa: PLC0415  only the verbs that look need them
 
     with _open(arguments) as opened_:
         plan = opened_.session.plan(_request(arguments))

@@ -1,7 +1,7 @@
-"""The composition root of the command line: what an environment's steps work with, each part made when first needed.
+"""The composition root of the command line: the parts that an environment's steps use, each made at its first use.
 
-What is heavy (Pulumi, Ansible, boto3, the cluster's client) is imported where it is made: ``check`` and ``--help`` need
-none of it, and ``status`` no Pulumi.
+Heavy libraries (Pulumi, Ansible, boto3, the cluster's client) are imported where their parts are made: ``check`` and
+``--help`` need none of them, and ``status`` needs no Pulumi.
 """
 
 import os
@@ -42,25 +42,25 @@ __all__ = ["Opened", "checked", "granted", "opened"]
 T = TypeVar("T")
 
 LEASE_TIMEOUT_SECONDS = 6
-"""For one call that takes or renews the Lease: several fit into the time after which a holder gives up."""
+"""For one call that takes or renews the Lease. Several fit into the time after which a holder gives up."""
 LEASE_HELPER_SECONDS = 12
 """For a login helper that a renewal waits for."""
 TIMEOUT_SECONDS = 20
 """For any other call to the API server."""
 
 ENVIRONMENTS = Path("environments")
-"""Where names of environments are looked up: in the folder the command is run from."""
+"""The folder in which environments are looked up by name, relative to the current folder."""
 
 
 def checked(name_or_path: str) -> LoadedEnvironment:
-    """The environment file, read and checked. ``InputErrors`` (exit 2) with every mistake in it; no network."""
+    """Read and check the environment file. Raise ``InputErrors`` (exit 2) with every mistake in it. Use no network."""
     return load(name_or_path, ENVIRONMENTS, SECTIONS, STACK_NAMES)
 
 
 def granted(
     loaded: LoadedEnvironment, subject: "Subject | None", out: Path | None
 ) -> "tuple[Grants, tuple[Path, ...]]":
-    """What the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``); no network."""
+    """Return what the environment needs of its cluster, written below ``out`` (default: ``var/rbac/ENV``). Use no network."""
     from weighbridge.grants import render_grants, write_grants  # noqa: PLC0415
 
     grants = render_grants(loaded.environment, subject)
@@ -68,7 +68,7 @@ def granted(
 
 
 def var_folder() -> Path:
-    """Journals, spool, caches and what was written to be read; may be lost at any time."""
+    """Return the folder for journals, spool, caches and written reports; it may be lost at any time."""
     return Path(os.environ.get("WEIGHBRIDGE_VAR", "var"))
 
 
@@ -85,8 +85,8 @@ def told_silence() -> Silence:
 
 
 def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) -> "Opened":
-    """An environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
-    import weighbridge.denied  # noqa: F401, PLC0415 - a command that is refused names the rule that it lacked
+    """Return an environment ready for its verbs; progress goes to ``stream``. Nothing is sent before a verb is called."""
+    import weighbridge.denied  # noqa: F401, PLC0415 - so that a refused command names the missing rule
     from weighbridge.observers import observer_for  # noqa: PLC0415
 
     return Opened(
@@ -96,7 +96,7 @@ def opened(name_or_path: str, stream: IO[str], *, as_json: bool, verbose: bool) 
 
 @dataclass
 class Opened:
-    """One environment with what its steps work with (``workshop.Workshop``). A context manager: it gives the terminal back."""
+    """One environment with the parts that its steps use (``workshop.Workshop``). A context manager: releases the terminal."""
 
     loaded: LoadedEnvironment
     silence: Silence
@@ -105,7 +105,7 @@ class Opened:
     """See ``workshop.Workshop``."""
     _made: dict[str, object] = field(default_factory=dict, init=False, repr=False)
     _making: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
-    """One thread makes a part of the world; others that ask for it meanwhile wait."""
+    """One thread makes a part of the world; other threads that need it meanwhile wait."""
     _kubes: "dict[tuple[str | None, float], Kube]" = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
@@ -130,7 +130,7 @@ class Opened:
         )
 
     def port(self, port: "Port[T]") -> T:
-        """The part of the world that ``port`` names, made once."""
+        """Return the part of the world that ``port`` names, made once."""
         with self._making:
             if port.name not in self._made:
                 self._made[port.name] = port.make(self)
@@ -144,7 +144,7 @@ class Opened:
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the environment file start."""
+        """The folder where relative paths of the environment file start."""
         return self.loaded.folder
 
     @property
@@ -157,7 +157,7 @@ class Opened:
         return self.kube_for(None)
 
     def kube_for(self, stack: str | None, timeout_seconds: float = TIMEOUT_SECONDS) -> "Kube":
-        """The connection that is used for a stack (``cluster.contexts``), or for what belongs to none."""
+        """Return the connection for a stack (``cluster.contexts``), or for what belongs to no stack."""
         context, in_cluster = self.environment.cluster.reach(stack)
         return self._kube(context, in_cluster=in_cluster, timeout_seconds=timeout_seconds)
 
@@ -181,7 +181,7 @@ class Opened:
 
     @cached_property
     def lock(self) -> "LeaseLock":
-        """On a connection of its own: a renewal neither waits behind other requests nor for long."""
+        """The lock, on its own connection: a renewal must not wait behind other requests, nor for long."""
         from weighbridge.kubernetes.lease import LeaseLock  # noqa: PLC0415
 
         kube = self.kube_for(None, LEASE_TIMEOUT_SECONDS)
@@ -202,7 +202,7 @@ class Opened:
     def secrets(self) -> "Secrets":
         from weighbridge.environment.secrets import Secrets  # noqa: PLC0415
 
-        return Secrets(self.folder, kube_reader=lambda name: self.cluster.secret(name))  # noqa: PLW0108 - when asked
+        return Secrets(self.folder, kube_reader=lambda name: self.cluster.secret(name))  # noqa: PLW0108 - read only when asked
 
     @cached_property
     def ca_bundle(self) -> Path | None:
@@ -231,14 +231,14 @@ class Opened:
         )
 
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
-        """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
+        """Return what playbooks get to know about this machine. With ``cluster_uid`` they refuse any other cluster."""
         from weighbridge.manifests.surroundings import Surroundings  # noqa: PLC0415
 
         return Surroundings(folder=self.folder.resolve(), cluster_uid=cluster_uid, ca_pem=self._ca_text())
 
     @cached_property
     def state(self) -> "State":
-        """Where Pulumi's state lies, and the keys to it, resolved once."""
+        """The place of Pulumi's state and the keys to it, resolved once."""
         from weighbridge.engines.pulumi.state import opened_state  # noqa: PLC0415
         from weighbridge.s3.keys import key_references, keys_from  # noqa: PLC0415
 
@@ -249,7 +249,7 @@ class Opened:
 
     @cached_property
     def stacks(self) -> "PulumiStacks":
-        """Pulumi; the state's passphrase and keys are resolved here."""
+        """Pulumi, with the state's passphrase and keys, which are resolved here."""
         from weighbridge.engines.pulumi.command import Limits  # noqa: PLC0415
         from weighbridge.engines.pulumi.environment import StateSecrets  # noqa: PLC0415
         from weighbridge.engines.pulumi.lock import StackLocks  # noqa: PLC0415
@@ -273,13 +273,13 @@ class Opened:
 
     @cached_property
     def probes(self) -> "WorldProbes":
-        """What ``doctor`` and the steps that it asks look with."""
+        """The probes that ``doctor`` and its steps use."""
         from weighbridge.doctor.made import made_probes  # noqa: PLC0415
 
         return made_probes(self)
 
     def diagnose(self, *, pods: bool) -> "Diagnosis":
-        """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
+        """Check what an apply would need, one item after another; with ``pods`` also from pods, removed afterwards."""
         from weighbridge.doctor.made import diagnosed  # noqa: PLC0415
 
         return diagnosed(self, self.port, pods=pods)

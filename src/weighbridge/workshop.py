@@ -1,4 +1,4 @@
-"""What a room's adapters are made from: the parts that ``wiring.py`` has of one opened environment."""
+"""What a step's adapters are made from: the parts that ``wiring.py`` has of one opened environment."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +8,7 @@ from weighbridge.environment.secrets import Secrets
 from weighbridge.environment.types import Environment
 from weighbridge.processes.variables import Outside
 
-if TYPE_CHECKING:  # heavy: whoever makes something of them imports them
+if TYPE_CHECKING:  # heavy imports: done where the objects are made
     from weighbridge.core.events import Observer
     from weighbridge.engines.pulumi.stacks import PulumiStacks
     from weighbridge.engines.pulumi.state import State
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # heavy: whoever makes something of them imports them
 
 
 class Workshop(Protocol):
-    """One opened environment; each part is made when it is first asked for, and only once."""
+    """One opened environment. Each part is made at its first use, and only once."""
 
     @property
     def environment(self) -> Environment: ...
@@ -29,7 +29,7 @@ class Workshop(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the environment file start."""
+        """The folder where relative paths of the environment file start."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class Workshop(Protocol):
 
     @property
     def closes(self) -> ExitStack:
-        """For what holds connections: it is closed with the environment."""
+        """For objects with connections: they are closed with the environment."""
         ...
 
     @property
@@ -50,14 +50,14 @@ class Workshop(Protocol):
 
     @property
     def outside(self) -> Outside:
-        """Proxy and trust as every child and every connection of ours has them, and the variables that hold secrets."""
+        """Proxy and trust for every child and every connection of ours, and the variables that hold secrets."""
         ...
 
     @property
     def kube(self) -> "Kube": ...
 
     def kube_for(self, stack: str | None) -> "Kube":
-        """The connection that is used for a stack (``cluster.contexts``), or for what belongs to none."""
+        """Return the connection for a stack (``cluster.contexts``), or for what belongs to no stack."""
         ...
 
     @property
@@ -73,5 +73,5 @@ class Workshop(Protocol):
     def stacks(self) -> "PulumiStacks": ...
 
     def surroundings(self, cluster_uid: str | None) -> "Surroundings":
-        """What playbooks are told of this machine; with ``cluster_uid`` they refuse any other cluster."""
+        """Return what playbooks get to know about this machine. With ``cluster_uid`` they refuse any other cluster."""
         ...

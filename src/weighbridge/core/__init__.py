@@ -1,1 +1,1 @@
-"""The orchestrator: plans, runs and remembers. It knows no step, stack or source by name."""
+"""The orchestrator: it plans, runs and records. It knows no step, stack or source by name."""

@@ -1,4 +1,4 @@
-"""Steps that declare a Pulumi stack: what is planned from a preview, shown of it, and done about it."""
+"""Steps that declare a Pulumi stack: plan them from a preview, show the changes, and apply them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -24,11 +24,11 @@ from weighbridge.domain.stacks import (
 )
 
 IDENTITY: Final[Key[ClusterIdentity]] = Key("identity")
-"""By stack's name: the cluster that it belongs to, and how it is reached; without one, how what belongs to no stack is."""
+"""By stack name: the stack's cluster and how to reach it. Without a name: the same for what belongs to no stack."""
 SPEC: Final[Key[StackSpec]] = Key("spec")
-"""By stack's name: as it should be, as far as the plan knows."""
+"""By stack name: the stack as it should be, as far as the plan knows."""
 PREVIEW: Final[Key[StackPreview]] = Key("preview")
-"""By stack's name: what an update would do."""
+"""By stack name: what an update would do."""
 
 _MARKS: Final = {"create": "+", "update": "~", "replace": "!", "delete": "-", "import": "<"}
 
@@ -59,8 +59,8 @@ def planned_stack(  # noqa: PLR0913  what a step may say of its stack
     needs: frozenset[str] = frozenset(),
     shows: Iterable[Json] = (),
 ) -> PlannedStep:
-    """The step of a stack that was declared and previewed. ``about``: what else a person is told of one change.
-    ``shows``: what the reviewer approves beside the changes of resources.
+    """Return the step of a stack that was declared and previewed. ``about`` returns further text about one change.
+    ``shows``: what the reviewer approves besides the changes of resources.
     """
     spec, preview = facts.known(SPEC, stack.name), facts.known(PREVIEW, stack.name)
     inputs = digest([dict(manifest) for manifest in spec.manifests])
@@ -77,7 +77,7 @@ def planned_stack(  # noqa: PLR0913  what a step may say of its stack
 
 
 def make_so(world: World, spec: StackSpec, preview: StackPreview) -> tuple[StackResult, Outcome]:
-    """Update the stack; what it did, where what the preview took back is told as such."""
+    """Update the stack and return what changed. Report resources that the preview found missing in the state as imported."""
     taken = preview.taken_back
     result = world.port(STACKS).up(spec, _naming_imports(world.observer, taken))
     result = replace(result, changes=imported(result.changes, taken))
@@ -123,7 +123,7 @@ def _rows(spec: StackSpec, preview: StackPreview) -> Iterable[Json]:
             "operation": change.op.value,
             "differences": [_difference(diff) for diff in change.diffs],
         }
-        if not change.diffs and change.name in manifests:  # what is made is shown whole
+        if not change.diffs and change.name in manifests:  # new resources are shown whole
             row["declared"] = manifests[change.name]
         yield row
     for name in preview.kept:
@@ -141,7 +141,7 @@ def _done(change: ResourceChange) -> str:
 
 
 def _naming_imports(observer: Observer, taken: tuple[str, ...]) -> Observer:
-    """To Pulumi everything that its state does not hold is created; what stood there before was only taken in."""
+    """Report as imported what Pulumi reports as created: Pulumi calls everything created that its state does not hold."""
 
     def observe(event: Event) -> None:
         if isinstance(event, ResourceChanged) and event.op == Op.CREATE.value and event.name in taken:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """Bytes of one model's set so far."""
+    """Bytes of one model's files so far."""
 
     model_id: str
     phase: str
@@ -20,7 +20,7 @@ class TransferProgress:
 
 @dataclass(frozen=True, slots=True)
 class FileVerified:
-    """One file's bytes on the volume hash to ``sha256``."""
+    """The SHA-256 of one file's bytes on the volume is ``sha256``."""
 
     model_id: str
     path: str
@@ -44,7 +44,7 @@ class StepStarted:
     key: str
     title: str
     item: str | None = None
-    """What of several it is about: a model's id."""
+    """The item that the step is for: a model's id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What ``doctor`` offers to steps: each looks at what an apply of it would need, in areas that it names."""
+"""What ``doctor`` gives to steps. Each step checks, in areas that it names, what its apply would need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ T = TypeVar("T")
 
 
 class Phase(IntEnum):
-    """The order of looking. Within a phase, the steps' own."""
+    """The order of the checks. Within a phase, the steps keep their own order."""
 
     OUTSIDE = 1
-    """What lies outside the cluster; also where the cluster is not reached."""
+    """What lies outside the cluster; checked even if the cluster cannot be reached."""
     SERVED = 2
-    """What somebody else runs in the cluster, and an apply relies on."""
+    """What others run in the cluster and an apply relies on."""
     MADE = 3
-    """What an apply would make: is there what it takes, and would it be let in?"""
+    """What an apply would create: is there room for it, and would the cluster admit it?"""
     PODS = 4
-    """What pods find; after everything that needs none."""
+    """What pods see. Last, after all checks that need no pods."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """What lines are grouped by, and when they come."""
+    """A heading that groups lines, and the phase in which they are printed."""
 
     name: str
     phase: Phase
     by_pods: bool = False
-    """Only pods can look there: where the cluster is not reached and none were asked for, nothing is said of it."""
+    """Only pods can check this. Print nothing if the cluster is not reached and no pods were asked for."""
 
 
 class Look(Protocol):
@@ -46,12 +46,12 @@ class Look(Protocol):
 
     @property
     def facts(self) -> Facts:
-        """What was seen, for whoever looks later: an earlier look may have failed, so nothing is sure to be there."""
+        """What was seen, for later checks. An earlier check may have failed, so any fact may be missing."""
         ...
 
     @property
     def found(self) -> list[Finding]:
-        """Every line so far, in the order in which they are printed."""
+        """All lines so far, in the order in which they are printed."""
         ...
 
     @property
@@ -61,23 +61,23 @@ class Look(Protocol):
 
     @property
     def now(self) -> datetime:
-        """By the API server's clock."""
+        """The time by the API server's clock."""
         ...
 
     def port(self, port: Port[T]) -> T:
-        """The part of the world of that name: ``probing.probes.PROBES``, or the step's own."""
+        """Return the part of the world with that name: ``probing.probes.PROBES``, or a port of the step."""
         ...
 
     def say(self, what: str) -> None:
-        """Tell whoever watches what is looked at next."""
+        """Tell the user what is checked next."""
         ...
 
     def ask(
         self, area: str, name: str, call: Callable[[], T], *, level: Level = Level.FAIL
     ) -> tuple[T] | None:
-        """What a probe found, in a tuple; where it was refused or did not answer in time, a line, and ``None``."""
+        """Return what a probe found, in a tuple. If it was refused or too slow, add a line and return ``None``."""
         ...
 
     def unread(self, area: str, name: str, error: ForbiddenError) -> Finding:
-        """The line of what may not be read. It is no failure of its own: what needs the permission says so elsewhere."""
+        """Return the line for what may not be read. It is not a failure: the check that needs the permission reports that."""
         ...

@@ -1,4 +1,4 @@
-"""What the doctor says: lines, each with what to do."""
+"""What ``doctor`` prints: lines, each with what to do."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,13 +8,13 @@ from weighbridge.domain.access import Rule
 from weighbridge.errors import PreconditionError, WeighbridgeError
 
 PERMISSIONS: Final = "permissions"
-"""The area of what the cluster allows."""
+"""The area of permissions."""
 
 
 class Level(StrEnum):
     OK = "ok"
     WARN = "warn"
-    """An apply may do without it, or it could not be looked at."""
+    """An apply works without it, or it could not be checked."""
     FAIL = "fail"
     """An apply would stop here."""
 
@@ -27,21 +27,21 @@ class Finding:
     said: str
     remedy: str | None = None
     theirs: bool = False
-    """Whether the cluster's administrators have to do it: it goes into the request."""
+    """Whether the cluster's administrators have to fix it: it then goes into the request to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """Everything that was looked at, in the order in which a run meets it."""
+    """Everything that was checked, in the order in which a run needs it."""
 
     environment: str
     where: str | None
     """The cluster in words; ``None`` where none could be chosen."""
     findings: tuple[Finding, ...]
     user: str | None = None
-    """Who we are to the cluster."""
+    """The user that the cluster sees."""
     missing: tuple[Rule, ...] = ()
-    """Permissions that are not there, each narrowed to the verbs and names that are denied."""
+    """Missing permissions, each narrowed to the verbs and names that are denied."""
 
     def count(self, level: Level) -> int:
         return sum(finding.level is level for finding in self.findings)
@@ -52,12 +52,12 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing failed, else 3."""
+        """0 if nothing failed, else 3."""
         return 0 if self.healthy else PreconditionError.exit_code
 
     @property
     def asked(self) -> tuple[Finding, ...]:
-        """What is for the cluster's administrators."""
+        """What to ask the cluster's administrators for."""
         return tuple(finding for finding in self.findings if finding.theirs and finding.level is not Level.OK)
 
 
@@ -78,10 +78,10 @@ def not_looked_at(area: str, name: str, why: str, remedy: str | None = None) -> 
 
 
 def of_error(area: str, name: str, error: WeighbridgeError, level: Level = Level.FAIL) -> Finding:
-    """The line of a probe that was refused."""
+    """Return the line of a probe that was refused."""
     return Finding(area=area, name=name, level=level, said=flat(error.what), remedy=error.remedy)
 
 
 def flat(text: str) -> str:
-    """On one line."""
+    """Return the text on one line."""
     return " ".join(text.split())

@@ -1,7 +1,7 @@
 """The journal of a run: append-only JSON lines under ``var/journal/<environment>/``, for people and for reports.
 
-It explains; it does not decide. What later runs rely on stands in the cluster (receipts, intents), because a fresh
-pipeline runner has no ``var/``, and ``var/`` may be deleted at any time: a run goes on without its journal.
+The journal explains a run; it decides nothing. What later runs rely on is in the cluster (receipts, intents), because
+a fresh pipeline runner has no ``var/``. ``var/`` may be deleted at any time: a run goes on without its journal.
 """
 
 import os
@@ -16,12 +16,12 @@ from weighbridge.errors import StepFailedError
 
 
 def _say_nothing(_text: str) -> None:
-    """Nobody listens."""
+    """Drop the warning."""
 
 
 @dataclass(slots=True)
 class FileJournal:
-    """One run's file. Each line is complete before the next begins: a torn last line is all a kill can leave."""
+    """The file of one run. Each line is written whole before the next, so a kill can tear only the last line."""
 
     path: Path
     run_id: str
@@ -29,8 +29,8 @@ class FileJournal:
     _warned: bool = field(default=False, init=False)
 
     def record(self, event: str, **facts: Json) -> None:
-        """Append one event, flushed to the disk. Raises nothing: what cannot be written is said once, and the run goes on. A folder
-        that was deleted is made again.
+        """Append one event and flush it to the disk. Raise nothing: if it cannot be written, warn once and go on.
+        Create the folder again if it was deleted.
         """
         try:
             self._append(self._line(event, facts))
@@ -42,7 +42,7 @@ class FileJournal:
                 )
 
     def begin(self, event: str, **facts: Json) -> None:
-        """``record``, before anything is done: ``StepFailedError`` where it cannot be written."""
+        """Record the first event of a run. Raise ``StepFailedError`` if it cannot be written."""
         try:
             self._append(self._line(event, facts))
         except OSError as error:
@@ -77,7 +77,7 @@ class FileJournal:
 def open_journal(
     var: Path, environment: str, verb: str, warn: Callable[[str], None] = _say_nothing
 ) -> FileJournal:
-    """A new journal below ``var``, named by the time and the process that run it. ``warn`` is told once what a later line meets."""
+    """Open a new journal below ``var``, named by start time and process. Call ``warn`` once if a later line cannot be written."""
     folder = var / "journal" / environment
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
     try:

@@ -1,4 +1,4 @@
-"""How a step ended. Declining, failing, being skipped and having nothing to do are different values, each with a reason."""
+"""How a step ended. Declined, failed, skipped and unchanged are different values, each with a reason."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -8,7 +8,7 @@ from weighbridge.errors import WeighbridgeError
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step changed something and its postcondition holds now."""
+    """The step changed something, and its goal is reached."""
 
     detail: str = ""
     word = "done"
@@ -16,7 +16,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The postcondition held already; nothing was written, no pod was started."""
+    """The goal was reached before. Nothing was written, and no pod was started."""
 
     detail: str = ""
     word = "unchanged"
@@ -36,7 +36,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """It was not begun, because something that it needs failed."""
+    """The step was not started, because something that it needs failed."""
 
     reason: str
     word = "skipped"
@@ -48,7 +48,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The step did not reach its postcondition."""
+    """The step did not reach its goal."""
 
     error: WeighbridgeError
     word = "failed"
@@ -59,7 +59,7 @@ class Failed:
 
     @property
     def transient(self) -> bool:
-        """Whether the same command, run again, may well succeed."""
+        """Whether the same command may succeed if it is run again."""
         return bool(getattr(self.error, "transient", False))
 
 

@@ -1,4 +1,4 @@
-"""What every run needs of the cluster's API, whatever its steps are."""
+"""What every run needs from the cluster's API, whatever its steps are."""
 
 import re
 from typing import Final

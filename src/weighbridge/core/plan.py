@@ -1,4 +1,4 @@
-"""The plan: what there is to do, which of it is pending, and why. Looking comes first and only reads; the rest is pure."""
+"""The plan: what there is to do, what of it is pending, and why. First look (read only), then plan without side effects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,7 +15,7 @@ from weighbridge.domain.stacks import ClusterIdentity, StackPreview, StackSpec
 from weighbridge.errors import DefectError, PreconditionError
 
 _NAMESPACE: Final = "namespace"
-"""The part of ``WARNINGS`` that holds what could not be looked at of the namespace."""
+"""The part of ``WARNINGS`` for what could not be checked about the namespace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +26,11 @@ class Plan:
     cluster: ClusterIdentity
     steps: tuple[PlannedStep, ...]
     epilogue: tuple[str, ...] = ()
-    """What a person is shown below the steps."""
+    """What is printed below the steps."""
     message: Mapping[str, Json] = field(default_factory=dict)
     """What the steps add to the ``plan`` message."""
     warnings: tuple[str, ...] = ()
-    """What hinders nothing, but should be known."""
+    """What stops nothing, but the user should know."""
     facts: Facts
 
     def with_warnings(self, more: tuple[str, ...]) -> Self:
@@ -46,34 +46,34 @@ class Plan:
 
     @property
     def previews(self) -> Mapping[str, StackPreview]:
-        """By stack's name."""
+        """By stack name."""
         return self.facts.all(PREVIEW)
 
     @property
     def digest(self) -> str:
-        """Names what a reviewer approves (``core/review.py``): the same plan, the same digest, wherever it was made."""
+        """The digest that a reviewer approves (``core/review.py``). The same plan has the same digest on every machine."""
         return review.digest_of(self.about, self.shows)
 
     @property
     def about(self) -> Json:
-        """Which environment of which cluster it is for."""
+        """The environment and the cluster that the plan is for."""
         return [self.environment, self.cluster.uid, self.cluster.namespace]
 
     @property
     def shows(self) -> tuple[Json, ...]:
-        """What a reviewer approves, a row each."""
+        """What a reviewer approves, one row for each change."""
         return tuple(row for step in self.steps for row in step.shows)
 
 
 def make_plan(steps: Sequence[Step], world: World) -> Plan:
-    """Look at everything the plan depends on, then plan. ``PreconditionError`` (exit 3) for whatever would stop an apply."""
+    """Look at everything that the plan depends on, then plan. Raise ``PreconditionError`` (exit 3) if an apply would stop."""
     facts = Facts()
     look(steps, world, facts)
     return build_plan(steps, world, facts)
 
 
 def look(steps: Sequence[Step], world: World, facts: Facts) -> None:
-    """Gather the facts, previews among them. Reads only: no pod, no write, not even to Pulumi's state."""
+    """Gather the facts, previews included. Read only: start no pod, write nothing, not even to Pulumi's state."""
     identify(steps, world, facts)
     unseen = world.port(CLUSTER).require_namespace()
     facts.put(WARNINGS, () if unseen is None else (unseen,), _NAMESPACE)
@@ -90,8 +90,8 @@ def look(steps: Sequence[Step], world: World, facts: Facts) -> None:
 
 
 def identify(steps: Sequence[Step], world: World, facts: Facts) -> None:
-    """Put in which cluster the stacks belong to, and by which context each is reached. Another cluster behind a stack's own
-    context is refused.
+    """Record the cluster of the stacks and the context that reaches it for each stack. Refuse a stack whose own
+    context leads to another cluster.
     """
     cluster, seen = world.environment.cluster, world.port(CLUSTER)
     uid = seen.uid()
@@ -113,7 +113,7 @@ def identify(steps: Sequence[Step], world: World, facts: Facts) -> None:
 
 
 def build_plan(steps: Sequence[Step], world: World, facts: Facts) -> Plan:
-    """What the steps plan from ``facts``, in their order."""
+    """Return what the steps plan from ``facts``, in the order of the steps."""
     environment, request = world.environment, world.request
     planned: list[PlannedStep] = []
     for step in steps:
@@ -136,7 +136,7 @@ def build_plan(steps: Sequence[Step], world: World, facts: Facts) -> Plan:
 
 
 def in_order(steps: Sequence[Step]) -> Iterable[Step]:
-    """Each after those whose facts it reads, otherwise in their order. ``DefectError`` for a circle."""
+    """Sort each step after the steps whose facts it reads; else keep the order. Raise ``DefectError`` for a circle."""
     waiting, names = list(steps), {step.name for step in steps}
     while waiting:
         left = {step.name for step in waiting}
@@ -156,7 +156,7 @@ def _require_known_needs(planned: Sequence[PlannedStep]) -> None:
 
 
 def _previews(world: World, specs: Mapping[str, StackSpec]) -> dict[str, StackPreview]:
-    """All side by side: each mostly waits for an engine to start."""
+    """Preview all stacks side by side: each preview mostly waits for an engine to start."""
     if not specs:
         return {}
     stacks = world.port(STACKS)
@@ -164,7 +164,7 @@ def _previews(world: World, specs: Mapping[str, StackSpec]) -> dict[str, StackPr
         asked = {name: pool.submit(stacks.preview, spec) for name, spec in specs.items()}
         try:
             wait(asked.values())
-        except BaseException:  # an interruption, which the pool's threads do not hear of
+        except BaseException:  # an interruption reaches only the main thread, not the pool
             stacks.cancel()
             raise
     return {name: found.result() for name, found in asked.items()}

@@ -1,4 +1,4 @@
-"""A port: how a step names a part of the world that it works with."""
+"""A port: how a step names a part of the world that it uses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Port(Generic[T]):
-    """Names one thing of the world that steps work with; ``T`` is its protocol.
+    """The name of one part of the world that steps use. ``T`` is its protocol.
 
-    ``make`` builds the real one from the parts that ``wiring.py`` has (a ``Workshop``), when it is first asked for. It
-    imports what is heavy, so that naming a port costs nothing.
+    ``make`` builds the real object from the parts that ``wiring.py`` has (a ``Workshop``), at its first use. ``make``
+    itself imports the heavy modules, so declaring a port costs nothing.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What the orchestrator itself needs of the world. What a step needs stands in the step's own room.
+"""What the orchestrator itself needs from the world. The needs of a step are in the step's own package.
 
-Every method may raise ``errors.WeighbridgeError`` and nothing else. Reading methods write nothing, anywhere.
+Every method may raise ``errors.WeighbridgeError`` and nothing else. Methods that read write nothing anywhere.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from weighbridge.domain.stacks import StackPreview, StackResult, StackSpec
 
 
 class Cluster(Protocol):
-    """Which cluster it is, and the operands namespace in it."""
+    """The cluster of the environment, and the operands namespace in it."""
 
     @property
     def where(self) -> str:
@@ -23,54 +23,55 @@ class Cluster(Protocol):
         ...
 
     def uid(self, context: str | None = None) -> str:
-        """UID of ``kube-system``, as seen through another kubeconfig context where one is given. ``PreconditionError`` where
-        the cluster cannot be reached or refuses the login.
+        """Return the UID of ``kube-system``, through another kubeconfig context if one is given. Raise
+        ``PreconditionError`` if the cluster cannot be reached or refuses the login.
         """
         ...
 
     def require_namespace(self) -> str | None:
-        """``PreconditionError`` where the operands namespace is absent or going away. In words what could not be looked
-        at, for lack of a permission that nothing else needs.
+        """Raise ``PreconditionError`` if the operands namespace is missing or being deleted. Return in words what
+        could not be checked because a permission is missing that nothing else needs.
         """
         ...
 
 
 class Stacks(Protocol):
-    """Pulumi: what lasts."""
+    """Pulumi, for the lasting objects."""
 
     def preview(self, spec: StackSpec) -> StackPreview:
-        """What an update would do, the cluster's present state included. Writes nothing."""
+        """Return what an update would do, with the cluster's present state. Write nothing."""
         ...
 
     def up(self, spec: StackSpec, observer: Observer) -> StackResult:
-        """Make it so."""
+        """Bring the stack into the state that ``spec`` describes."""
         ...
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
-        """Take down what the stack declares; protected objects only with ``unprotect``."""
+        """Delete what the stack declares. Delete protected objects only with ``unprotect``."""
         ...
 
     def cancel(self) -> None:
-        """From another thread: whatever is under way ends soon, by an error in the thread that asked for it."""
+        """Stop all running operations soon. Called from another thread; the waiting thread gets an error."""
         ...
 
     def settle(self, observer: Observer) -> None:
-        """Before anything is looked at: wait for what a dead run of this environment left running here, and remove the locks
-        that it left behind. ``PreconditionError`` where such a lock cannot be proven to be ours and of the dead.
+        """Wait for processes that a dead run of this environment left on this machine, and remove its locks. Do this
+        before anything is read. Raise ``PreconditionError`` if a lock cannot be proven to be ours and of the dead
+        run.
         """
         ...
 
 
 class Tenure(Protocol):
-    """The right to change one environment, while it lasts."""
+    """The right to change one environment, for as long as it lasts."""
 
     @property
     def unfinished(self) -> frozenset[str]:
-        """Items of which earlier runs may have left Jobs, pods and keys in the cluster."""
+        """Items whose Jobs, pods and keys earlier runs may have left in the cluster."""
         ...
 
     def require(self) -> None:
-        """``StepFailedError`` where it was lost: somebody took over, or it could not be renewed in time."""
+        """Raise ``StepFailedError`` if the right was lost: another run took over, or it could not be renewed in time."""
         ...
 
 
@@ -80,20 +81,21 @@ class Lock(Protocol):
     def hold(
         self, verb: str, lock_request: LockRequest, observer: Observer, on_lost: Callable[[], None]
     ) -> AbstractContextManager[Tenure]:
-        """Hold it for the body, whose failure is told as the loss where it was lost meanwhile.
+        """Hold the lock while the body runs. If the lock was lost meanwhile, report a failure of the body as that
+        loss.
 
-        ``PreconditionError`` where another run holds it. ``on_lost`` is called at once, from another thread; after that the
-        body is interrupted.
+        Raise ``PreconditionError`` if another run holds the lock. On loss, call ``on_lost`` at once from another
+        thread, then interrupt the body.
         """
         ...
 
     def under_way(self) -> str | None:
-        """Whose run is under way, or what an earlier one left, in words. Never refuses: what cannot be looked at is said too."""
+        """Describe the run that holds the lock, or what an earlier run left. Never fail: report also what could not be read."""
         ...
 
 
 class Journal(Protocol):
-    """Remembers what was done."""
+    """The record of what was done."""
 
     def record(self, event: str, **facts: Json) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What the verbs of a session came to."""
+"""The results of a session's verbs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Applied:
 
     @property
     def exit_code(self) -> int:
-        """0; 4 where a step failed; 3 where everything that was to be brought in was refused for reasons found on the
-        way (a claim that stays Pending, an image that cannot be pulled), so that no item got anywhere. One item of
-        several that fails is always 4, whether the others arrived now or earlier.
+        """0 without failures; 4 if a step failed; 3 if every item was refused for reasons found during the run (a
+        claim that stays Pending, an image that cannot be pulled), so that no item arrived. If only some of several
+        items fail, always 4, whether the others arrived now or earlier.
         """
         codes = {failure.error.exit_code for failure in self.failures}
         items = [result.outcome for result in self.results if result.planned.item is not None]
@@ -48,7 +48,7 @@ class Applied:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What the steps tell a person at the end."""
+        """What the steps print at the end."""
         return tuple(line for result in self.results for line in result.finished.lines)
 
     @property
@@ -63,24 +63,24 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What a verification read, item by item."""
+    """The result of a verification, item by item."""
 
     items: tuple[Verification, ...]
     seconds: float
 
     @property
     def damaged(self) -> tuple[str, ...]:
-        """Items whose stored bytes are not what they should be."""
+        """Items whose stored bytes are wrong."""
         return tuple(item for item, error in self._errors.items() if isinstance(error, VerificationError))
 
     @property
     def failures(self) -> dict[str, WeighbridgeError]:
-        """What kept an item from being verified; one found damaged is a finding, not a failure."""
+        """Why items could not be verified. A damaged item is a finding, not a failure."""
         return {item: error for item, error in self._errors.items() if item not in self.damaged}
 
     @property
     def exit_code(self) -> int:
-        """5 where bytes differ, 4 where an item could not be verified, else 0."""
+        """5 if bytes differ, 4 if an item could not be verified, else 0."""
         if self.damaged:
             return VerificationError.exit_code
         return StepFailedError.exit_code if self.failures else 0
@@ -96,13 +96,13 @@ class Status:
     namespace: str
     items: tuple[str, ...]
     parts: Mapping[str, StepStatus]
-    """By step's name."""
+    """By step name."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestroyedAll:
-    """What a destroy took down, in its order."""
+    """What a destroy deleted, in order."""
 
     parts: tuple[Destroyed, ...]
 

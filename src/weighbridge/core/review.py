@@ -1,10 +1,10 @@
 """What a reviewer approved, and whether a run would stay within it.
 
-A review digest names every row that a plan shows: what is created, changed, kept or moved. A single hash could tell
-only "the same" from "not the same"; but a plan that was reviewed is carried out in parts (weights any day, the switch in
-the change window), so what is left must be seen to be a part of it. The digest therefore holds a short hash of each row:
-``w1.`` and base64url (RFC 4648, section 5, no padding) of 10 bytes for what it is about and 10 bytes a row, sorted.
-80 bits of SHA-256 a row: nobody can make up another change with the hash of an approved one.
+A review digest names every row that a plan shows: what is created, changed, kept or moved. A single hash could only
+tell whether two plans are the same. But a reviewed plan is carried out in parts (weights on any day, the switch in
+the change window), so each remaining part must be recognized as part of it. The digest therefore holds a short hash
+of each row: ``w1.`` and base64url (RFC 4648, section 5, no padding) of 10 bytes for what the plan is about and 10
+bytes a row, sorted. 80 bits of SHA-256 a row: nobody can create another change with the hash of an approved one.
 """
 
 import base64
@@ -20,13 +20,13 @@ _LENGTH: Final = 10
 
 
 def digest_of(about: Json, rows: Iterable[Json]) -> str:
-    """The digest of a plan for ``about`` that shows ``rows``; their order does not matter."""
+    """Return the digest of a plan for ``about`` that shows ``rows``, in any order."""
     names = sorted({_short(row) for row in rows})
     return _FORM + base64.urlsafe_b64encode(_short(about) + b"".join(names)).decode().rstrip("=")
 
 
 def parse(text: str) -> tuple[bytes, frozenset[bytes]]:
-    """(what it is about, its rows). ``InputError`` for anything that no plan has printed."""
+    """Return (what the plan is about, its rows). Raise ``InputError`` for a text that is not the digest of a plan."""
     body = text.removeprefix(_FORM)
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
@@ -43,7 +43,7 @@ def parse(text: str) -> tuple[bytes, frozenset[bytes]]:
 
 
 def require_reviewed(reviewed: str, about: Json, rows: Sequence[Json]) -> None:
-    """``PreconditionError`` where a row of ``rows`` is not among those of ``reviewed``, naming it and showing both digests."""
+    """Raise ``PreconditionError`` if a row of ``rows`` is not in ``reviewed``. The error names the row and both digests."""
     meant, approved = parse(reviewed)
     if meant != _short(about):
         raise PreconditionError(

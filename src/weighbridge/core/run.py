@@ -1,4 +1,4 @@
-"""The orchestrator: every planned step, in order. One that fails stops only what needs it."""
+"""Run every planned step, in order. A step that fails stops only the steps that need it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class StepResult:
 
 
 def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -> tuple[StepResult, ...]:
-    """Run the plan. Failures are values of the result; what needs something that failed is skipped."""
+    """Run the plan. Return failures as values; skip what needs a failed step."""
     by_name = {step.name: step for step in steps}
     titles = {planned.key: planned.value.title for planned in plan.steps}
     lost: set[str] = set()
@@ -63,7 +63,7 @@ def execute(plan: Plan, steps: Sequence[Step], world: World, journal: Journal) -
 
 
 def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verification, ...]:
-    """Read again what the steps have stored, each side by side; in the order of the environment."""
+    """Read again what the steps have stored, side by side within a step. Return the results in the environment's order."""
 
     def read(reading: Reading) -> Verification:
         world.require()
@@ -80,7 +80,7 @@ def verify(steps: Sequence[Step], world: World, journal: Journal) -> tuple[Verif
 
 
 def _with_room(call: Callable[[A], R], items: Sequence[A], width: int, step: Step, world: World) -> list[R]:
-    """Side by side, then alone what may have failed for want of room."""
+    """Run all side by side. Then repeat alone those that may have failed because others ran beside them."""
     results = side_by_side(call, items, width, partial(step.interrupt, world))
     if alone(items, width):
         return results
@@ -93,7 +93,7 @@ def _with_room(call: Callable[[A], R], items: Sequence[A], width: int, step: Ste
 
 
 def _groups(planned: Sequence[PlannedStep]) -> Iterator[tuple[str, list[PlannedStep]]]:
-    """Neighbours of one step, none of which needs another of them: what may run side by side."""
+    """Group neighbouring planned steps of one step with the same needs: they may run side by side."""
     for (step, _), group in groupby(planned, key=lambda one: (one.step, one.needs)):
         yield step, list(group)
 
@@ -110,7 +110,7 @@ def _skipped(missing: Sequence[str]) -> Finished:
 
 
 def journal_facts(results: Sequence[StepResult]) -> list[Json]:
-    """Results as JSON for the journal and ``--json``."""
+    """Return the results as JSON for the journal and ``--json``."""
     return [_row(result) for result in results]
 
 

@@ -1,4 +1,4 @@
-"""One environment, opened: what each verb of the command line does, as values. Printing is somebody else's."""
+"""One opened environment: the verbs of the command line, with values as results. Other modules print them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from weighbridge.errors import InputError
 
 T = TypeVar("T")
 _AT_ONCE = LockRequest()
-"""Where another run holds the environment, refuse."""
+"""Refuse if another run holds the environment."""
 _WHOLE = Request()
 
 
 class Ports(Protocol):
-    """The world, each part made when first asked for."""
+    """The parts of the world, each made at its first use."""
 
     def __call__(self, port: Port[T]) -> T: ...
 
@@ -55,7 +55,7 @@ class _World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An environment, its steps in their order, and the world they work on."""
+    """An environment, its steps in order, and the world that they use."""
 
     environment: Environment
     steps: Sequence[Step]
@@ -66,7 +66,7 @@ class Session:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def render(self, out: Path) -> Rendered:
-        """Manifests and playbook variables as texts. Looks at the sources (their listings name the sets), nowhere else."""
+        """Return manifests and playbook variables as texts. Read only the sources, because their listings name the sets."""
         world, facts = self._world(_WHOLE), Facts()
         for step in self.steps:
             step.survey(world, facts)
@@ -77,13 +77,13 @@ class Session:
         )
 
     def plan(self, request: Request = _WHOLE) -> Plan:
-        """What an apply would do. Read-only: no pod, no write, not even to Pulumi's state."""
+        """Return what an apply would do. Read only: start no pod, write nothing, not even to Pulumi's state."""
         self._require_known(request)
         found = make_plan(self._selected(request), self._world(request))
         return found.with_warnings(self._others_under_way())
 
     def status(self) -> Status:
-        """What is in place, read with GET alone."""
+        """Return what is in place. Send only GET requests."""
         world, facts = self._world(_WHOLE), Facts()
         cluster = world.port(CLUSTER)
         cluster.uid()
@@ -105,8 +105,9 @@ class Session:
     def apply(
         self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE, reviewed: str | None = None
     ) -> Applied:
-        """Plan, then run what is pending, alone. Every failure of a step is in the result; refusals before it, and the loss
-        of the right to go on, are raised. ``reviewed``: the digest of a plan, beyond which nothing may be done.
+        """Plan, then run the pending steps, with the environment locked. The result holds every failure of a step.
+        Raise refusals before the first step, and the loss of the lock. ``reviewed``: the digest of a plan; do nothing
+        beyond that plan.
         """
         self._require_known(request)
         if reviewed is not None:
@@ -129,11 +130,11 @@ class Session:
         results = run.execute(plan, steps, world, journal)
         applied = Applied(plan=plan, results=results, seconds=time.monotonic() - started)
         journal.record("run-ended", complete=applied.complete, steps=run.journal_facts(results))
-        world.require()  # what the last step met may have been the loss
+        world.require()  # the last step may have failed because the lock was lost
         return applied
 
     def verify(self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE) -> Verified:
-        """Read again what every step has stored, in the cluster."""
+        """Read again, in the cluster, what every step has stored."""
         steps = self._selected(request)
         if not any(step.verifies for step in steps):
             raise InputError(
@@ -149,7 +150,7 @@ class Session:
             return Verified(items=items, seconds=time.monotonic() - started)
 
     def destroy(self, request: Request = _WHOLE, lock_request: LockRequest = _AT_ONCE) -> DestroyedAll:
-        """Take down what the steps made, last first. What holds weights stays, unless all of it is typed (``request.typed``)."""
+        """Delete what the steps made, last step first. Keep weights unless all their claims are typed (``request.typed``)."""
         with self._alone("destroy", request, lock_request) as world:
             world.port(STACKS).settle(self.observer)
             facts = Facts()
@@ -171,20 +172,20 @@ class Session:
 
     @contextmanager
     def _alone(self, verb: str, request: Request, lock_request: LockRequest) -> Iterator[_World]:
-        """Hold the environment for one run; whatever is under way is ended where the hold is lost."""
+        """Hold the environment's lock for one run. Stop all running operations if the lock is lost."""
         world = self._world(request)
         world.port(CLUSTER).uid()
         world.port(CLUSTER).require_namespace()
 
         def stop() -> None:
-            if verb != "verify":  # which has no part in Pulumi, and need not be able to open its state
+            if verb != "verify":  # verify does not use Pulumi, and may be unable to open its state
                 world.port(STACKS).cancel()
 
         with world.port(LOCK).hold(verb, lock_request, self.observer, stop) as tenure:
             yield self._world(request, tenure)
 
     def _tidy(self, world: _World, plan: Plan | None = None) -> None:
-        """Remove what earlier runs left of items, other than of those that this run goes on with."""
+        """Remove what earlier runs left of items. Leave the items that this run continues."""
         unfinished = world.tenure.unfinished if world.tenure is not None else frozenset()
         for step in self.steps:
             ahead = {

@@ -1,4 +1,4 @@
-"""Work side by side in threads, which an interruption ends: it reaches the main thread alone."""
+"""Run work in threads side by side. An interruption reaches only the main thread, which then ends the others."""
 
 import contextlib
 import queue
@@ -13,17 +13,19 @@ _LOOK_EVERY_SECONDS: Final = 0.5
 
 
 def alone(items: Sequence[object], width: int) -> bool:
-    """Whether none of them has another beside it."""
+    """Whether each item runs with no other beside it."""
     return width == 1 or len(items) <= 1
 
 
 def side_by_side(
     call: Callable[[A], T], items: Sequence[A], width: int, interrupt: Callable[[], None]
 ) -> list[T]:
-    """What ``call`` gives for each item, in their order, at most ``width`` at a time; one alone stays in this thread.
+    """Return ``call`` of each item, in order, with at most ``width`` calls at a time. A single item stays in this
+    thread.
 
-    An interruption, which the loss of the environment is too, and whatever ``call`` raises drop what has not begun. Then ``interrupt``
-    has to end what is under way, and it is waited for; a further interruption calls it again.
+    If ``call`` raises, or an interruption arrives (the loss of the environment is one too), start no further item.
+    Then call ``interrupt``, which has to stop the running calls, and wait for them. Each further interruption calls
+    it again.
     """
     if alone(items, width):
         return [call(item) for item in items]
@@ -38,7 +40,7 @@ def side_by_side(
 
 
 class _Crew(Generic[A, T]):
-    """Threads and their work. Without locks of its own: an interruption may hit the waiting thread between any two steps."""
+    """Threads and their work. It uses no lock of its own: an interruption may hit the waiting thread between any two steps."""
 
     def __init__(self, call: Callable[[A], T], items: Sequence[A]) -> None:
         self._call, self._items = call, items
@@ -53,7 +55,7 @@ class _Crew(Generic[A, T]):
         self._told: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def work(self) -> None:
-        """One thread's share."""
+        """Run items in one thread."""
         while True:
             try:
                 index = self._waiting.get_nowait()
@@ -63,23 +65,23 @@ class _Crew(Generic[A, T]):
             try:
                 if (
                     not self._stopping
-                ):  # looked at after it is known to have begun: ``end`` sees the one or the other
+                ):  # read after ``_begun`` is set: ``end`` stops this item or waits for it
                     self._results[index] = self._call(self._items[index])
-            except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            except BaseException as error:  # noqa: BLE001 - ``results`` raises it again
                 self._errors[index] = error
             finally:
                 self._ended.add(index)
                 self._told.put(None)
 
     def results(self) -> list[T]:
-        """Of all items. What one of them raised, as soon as it has."""
+        """Return the results of all items. Raise the error of an item as soon as there is one."""
         self._wait(lambda: bool(self._errors) or len(self._ended) == len(self._items))
         for error in self._errors.values():
             raise error
         return [self._results[index] for index in range(len(self._items))]
 
     def end(self, interrupt: Callable[[], None]) -> None:
-        """Begin nothing more, have ended what is under way, and wait for it."""
+        """Start nothing more, interrupt the running calls, and wait for them."""
         while True:
             try:
                 self._stopping = True

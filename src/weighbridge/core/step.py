@@ -1,7 +1,8 @@
-"""A step: one capability of an environment, from looking to destroying. ``steps/__init__.py`` lists them in their order.
+"""A step: one capability of an environment, from looking to destroying. ``steps/__init__.py`` lists the steps in
+order.
 
-The orchestrator knows this class alone. A method that a step does not need keeps its answer here, which is: nothing.
-The order of looking is ``survey``, ``observe``, ``declare``, previews, ``plan``.
+The orchestrator knows only this class. A method that a step does not define keeps the default here, which does
+nothing. The order of looking is ``survey``, ``observe``, ``declare``, previews, ``plan``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,17 +32,17 @@ class Request:
     """What was asked for on the command line."""
 
     adopt: frozenset[str] = frozenset()
-    """Models whose entry may be taken over from whoever wrote it."""
+    """Models whose entries weighbridge may take over from another author."""
     only: str | None = None
-    """The group of steps that alone is meant (``--only``); ``None``: every step."""
+    """The only group of steps to run (``--only``); ``None``: every step."""
     typed: frozenset[str] = frozenset()
-    """Names that were typed to give up what holds weights (``destroy --weights``)."""
+    """Typed names of what holds weights and may be deleted (``destroy --weights``)."""
     named: str | None = None
-    """The environment as it was named on the command line: what a suggested command has to say."""
+    """The environment's name on the command line; suggested commands repeat it."""
 
 
 class World(Protocol):
-    """What a step may reach, for one run of one verb."""
+    """What a step may use, for one run of one verb."""
 
     @property
     def environment(self) -> Environment: ...
@@ -53,20 +54,20 @@ class World(Protocol):
     def observer(self) -> Observer: ...
 
     def port(self, port: Port[T]) -> T:
-        """The part of the world of that name, made when first asked for: ``status`` needs no passphrase, ``render`` no cluster."""
+        """Return that part of the world. Make it at its first use: ``status`` needs no passphrase, ``render`` no cluster."""
         ...
 
     def selected(self, step: str) -> bool:
-        """Whether the step of that name takes part in this run (``--only``)."""
+        """Return whether the step with that name takes part in this run (``--only``)."""
         ...
 
     def require(self) -> None:
-        """``StepFailedError`` where the right to change the environment was lost. Without one, nothing."""
+        """Raise ``StepFailedError`` if the lock of the environment was lost. Do nothing in a run without a lock."""
         ...
 
 
 class StepValue(Protocol):
-    """What is to be done, as a frozen value: the same thing planned twice is equal."""
+    """What to do, as a frozen value. Two values for the same work are equal."""
 
     kind: ClassVar[str]
 
@@ -74,34 +75,34 @@ class StepValue(Protocol):
     def title(self) -> str: ...
 
     def as_json(self) -> Json:
-        """Canonical: only what is known at plan time. The key is made of it."""
+        """Return canonical JSON of what is known at plan time. The key is made from it."""
         ...
 
 
 def step_key(value: StepValue) -> str:
-    """``<kind>:<12 hex digits>``: the same step planned twice has the same key."""
+    """Return ``<kind>:<12 hex digits>``. The same planned step always has the same key."""
     return f"{value.kind}:{digest(value.as_json()).removeprefix('sha256:')[:_SHORT]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One thing to be done, and whether it is to be done now."""
+    """One thing to do, and whether it is pending."""
 
     value: StepValue
     step: str
     """Name of the step that planned it."""
     item: str | None = None
-    """What of several it is about: a model's id."""
+    """The item that it is for: a model's id."""
     needs: frozenset[str] = frozenset()
-    """Keys of what has to hold first; where one of them fails, this is skipped."""
+    """Keys of what has to succeed first. If one of them fails, this is skipped."""
     pending: bool
     reason: str
     """Why it must run, or why nothing needs to be done."""
     bytes_to_move: int = 0
     lines: tuple[str, ...] = ()
-    """What a person is shown below its title."""
+    """What is printed below its title."""
     shows: tuple[Json, ...] = ()
-    """What a reviewer approves (``core/review.py``), a row each; none where nothing is pending."""
+    """What a reviewer approves (``core/review.py``), one row for each change; empty if nothing is pending."""
 
     @property
     def key(self) -> str:
@@ -109,48 +110,48 @@ class PlannedStep:
 
 
 PLANNED: Key[tuple[PlannedStep, ...]] = Key("planned")
-"""By step's name: what it planned."""
+"""By step name: what the step planned."""
 WARNINGS: Key[tuple[str, ...]] = Key("warnings")
-"""By step's name: what hinders nothing, but should be known."""
+"""By step name: what stops nothing, but the user should know."""
 
 
 def keys_of(facts: Facts, step: str, item: str | None = None) -> frozenset[str]:
-    """Keys of what ``step`` has planned, for ``item`` alone where it is given; for ``PlannedStep.needs``."""
+    """Return the keys of what ``step`` has planned, only for ``item`` if it is given. Used for ``PlannedStep.needs``."""
     planned = facts.one(PLANNED, step) or ()
     return frozenset(one.key for one in planned if item is None or one.item == item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What running one planned step came to."""
+    """The result of one planned step."""
 
     outcome: Outcome
     row: Mapping[str, Json] = field(default_factory=dict)
-    """What else its row in the journal and in ``--json`` says."""
+    """Further keys of its row in the journal and in ``--json``."""
     lines: tuple[str, ...] = ()
-    """What a person is shown at the end."""
+    """What is printed at the end."""
     adds: Mapping[str, Json] = field(default_factory=dict)
-    """Per key of the ``applied`` message, one item for its list: ``receipts``."""
+    """By key of the ``applied`` message (such as ``receipts``): one element for its list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """One item, read again. A ``Failed`` outcome with a ``VerificationError`` says that it is damaged."""
+    """The result of reading one item again. ``Failed`` with a ``VerificationError`` means that the item is damaged."""
 
     item: str
     outcome: Outcome
     row: Mapping[str, Json]
-    """Of the ``verified`` message."""
+    """Keys of the item's row in the ``verified`` message."""
     lines: tuple[str, ...]
 
 
 Reading: TypeAlias = Callable[[], Verification]
-"""Reads one item again."""
+"""Read one item again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destroyed:
-    """What a step took down."""
+    """What a step deleted."""
 
     removed: tuple[ResourceChange, ...] = ()
     message: Mapping[str, Json] = field(default_factory=dict)
@@ -160,31 +161,31 @@ class Destroyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemStatus:
-    """What one step says of one item."""
+    """What one step reports about one item."""
 
     row: Mapping[str, Json] = field(default_factory=dict)
     """Keys of the item's row in the ``status`` message."""
     well: bool | None = True
-    """``None``: neither good nor bad, there is nothing yet."""
+    """``None``: neither good nor bad, because nothing is there yet."""
     words: str | None = None
     lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStatus:
-    """What is in place of one step, read with GET alone."""
+    """What one step has in place, read with GET requests only."""
 
     message: Mapping[str, Json] = field(default_factory=dict)
     """Keys of the ``status`` message."""
     items: Mapping[str, ItemStatus] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
-    """What a person is shown below the items."""
+    """What is printed below the items."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What ``render`` writes of one step."""
+    """What ``render`` writes for one step."""
 
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the folder → text."""
@@ -193,7 +194,7 @@ class Rendered:
 
 
 class Step:
-    """One capability. Frozen by use: a step holds no state, so one value serves every environment."""
+    """One capability. A step holds no state, so one object serves every environment."""
 
     name: ClassVar[str]
     only: ClassVar[str]
@@ -207,59 +208,59 @@ class Step:
     sections: ClassVar[Sections] = ()
     """Keys of the environment file that it brings: of the top level, or of each model."""
     permissions: ClassVar[tuple[Need, ...]] = ()
-    """What it needs of the cluster's API, beside what every run needs (``core/permissions.py``)."""
+    """What it needs from the cluster's API, besides what every run needs (``core/permissions.py``)."""
     areas: ClassVar[tuple[Area, ...]] = ()
-    """Where ``examine`` looks; in a phase without an area of its own it is not called."""
+    """The areas that ``examine`` fills. It is called only in the phases of these areas."""
 
     crowded: ClassVar[frozenset[str]] = frozenset()
-    """Codes of failures that another at work beside it may be to blame for: whoever failed so is tried once more, alone."""
+    """Codes of failures that items running side by side may cause in each other. Such an item is tried once more, alone."""
 
     def width(self, world: World) -> int:
-        """How many of its planned steps, or of its readings, may run side by side, where nothing else lies between them. Asked before
+        """Return how many of its planned steps or readings may run side by side, if none lies between. Asked before
         they run.
         """
         del world
         return 1
 
     def mounted(self, environment: Environment) -> Mounted:
-        """What its pods mount, by name."""
+        """Return what its pods mount, by name."""
         del environment
         return Mounted()
 
     # -- doctor ------------------------------------------------------------------------------------------------------
 
     def examine(self, look: Look, phase: Phase) -> None:
-        """Look at what an apply would need; add a line for everything to ``look.found``. Goes on after what fails."""
+        """Check what an apply would need; add a line for everything to ``look.found``. Go on after a failed check."""
 
     def judge_permissions(
         self, environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
     ) -> Iterable[Finding]:
-        """What a missing permission means where another one does as well. Each missing one is told in any case."""
+        """Return what a missing permission means if another permission can replace it. Each missing one is listed anyway."""
         del environment, rules, missing
         return ()
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def survey(self, world: World, facts: Facts) -> None:
-        """Look at what is outside the cluster, and nowhere else: the sources."""
+        """Read what is outside the cluster, and nothing else: the sources."""
 
     def observe(self, world: World, facts: Facts) -> None:
-        """Read what the plan depends on. ``PreconditionError`` (exit 3) for whatever would stop an apply. Writes nothing."""
+        """Read what the plan depends on. Raise ``PreconditionError`` (exit 3) if an apply would stop. Write nothing."""
 
     def declare(self, environment: Environment, request: Request, facts: Facts) -> StackSpec | None:
-        """The stack as it should be, or ``None`` where this environment has nothing of it. Pure."""
+        """Return the stack as it should be, or ``None`` if this environment has nothing for it. Without side effects."""
 
     def judge(self, environment: Environment, preview: StackPreview, facts: Facts) -> StackPreview:
-        """The preview of its stack, corrected by what else is known; may refuse. Pure."""
+        """Return the preview of its stack, corrected by what else is known. May refuse. Without side effects."""
         del environment, facts
         return preview
 
     def plan(self, environment: Environment, request: Request, facts: Facts) -> tuple[PlannedStep, ...]:
-        """What is to be done, the preview known (``PREVIEW`` of its stack). Pure; may refuse."""
+        """Return what to do. The stack's preview is known (``PREVIEW``). May refuse. Without side effects."""
         raise NotImplementedError
 
     def epilogue(self, facts: Facts) -> Iterable[str]:
-        """What a person is shown below the planned steps."""
+        """Return what is printed below the planned steps."""
         del facts
         return ()
 
@@ -271,43 +272,43 @@ class Step:
     # -- doing -------------------------------------------------------------------------------------------------------
 
     def run(self, planned: PlannedStep, world: World, facts: Facts) -> Finished:
-        """Make ``planned`` so; called also where nothing is pending. A ``WeighbridgeError`` is a failed step."""
+        """Do ``planned``; called even if nothing is pending. A ``WeighbridgeError`` means that the step failed."""
         raise NotImplementedError
 
     def interrupt(self, world: World) -> None:
-        """From another thread, where several run side by side: what is under way ends soon, by an error in its thread, as an
-        interruption would end it. Called again, it also gives up what tidies up after that.
+        """Stop the running steps soon, as an interruption would. Called from another thread if several run side by
+        side; each of their threads gets an error. A second call also stops the cleanup after that.
         """
 
     def tidy(self, item: str, world: World) -> None:
-        """Remove what earlier runs left of ``item`` in the cluster, and say so."""
+        """Remove what earlier runs left of ``item`` in the cluster, and report it."""
 
     def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
-        """What reads again what is stored, an item each. ``PreconditionError`` where there is nothing yet."""
+        """Return a function for each item that reads it again. Raise ``PreconditionError`` if nothing is there yet."""
         del world, facts
         return ()
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
     def status(self, world: World, facts: Facts) -> StepStatus:
-        """What is in place."""
+        """Return what is in place."""
         del world, facts
         return StepStatus()
 
     def render(self, world: World, facts: Facts, out: Path) -> Rendered:
-        """Manifests and variables as texts; ``out`` is where they will lie. Looks nowhere: ``survey`` has."""
+        """Return manifests and variables as texts; ``out`` is the folder for them. Read nothing: ``survey`` has done so."""
         del world, facts, out
         return Rendered()
 
     # -- taking down -------------------------------------------------------------------------------------------------
 
     def would_destroy(self, environment: Environment, request: Request) -> str | None:
-        """What ``destroy`` would do, after "This will"; ``None``: nothing."""
+        """Return what ``destroy`` would do, as the text after "This will"; ``None``: nothing."""
         del environment, request
         return None
 
     def consent(self, world: World, facts: Facts) -> None:
-        """Refuse what was not asked for by name, before anything is taken down."""
+        """Refuse, before anything is deleted, what was not asked for by name."""
 
     def destroy(self, world: World, facts: Facts) -> Destroyed | None:
-        """Take down what the step has made; called in reverse order. ``None``: nothing to say."""
+        """Delete what the step has made; called in reverse order. Return ``None`` if there is nothing to report."""

@@ -1,3 +1,3 @@
-"""``weighbridge doctor``: what an apply would need, looked at piece by piece. Probing is behind ``probes.Probes``; every other
-module here judges what was found, and is pure.
+"""``weighbridge doctor``: check what an apply would need, one item after another. ``probes.Probes`` does the probing.
+Every other module here judges what was found, without side effects.
 """

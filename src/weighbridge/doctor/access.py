@@ -1,4 +1,6 @@
-"""Permissions: one line a role, what steps say of those that do for each other, one for each rule that is not there."""
+"""Permissions: one line for each role, the steps' judgement of permissions that can replace each other, and one line
+for each missing rule.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +18,7 @@ AREA = PERMISSIONS
 def missing_rules(
     rules: tuple[Rule, ...], answers: Mapping[Access, bool], namespace: str
 ) -> tuple[Rule, ...]:
-    """Each rule of which something is denied, narrowed to the verbs and names that are."""
+    """Return each rule of which something is denied, narrowed to the denied verbs and names."""
     found = []
     for rule in rules:
         denied = [access for access in rule.accesses(namespace) if not answers[access]]
@@ -33,7 +35,7 @@ def judge_access(
     missing: tuple[Rule, ...],
     steps: Sequence[Step] = STEPS,
 ) -> list[Finding]:
-    """``missing``: of ``missing_rules``, for the same ``rules``."""
+    """``missing``: the result of ``missing_rules`` for the same ``rules``."""
     found = [_of_role(role, rules, missing) for role in Role]
     for step in steps:
         found += step.judge_permissions(environment, rules, missing)

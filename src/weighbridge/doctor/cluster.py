@@ -1,4 +1,4 @@
-"""This machine's tools, the API server, the namespace, clocks and Pulumi's state."""
+"""Judge this machine's tools, the API server, the namespace, clocks and Pulumi's state."""
 
 import re
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from weighbridge.probing.skew import judge_skew
 TOOLS, CLUSTER, STATE = "tools", "cluster", "state"
 
 OLDEST_MINOR = 29
-"""Kubernetes 1.29 is the first that obeys a Job's podReplacementPolicy without a feature gate (Kubernetes, "Jobs"); an older
-one drops the field, and two movers may overlap for a moment. OpenShift 4.16 is 1.29."""
+"""Kubernetes 1.29 is the first version that obeys a Job's podReplacementPolicy without a feature gate (Kubernetes,
+"Jobs"). An older one drops the field, and two movers may overlap for a moment. OpenShift 4.16 is 1.29.
+"""
 
 
 def judge_tool(tool: Tool) -> Finding:

@@ -1,5 +1,5 @@
-"""What is looked at, in which order, and what depends on what: what every run needs here, the rest in the steps' own rooms.
-Never stops at a failure; every probe has a deadline.
+"""What is checked, in which order, and what depends on what. Here is what every run needs; the rest is in the steps'
+packages. A failure never stops it; every probe has a deadline.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,17 +25,17 @@ from weighbridge.steps import STEPS
 T = TypeVar("T")
 
 PROBE_SECONDS: Final = 60.0
-"""For whatever has no shorter deadline of its own."""
+"""For a probe without a shorter deadline of its own."""
 
 Say = Callable[[str], None]
-"""Takes the name of what is looked at next."""
+"""Takes the name of what is checked next."""
 
 
 def _silent(_: str) -> None:
-    """Nobody watches."""
+    """Drop the name."""
 
 
-def examine(  # noqa: PLR0913 - the last are for tests
+def examine(  # noqa: PLR0913 - the last ones are for tests
     environment: Environment,
     ports: Ports,
     *,
@@ -44,7 +44,7 @@ def examine(  # noqa: PLR0913 - the last are for tests
     steps: Sequence[Step] = STEPS,
     seconds: float = PROBE_SECONDS,
 ) -> Diagnosis:
-    """Look at everything. Writes nothing to the cluster unless ``pods``, and then removes it again."""
+    """Check everything. Write nothing to the cluster unless ``pods``; then remove what was written."""
     return _Examination(environment, ports, pods, say, steps, seconds).run()
 
 
@@ -94,7 +94,7 @@ class _Examination:
                     self._left_out(area.name)
 
     def _let_look(self, step: Step, phase: Phase, area: str) -> None:
-        """What a room lets through, its port that cannot be made above all, hinders no other."""
+        """Run the step's checks. An error such as a port that cannot be made does not stop other steps."""
         try:
             step.examine(self, phase)
         except WeighbridgeError as error:
@@ -119,7 +119,7 @@ class _Examination:
     def ask(
         self, area: str, name: str, call: Callable[[], T], *, level: Level = Level.FAIL
     ) -> tuple[T] | None:
-        """See ``core.examination.Look``: a missing permission of a mere look is no failure of its own."""
+        """See ``core.examination.Look``. A missing permission for a check is not a failure of its own."""
         try:
             return (within(self.seconds, name, call),)
         except ForbiddenError as error:
@@ -129,7 +129,7 @@ class _Examination:
         return None
 
     def unread(self, area: str, name: str, error: ForbiddenError) -> Finding:
-        if self.missing:  # its rule stands there, with what to ask for
+        if self.missing:  # the missing rule has a line there, with what to ask for
             return not_looked_at(area, name, "a permission is missing (see permissions)")
         return not_looked_at(area, name, f"it may not be read ({flat(error.what)})", error.remedy)
 
@@ -156,7 +156,7 @@ class _Examination:
     # -- cluster -----------------------------------------------------------------------------------------------------
 
     def _cluster(self) -> bool:
-        """Whether it was reached."""
+        """Return whether the cluster was reached."""
         self.say("cluster")
         where = self.ask(cluster.CLUSTER, "kubeconfig", lambda: self._probes.where)
         if where is None:

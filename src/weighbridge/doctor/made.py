@@ -1,4 +1,4 @@
-"""The doctor of one environment, made from what the workshop has; and what it asks of the cluster's administrators."""
+"""The doctor of one environment, made from the parts of the workshop, and its request to the cluster's administrators."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from weighbridge.workshop import Workshop
 
 
 def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
-    """What an apply would need, looked at piece by piece; with ``pods`` also from pods, which are removed again."""
+    """Check what an apply would need, one item after another; with ``pods`` also from pods, removed afterwards."""
 
     def say(what: str) -> None:
         shop.observer(Note(f"looking at {what}"))
@@ -30,7 +30,7 @@ def diagnosed(shop: Workshop, ports: Ports, *, pods: bool) -> Diagnosis:
 def write_request(
     environment: Environment, diagnosis: Diagnosis, file: Path | None, var: Path
 ) -> Path | None:
-    """Write what the cluster's administrators are asked for; to the usual place only where there is something."""
+    """Write the request to the cluster's administrators. Write the default file only if there is something to ask for."""
     if file is None and not diagnosis.asked:
         return None
     path = file or var / "doctor" / f"{environment.name}-request.md"
@@ -47,7 +47,7 @@ def write_request(
 
 
 def made_probes(shop: Workshop) -> WorldProbes:
-    """The doctor's view of the world."""
+    """Return the doctor's probes on the real world."""
     return WorldProbes(
         environment=shop.environment,
         connect=lambda: shop.kube,
@@ -65,5 +65,5 @@ def made_probes(shop: Workshop) -> WorldProbes:
             lambda model: shop.secrets.of_source(model.source.chosen.secrets),
         ),
         lease=lambda: shop.lock.hold("doctor", LockRequest(), shop.observer, lambda: None),
-        holder=lambda: shop.lock.under_way(),  # noqa: PLW0108 - the kubeconfig is read when it is asked
+        holder=lambda: shop.lock.under_way(),  # noqa: PLW0108 - read the kubeconfig only when asked
     )

@@ -1,7 +1,7 @@
-"""The Job that only looks, from where the movers work: for ``weighbridge doctor --pods``.
+"""The Job that only checks, from where the movers work: for ``weighbridge doctor --pods``.
 
-It goes by the name of the verifying Job, so that whoever may verify may probe, and no further name has to be allowed. Both run
-under the environment's Lease, so they never meet.
+It uses the name of the verifying Job, so that everybody who may verify may also probe, and no further name has to be
+allowed. Both run under the environment's Lease, so they never run at the same time.
 """
 
 import base64
@@ -19,7 +19,7 @@ from weighbridge.manifests.surroundings import Surroundings
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION, credentials_secret
 
 RUN_SECONDS = 120
-"""The probe itself: each of its stages has ten seconds."""
+"""For the probe itself: each of its stages has ten seconds."""
 KEEP_SECONDS = 60
 _STAGE_SECONDS = 10
 
@@ -27,7 +27,7 @@ _STAGE_SECONDS = 10
 def render_probe(
     environment: Environment, model: Model, around: Surroundings, *, volume: bool
 ) -> tuple[Object, Object]:
-    """The order's ConfigMap, and the Job. ``volume``: mount the model's claim, which then has to be there."""
+    """Return the order's ConfigMap, and the Job. ``volume``: mount the model's claim, which must then exist."""
     name = naming.job_name(environment.name, model.id, "verify")
     namespace, labels = environment.cluster.namespace, naming.object_labels(environment.name, model.id)
     fetched = Route.FETCH in model.routes

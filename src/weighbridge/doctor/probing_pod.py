@@ -1,4 +1,4 @@
-"""Starts a pod that looks, reads what it found, and removes all of it again, whatever happens."""
+"""Start a pod that checks, read what it found, and remove everything afterwards, whatever happens."""
 
 import base64
 import contextlib
@@ -25,16 +25,16 @@ GONE_SECONDS = 40
 
 @dataclass(frozen=True, slots=True)
 class ProbingPod:
-    """Whoever calls holds the environment's Lease: no mover of ours is at work meanwhile."""
+    """The caller must hold the environment's Lease, so that no mover of ours works meanwhile."""
 
     kube: Kube
     environment: Environment
     around: Surroundings
     secrets: Callable[[Model], Mapping[str, str]]
-    """What the login to a model's source takes, by the Secret's keys."""
+    """Returns the login for a model's source, by the Secret's keys."""
 
     def run(self, model: Model, *, volume: bool) -> PodReport:
-        """What the pod found, or why there was none."""
+        """Return what the pod found, or why there was no pod."""
         config, job = render_probe(self.environment, model, self.around, volume=volume)
         name, namespace = naming.job_name(self.environment.name, model.id, "verify"), self._namespace
         made: list[tuple[Kind, str]] = []
@@ -83,7 +83,7 @@ class ProbingPod:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
 
     def _adopt(self, made: list[tuple[Kind, str]], job: Mapping[str, Any]) -> None:
-        """The Job takes the rest along when its time to live is over, should nobody be left to remove it."""
+        """Make the Job the owner of the rest. If nobody is left to remove it, it goes when the Job's time to live ends."""
         metadata = job["metadata"]
         owner = {
             "apiVersion": JOB.api_version,
@@ -123,9 +123,9 @@ class ProbingPod:
         return PodReport(stages=tuple(cast("list[dict[str, Any]]", stages)), volume=volume)
 
     def _remove(self, made: list[tuple[Kind, str]]) -> None:
-        """The Job first, so that nothing is taken from under its pod; then wait until the pod has gone."""
+        """Remove the Job first, so that its pod loses nothing while it runs; then wait until the pod has gone."""
         for kind, name in reversed(made):
-            with contextlib.suppress(WeighbridgeError):  # the Job's time to live is the second net
+            with contextlib.suppress(WeighbridgeError):  # otherwise the Job's time to live removes it
                 self.kube.delete(kind, name, self._namespace)
         jobs = [name for kind, name in made if kind is JOB]
         limit = time.monotonic() + GONE_SECONDS
@@ -139,7 +139,7 @@ class ProbingPod:
 
 
 class _Reader(KubeReader):
-    """Without a claim there is none to read."""
+    """Read no claim if none is mounted."""
 
     def claim(self) -> Mapping[str, Any] | None:
         return super().claim() if self._claim else None

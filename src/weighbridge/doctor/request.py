@@ -1,4 +1,4 @@
-"""The one file for the cluster's administrators: what is missing, as YAML to be applied and in words."""
+"""The file for the cluster's administrators: what is missing, in words and as YAML that can be applied."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from weighbridge.manifests.render import render, to_yaml
 
 
 def request_text(environment: Environment, diagnosis: Diagnosis, now: datetime) -> str:
-    """Markdown. Says so where nothing is missing. What the cluster says of itself makes no line, and no command, of its own."""
+    """Return Markdown. Say so if nothing is missing. Texts from the cluster cannot become lines or commands of their own."""
     namespace, user = environment.cluster.namespace, visible(diagnosis.user or "")
     lines = [
         f"# Weighbridge, environment {environment.name}: what we ask of the cluster's administrators",
@@ -94,7 +94,7 @@ def _bindings(environment: Environment, diagnosis: Diagnosis) -> list[str]:
         f"--serviceaccount={account}"
         if account and not kind and account.count(":") == 1
         else f"--user={user}"
-    ).replace("'", "'\"'\"'")  # it stands in single quotes
+    ).replace("'", "'\"'\"'")  # inside single quotes
     lines = ["and bound to us:", "", "```sh"]
     if any(rule.namespaced for rule in diagnosis.missing):
         lines.append(

@@ -1,4 +1,4 @@
-"""Programs and libraries of this machine, for the doctor. Nothing is installed, nothing leaves the machine."""
+"""Programs and libraries of this machine, for the doctor. Install nothing, send nothing."""
 
 import json
 import platform
@@ -21,7 +21,7 @@ from weighbridge.processes.scratch import SHM, place_in_memory
 from weighbridge.processes.variables import Child, variables_for
 
 SECONDS = 25
-"""For one program to tell its version."""
+"""For one program to print its version."""
 
 _REINSTALL = "install weighbridge again with its locked requirements (make setup)"
 _NUMBER = re.compile(r"v?(\d+(?:\.\d+)+)")
@@ -29,20 +29,20 @@ _NUMBER = re.compile(r"v?(\d+(?:\.\d+)+)")
 
 @dataclass(frozen=True, slots=True)
 class LocalTools:
-    """What the verbs of one environment call."""
+    """The programs that the verbs of one environment call."""
 
     environment: Environment
     cache: Path
-    """Where the version of Pulumi's command line is remembered."""
+    """Where the version of Pulumi's command line is cached."""
     path: str
-    """As PATH has it."""
+    """In the form of PATH."""
     beside: Path = Path(sys.executable).parent
-    """Where programs were installed with this one; an apply starts Ansible's from there alone."""
+    """Where programs were installed with this one. An apply starts Ansible's programs only from there."""
     memory: Path = SHM
-    """Where private folders are made."""
+    """Where private folders are created."""
 
     def look(self) -> tuple[Tool, ...]:
-        """Each tool with its version, or with what is wrong."""
+        """Return each tool with its version, or with what is wrong."""
         push = [model for model in self.environment.models if Route.PUSH in model.routes]
         only = any(model.routes == (Route.PUSH,) for model in push)
         calls: list[Callable[[], Tool]] = [
@@ -114,7 +114,7 @@ class LocalTools:
             return Tool(
                 name="ansible", problem=f"{lacking} is not installed beside weighbridge", remedy=_REINSTALL
             )
-        if _run([place, "--version"], Child.ANSIBLE) is None:  # under the variables that an apply gives it
+        if _run([place, "--version"], Child.ANSIBLE) is None:  # with the variables that an apply gives it
             return Tool(
                 name="ansible", place=place, problem=f"{place} --version fails with LC_ALL=C.UTF-8",
                 remedy="see what it says: LC_ALL=C.UTF-8 ansible-playbook --version; a system without this locale lacks its package",
@@ -122,7 +122,7 @@ class LocalTools:
         return Tool(name="ansible", version=f"core {core}, runner {runner}", place=place)
 
     def _memory(self) -> Tool:
-        """What Pulumi and Ansible are given lies there, secrets among it."""
+        """Check the folder for Pulumi's and Ansible's private files, which include secrets."""
         try:
             return Tool(name="memory", place=str(place_in_memory(self.memory)))
         except PreconditionError as error:
@@ -150,7 +150,7 @@ def _python() -> Tool:
 
 
 def _collection() -> Tool:
-    """kubernetes.core, which the package ``ansible`` carries, and the client that it imports."""
+    """Check kubernetes.core, which is part of the package ``ansible``, and the client that it imports."""
     name = "kubernetes.core"
     client = _installed("kubernetes")
     for folder in map(Path, sys.path):

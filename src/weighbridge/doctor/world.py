@@ -50,10 +50,10 @@ from weighbridge.processes.variables import Outside
 from weighbridge.watsonx.custom_resource import LiveCustomResource, parse_custom_resource
 
 NEIGHBOURS = 8
-"""Requests at a time."""
+"""Number of requests at one time."""
 
 OPERATOR_DEPLOYMENT = "ibm-cpd-watsonx-ai-ifm-operator"
-"""IBM/charts, repo/ibm-helm/watsonx-ai-ifm; its namespace is the installer's choice."""
+"""IBM/charts, repo/ibm-helm/watsonx-ai-ifm; the installer chooses its namespace."""
 
 _ACCESS_REVIEW = Kind(
     "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
@@ -69,7 +69,7 @@ _REHEARSED = {kind.kind: kind for kind in (CLAIM, CONFIG_MAP, JOB, POD)}
 
 
 class Listing(Protocol):
-    """``ports.Weights``."""
+    """The part of ``ports.Weights`` that is used here."""
 
     def list(self, model: Model) -> SourceListing: ...
 
@@ -78,23 +78,23 @@ class Listing(Protocol):
 
 @dataclass(frozen=True)
 class WorldProbes:
-    """Everything is made when first asked for, so that a kubeconfig that names nothing hinders only what needs it."""
+    """Probes on the real world. Each part is made at its first use: a kubeconfig without a cluster stops only what needs it."""
 
     environment: Environment
     connect: Callable[[], Kube]
-    """The same connection each time."""
+    """Returns the same connection each time."""
     secrets: Secrets
     weights: Listing
     ca_bundle: Path | None
     outside: Outside
-    """What children and connections get."""
+    """Settings for children and connections."""
     backend: Callable[[], tuple[backends.Backend, backends.ReadObject]]
     stacks: Sequence[Stack]
-    """Whose states are looked at."""
+    """Stacks whose states are checked."""
     cache: Path
     pod_run: Callable[[], ProbingPod]
     lease: Callable[[], AbstractContextManager[object]]
-    """The environment's Lease, held while a pod probes."""
+    """The environment's Lease, to be held while a pod probes."""
     holder: Callable[[], str | None]
     """Who holds it, in words."""
 
@@ -121,7 +121,9 @@ class WorldProbes:
         )
 
     def _user(self, kube: Kube) -> str | None:
-        """``PreconditionError`` where the login is refused: ``/version`` is open to everybody."""
+        """Return the user. Raise ``PreconditionError`` if the login is refused: this call checks it, as ``/version``
+        is open to everybody.
+        """
         try:
             found = kube.create(_SUBJECT_REVIEW, _review(_SUBJECT_REVIEW, None))
         except (ForbiddenError, ApiRefusedError):
@@ -190,7 +192,7 @@ class WorldProbes:
         return self.connect().get(STORAGE_CLASS, name)
 
     def csi_driver(self, name: str) -> Object | None:
-        if "/" in name:  # no driver's name: a provisioner of another kind
+        if "/" in name:  # not a CSI driver's name, but another kind of provisioner
             return None
         return self.connect().get(_CSI_DRIVER, name)
 
@@ -272,7 +274,7 @@ class WorldProbes:
         try:
             with self.lease():
                 return self.pod_run().run(model, volume=volume)
-        except WeighbridgeError as error:  # of the Lease: the pod's own are in its report
+        except WeighbridgeError as error:  # an error of the Lease: the pod's own errors are in its report
             return PodReport(skipped=error)
 
 
@@ -282,8 +284,8 @@ def _review(kind: Kind, spec: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _require_folder(path: Path) -> None:
-    """Writable, or to be made below a folder that is."""
-    # Path.exists raises below a folder that may not be searched.
+    """Require a folder that is writable, or that can be created below a writable one."""
+    # Path.exists raises an error below a folder that may not be searched.
     nearest = next(folder for folder in (path, *path.parents) if os.access(folder, os.F_OK))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise PreconditionError(

@@ -1,4 +1,4 @@
-"""A rule of Kubernetes' RBAC as a value, who needs it, and one question of access that it answers."""
+"""A rule of Kubernetes' RBAC as a value, the roles that need it, and the single question of access that it answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import Final, Self
 
 
 class Role(StrEnum):
-    """Who needs a rule, from the least on. Each is complete in itself: every verb looks first, so ``weights`` and
-    ``switch`` hold what ``plan`` holds.
+    """The roles that need a rule, from the smallest on. Each role is complete: every verb looks first, so ``weights``
+    and ``switch`` include what ``plan`` has.
     """
 
     PLAN = "plan", "plan and status", "looks: plan, status"
-    """``plan`` and ``status``: get, and nothing that writes."""
+    """``plan`` and ``status``: only get, no write."""
     WEIGHTS = "weights", "storage, weights, verify", "looks, volumes, weights: apply, verify"
     """The storage stack, the playbooks, ``verify``, ``destroy --weights``."""
     SWITCH = "switch", "registration", "looks, registers: apply, destroy"
     """The registration stack, and the wait for the operator."""
 
     purpose: str
-    """What it is for, in a few words."""
+    """Its purpose, in a few words."""
     allows: str
     """What its holder does, and with which verbs."""
 
     def __new__(cls, value: str, purpose: str, allows: str) -> Self:
-        """Words beside the value, which alone is its name."""
+        """Store the words beside the value; only the value is the role's name."""
         role = str.__new__(cls, value)
         role._value_ = value
         role.purpose, role.allows = purpose, allows
@@ -37,20 +37,20 @@ WRITERS: Final = EVERYBODY - {Role.PLAN}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """One question to the API server, as a SelfSubjectAccessReview puts it and as a refusal answers it."""
+    """One question to the API server, in the terms of a SelfSubjectAccessReview and of a refusal."""
 
     verb: str
     group: str
     resource: str
     subresource: str | None = None
     name: str | None = None
-    """``None``: any, or one that the API server does not know when it decides (``list``, ``create`` by POST)."""
+    """``None``: any name, or one that the API server does not know when it decides (``list``, ``create`` by POST)."""
     namespace: str | None = None
-    """``None`` for what belongs to no namespace."""
+    """``None`` for a resource without a namespace."""
 
     @property
     def path(self) -> str:
-        """``pods/log``, as a rule spells it."""
+        """``pods/log``, as in a rule."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of a Role, and what it is for."""
+    """One rule of a Role, and its purpose."""
 
     group: str
     """API group; empty for the core group."""
@@ -80,18 +80,18 @@ class Rule:
     names: tuple[str, ...] = ()
     """``resourceNames``; empty: any."""
     namespaced: bool = True
-    """False for what only a ClusterRole can allow."""
+    """``False`` if only a ClusterRole can allow it."""
     needed_by: frozenset[Role]
     why: str
     optional: bool = False
-    """A run goes on without it, and says what it could not do."""
+    """A run works without it, and reports what it could not do."""
 
     @property
     def path(self) -> str:
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     def accesses(self, namespace: str) -> tuple[Access, ...]:
-        """Every verb on every name, asked of ``namespace`` where the rule is namespaced."""
+        """Return every verb on every name, in ``namespace`` if the rule is namespaced."""
         return tuple(
             Access(
                 verb=verb,
@@ -106,7 +106,7 @@ class Rule:
         )
 
     def as_yaml(self) -> str:
-        """The rule on one line, to be pasted into a Role."""
+        """Return the rule on one line, to be pasted into a Role."""
         parts = [
             f'apiGroups: ["{self.group}"]',
             f"resources: [{self.path}]",
@@ -118,10 +118,10 @@ class Rule:
 
 
 def of_role(rules: Iterable[Rule], role: Role, *, namespaced: bool) -> tuple[Rule, ...]:
-    """Those that one role needs, of one scope."""
+    """Return the rules that one role needs, of one scope."""
     return tuple(rule for rule in rules if role in rule.needed_by and rule.namespaced == namespaced)
 
 
 def least_role(rule: Rule) -> Role:
-    """The Role that holds the rule and the least beside it."""
+    """Return the smallest Role that has the rule."""
     return next(role for role in Role if role in rule.needed_by)

@@ -1,4 +1,4 @@
-"""PersistentVolumeClaims of an environment: what they are called, and what was seen of them."""
+"""PersistentVolumeClaims of an environment: their names, and what was seen of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from weighbridge.environment.types import Environment, Model
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFacts:
-    """One PersistentVolumeClaim as the cluster holds it."""
+    """One PersistentVolumeClaim in the cluster."""
 
     name: str
     uid: str
@@ -22,22 +22,22 @@ class ClaimFacts:
     requested_bytes: int
     storage_class: str | None
     capacity_bytes: int | None = None
-    """Of the volume behind it, as its provisioner says; ``None`` while there is none."""
+    """Bytes of its volume, as the provisioner reports them; ``None`` without a volume."""
     volume_mode: str = "Filesystem"
     """``Filesystem`` or ``Block``."""
     access_modes: tuple[str, ...] = ()
     owner: str | None = None
-    """The environment whose label the claim carries; ``None`` where it is not one of Weighbridge's."""
+    """The environment in the claim's label; ``None`` if the claim is not weighbridge's."""
     terminating: bool = False
 
     @property
     def room_bytes(self) -> int:
-        """What it holds, as far as the cluster knows: NFS, say, keeps nobody to it."""
+        """Bytes that it can hold, as far as the cluster knows. NFS, for example, does not enforce this."""
         return self.requested_bytes if self.capacity_bytes is None else self.capacity_bytes
 
 
 def claim_seen(found: Mapping[str, Any]) -> ClaimFacts:
-    """Of a PersistentVolumeClaim as the API server answers it."""
+    """Read a PersistentVolumeClaim in the API server's form."""
     metadata, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     capacity = (status.get("capacity") or {}).get("storage")
     return ClaimFacts(
@@ -57,23 +57,23 @@ def claim_seen(found: Mapping[str, Any]) -> ClaimFacts:
 
 
 CLAIM: Final[Key[ClaimFacts | None]] = Key("claim")
-"""By model id: the claim that its weights lie on; ``None`` where there is none yet."""
+"""By model id: the claim for its weights; ``None`` if it does not exist yet."""
 
 
 BOUND: Final[Key[bool]] = Key("claim bound")
-"""By claim's name: whether it is there and bound; nothing where it could not be read."""
+"""By claim name: whether the claim exists and is bound; nothing if it could not be read."""
 
 
 def claim_of(environment: Environment, model: Model) -> str:
-    """The claim a model's weights live in: one of ours, or the existing one that the file names."""
+    """Return the name of the claim for a model's weights: ours, or the existing one that the file names."""
     return model.storage.existing_pvc or claim_name(environment.name, model.id)
 
 
 def holds_no_weights(claim: ClaimFacts, set_bytes: int | None) -> tuple[str, str, str] | None:
-    """Why nothing can be brought into this claim, whatever a pod says later: what, remedy and code; ``None``: it can.
+    """Return why this claim can never hold the weights (what, remedy and code), or ``None`` if it can.
 
-    ``set_bytes``: of the set that is to come, ``None`` where none is or it is not known. Kubernetes, "Persistent Volumes":
-    "Volume Mode", "Access Modes".
+    ``set_bytes``: bytes of the set that is to come; ``None`` if there is none or it is unknown. Kubernetes,
+    "Persistent Volumes": "Volume Mode", "Access Modes".
     """
     if claim.volume_mode == "Block":
         return (
@@ -97,12 +97,12 @@ def holds_no_weights(claim: ClaimFacts, set_bytes: int | None) -> tuple[str, str
 
 
 def claims(environment: Environment) -> tuple[str, ...]:
-    """Names of all claims that weights lie on."""
+    """Return the names of all claims with weights."""
     return tuple(claim_of(environment, model) for model in environment.models)
 
 
 def own_claims(environment: Environment) -> tuple[str, ...]:
-    """Names of the claims that Weighbridge makes."""
+    """Return the names of the claims that weighbridge makes."""
     return tuple(
         claim_of(environment, model) for model in environment.models if model.storage.existing_pvc is None
     )

@@ -1,11 +1,11 @@
-"""Time as what waits takes it, so that a test needs none."""
+"""Time for everything that waits, so that a test can replace it."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds since some moment, never set back; and a pause, in seconds."""
+    """Seconds since some moment, never going back; and a pause, in seconds."""
 
     def monotonic(self) -> float: ...
 

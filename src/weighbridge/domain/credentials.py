@@ -1,4 +1,4 @@
-"""Credentials once resolved: values that never show themselves."""
+"""Resolved credentials: values that never show themselves."""
 
 from dataclasses import dataclass, field
 
@@ -13,5 +13,5 @@ class S3Keys:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not stand in any message."""
+        """What no message may show."""
         return tuple(text for text in (self.access_key, self.secret_key, self.session_token) if text)

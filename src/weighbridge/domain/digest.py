@@ -1,4 +1,4 @@
-"""Canonical JSON and its digest: how a value gets a name that does not depend on who wrote it down."""
+"""Canonical JSON and its digest. The digest names a value, whoever wrote it down."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 
 
 def canonical_json(value: Json) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces. NaN and infinities are refused with ``ValueError``."""
+    """Return UTF-8 JSON with sorted keys and no spaces. Raise ``ValueError`` for NaN and infinities."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def digest(value: Json) -> str:
-    """``sha256:`` and 64 hex digits, of the canonical JSON."""
+    """Return ``sha256:`` and 64 hex digits, of the canonical JSON."""
     return f"sha256:{hashlib.sha256(canonical_json(value)).hexdigest()}"

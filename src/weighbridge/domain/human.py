@@ -1,4 +1,4 @@
-"""Bytes, rates and times as people read them."""
+"""Bytes, rates and times in readable form."""
 
 _STEP = 1024
 _SECONDS_PER_MINUTE = 60
@@ -7,7 +7,7 @@ _TEN = 10
 
 
 def size(count: float) -> str:
-    """Bytes in binary units: ``512 B``, ``86.7 MiB``, ``1.20 GiB``."""
+    """Return bytes in binary units: ``512 B``, ``86.7 MiB``, ``1.20 GiB``."""
     value = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < _STEP:
@@ -23,12 +23,12 @@ def size(count: float) -> str:
 
 
 def rate(bytes_per_second: float) -> str:
-    """``12.3 MiB/s``."""
+    """Return ``12.3 MiB/s``."""
     return f"{size(bytes_per_second)}/s"
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < _TEN:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -40,10 +40,10 @@ def duration(seconds: float) -> str:
 
 
 def short(digest: str) -> str:
-    """The first 12 hex digits of a ``sha256:…`` digest."""
+    """Return the first 12 hex digits of a ``sha256:…`` digest."""
     return digest.removeprefix("sha256:")[:12]
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
-    """``1 file``, ``3 files``."""
+    """Return ``1 file``, ``3 files``."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"

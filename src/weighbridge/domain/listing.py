@@ -1,7 +1,7 @@
-"""What a source must hold to be a weight set, decided from names and sizes alone.
+"""What a source must hold to be a weight set, decided only from names and sizes.
 
-Pure: adapters bring the raw rows of a bucket (or of a repository), this module turns them into a ``SourceListing``
-or says what is wrong and which line of the environment file mends it.
+Without side effects: adapters bring the raw rows of a bucket (or of a repository). This module turns them into a
+``SourceListing``, or says what is wrong and which line of the environment file repairs it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,15 +16,15 @@ from weighbridge.mover.shard_index import ShardIndexError, parse_index
 
 
 def folder_prefix(prefix: str) -> str:
-    """The prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` never takes ``models/ab/…`` along."""
+    """Return the prefix as a folder: empty, or ending in one ``/``, so that ``models/a`` does not match ``models/ab/…``."""
     return prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
 
 
 def to_listing(rows: Iterable[SourceFile], exclude: Sequence[str], where: str) -> SourceListing:
-    """The set that ``rows`` (path = key less the prefix) make after ``exclude``, sorted by path.
+    """Return the set of ``rows`` (path = key without the prefix) without ``exclude``, sorted by path.
 
-    Folder markers (path empty or ending in ``/``, no bytes) are left out. Raises ``PreconditionError`` for paths that
-    cannot be files of a set, for kinds that can carry code, and for a path that is a file and a folder at once.
+    Leave out folder markers (path empty or ending in ``/``, no bytes). Raise ``PreconditionError`` for paths that
+    cannot be files of a set, for kinds that can carry code, and for a path that is both a file and a folder.
     """
     files: list[SourceFile] = []
     unsafe: list[str] = []
@@ -80,7 +80,7 @@ def _check_no_file_is_a_folder(files: Sequence[SourceFile], where: str) -> None:
 
 
 def check_required(listing: SourceListing, where: str) -> None:
-    """What a model server needs at the root (``mover.paths.missing_required``), else ``PreconditionError``."""
+    """Raise ``PreconditionError`` if the top folder lacks what a model server needs (``mover.paths.missing_required``)."""
     paths = {file.path for file in listing.files}
     missing = missing_required(paths)
     if not missing:
@@ -97,12 +97,12 @@ def check_required(listing: SourceListing, where: str) -> None:
 
 
 def indexes(listing: SourceListing) -> tuple[SourceFile, ...]:
-    """The shard indexes at the root; usually none or one."""
+    """Return the shard indexes in the top folder; usually none or one."""
     return tuple(file for file in listing.files if "/" not in file.path and is_index(file.path))
 
 
 def check_index(name: str, content: bytes, listing: SourceListing, where: str) -> dict[str, str]:
-    """Tensor → shard of the index ``name``. Every shard is in the listing, else ``PreconditionError``."""
+    """Return tensor → shard of the index ``name``. Raise ``PreconditionError`` if a shard is not in the listing."""
     try:
         found = parse_index(name, content)
     except ShardIndexError as error:

@@ -4,20 +4,20 @@ import json
 from collections.abc import Iterable, Sequence
 
 SHOWN = 10
-"""Names shown in one message; the rest is counted."""
+"""Names shown in one message; the others are only counted."""
 
 
 def named(names: Sequence[str]) -> str:
-    """``a, b, c and 4 more``: at most ``SHOWN`` names, each printable."""
+    """Return ``a, b, c and 4 more``: at most ``SHOWN`` names, each printable."""
     shown = ", ".join(printable(name) for name in names[:SHOWN])
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
 def printable(name: str) -> str:
-    """A foreign name as it may be shown."""
+    """Return a foreign name in a form that may be shown."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def patterns(found: Iterable[str]) -> str:
-    """Globs as they stand in the environment file."""
+    """Return globs as they are written in the environment file."""
     return json.dumps(sorted(set(found)), ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""What a room needs of the cluster's API: rules, with the names they are limited to, and names that its pods may mount.
+"""What a step needs from the cluster's API: rules, the names that limit them, and the names that its pods may mount.
 
-How a rule limits names (Kubernetes, "Using RBAC Authorization", "Referring to resources"): ``list``, and ``create`` by
-POST, know no name when they are authorized. ``create`` by server-side apply does, because the name stands in the
-path; so whatever we create that way is limited by name as well.
+How a rule limits names (Kubernetes, "Using RBAC Authorization", "Referring to resources"): ``list``, and ``create``
+by POST, have no name at the time of authorization. ``create`` by server-side apply has one, because the name is in
+the path. So what we create in that way is limited by name too.
 """
 
 import re
@@ -15,23 +15,23 @@ from weighbridge.environment.types import Environment
 
 Names: TypeAlias = Callable[[Environment], Iterable[str]]
 ANY: Final = ("*",)
-"""The rule applies, and no name can be given."""
+"""The rule applies, but no name can be given."""
 MADE: Final = ("get", "create", "patch", "delete")
-"""What an object takes that we make by server-side apply and remove again."""
+"""Verbs for an object that we create by server-side apply and remove again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     rule: Rule
     names: Names
-    """None of them: this environment does not need the rule. ``ANY``: it needs it for whatever name."""
+    """Empty: this environment does not need the rule. ``ANY``: it needs the rule for every name."""
     pattern: re.Pattern[str] = re.compile("")
-    """What such a name looks like in any environment."""
+    """The form of such a name in any environment."""
     named: bool = True
     """Whether the rule is limited by name, in every environment."""
 
     def allows(self, access: Access) -> bool:
-        """Whether the rule would, in some environment."""
+        """Return whether the rule would allow it in some environment."""
         rule = self.rule
         same = (rule.group, rule.path, rule.namespaced) == (
             access.group,
@@ -43,13 +43,13 @@ class Need:
 
 
 def unnamed(rule: Rule, where: Callable[[Environment], object] = lambda _: True) -> Need:
-    """A rule that no name can limit, for environments ``where`` says so; by default for every one."""
+    """Return the need for a rule that no name can limit, in the environments for which ``where`` is true; by default in all."""
     return Need(rule, lambda environment: ANY if where(environment) else (), named=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mounted:
-    """Names of what pods mount: the policy that ``weighbridge rbac`` writes allows them these and no others."""
+    """Names that pods mount. The policy of ``weighbridge rbac`` allows them only these."""
 
     claims: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Kubernetes resource quantities (Kubernetes, "Quantity" in the API reference) to and from bytes."""
+"""Convert Kubernetes resource quantities (Kubernetes, "Quantity" in the API reference) to and from bytes."""
 
 import re
 from decimal import Decimal
@@ -10,7 +10,7 @@ _QUANTITY = re.compile(r"^\+?(\d+(?:\.\d*)?|\.\d+)(?:([KMGTPE]i)|([numkMGTPE])|[
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes that a quantity such as ``300Gi`` stands for, rounded up. ``ValueError`` where it is none."""
+    """Return the bytes of a quantity such as ``300Gi``, rounded up. Raise ``ValueError`` for any other text."""
     found = _QUANTITY.match(text)
     if found is None:
         raise ValueError(f"{text!r} is not a quantity; write a number with Mi, Gi or Ti, such as 300Gi")
@@ -24,7 +24,7 @@ def parse_bytes(text: str) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """The shortest exact binary quantity: ``2Gi``, ``190Mi``, ``1500``."""
+    """Return the shortest exact binary quantity: ``2Gi``, ``190Mi``, ``1500``."""
     for suffix, power in reversed(_BINARY.items()):
         unit = 1024**power
         if count and count % unit == 0:

@@ -1,4 +1,6 @@
-"""ResourceQuota: what one model that is on its way takes of it, and for how many more there is room (Kubernetes, "Resource Quotas"). Pure."""
+"""ResourceQuota: what one model in transfer takes of it, and for how many more there is room (Kubernetes, "Resource
+Quotas"). Without side effects.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from weighbridge.domain.quantity import parse_bytes
 Object: TypeAlias = Mapping[str, Any]
 
 _OBJECTS: Final = ("configmaps", "secrets", "count/configmaps", "count/secrets", "count/jobs.batch")
-"""Its order, its keys, its Job. What one of them left is removed before the next begins."""
+"""Its order, its keys, its Job. What one model left is removed before the next one starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,11 @@ class PodNeed:
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     terminating: frozenset[bool]
-    """Whether pods have a deadline of their own (activeDeadlineSeconds): rsync pods do, a Job's pods do not."""
+    """Whether pods have a deadline of their own (activeDeadlineSeconds). Rsync pods do; a Job's pods do not."""
 
 
 def milli(quantity: object) -> int:
-    """A quantity in thousandths, so that ``250m`` of a CPU and ``1.5`` compare."""
+    """Return a quantity in thousandths, so that ``250m`` of a CPU and ``1.5`` can be compared."""
     text = str(quantity)
     if text.endswith("m"):
         return parse_bytes(text.removesuffix("m"))
@@ -35,25 +37,25 @@ def milli(quantity: object) -> int:
 
 
 def limits(quota: Object) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """(what it allows, what is used of it), by name of the resource."""
+    """Return (what it allows, what is used of it), by name of the resource."""
     status, spec = quota.get("status") or {}, quota.get("spec") or {}
     return status.get("hard") or spec.get("hard") or {}, status.get("used") or {}
 
 
 def is_scoped(quota: Object) -> bool:
-    """Whether it counts some pods alone, and no other objects."""
+    """Return whether it counts only some pods, and no other objects."""
     spec = quota.get("spec") or {}
     return bool(spec.get("scopes") or spec.get("scopeSelector"))
 
 
 def needs_of_a_model(quota: Object, pod: PodNeed) -> dict[str, int]:
-    """What a model on its way takes of this quota, in thousandths."""
+    """Return what a model in transfer takes of this quota, in thousandths."""
     needs = _needs_of_pod(pod) if counts_our_pods(quota, pod.terminating) else {}
     return needs if is_scoped(quota) else {**needs, **dict.fromkeys(_OBJECTS, 1000)}
 
 
 def room(quotas: Sequence[Object], pod: PodNeed) -> int | None:
-    """How many models may be on their way at once by all the quotas, at least none; ``None`` where none of them says."""
+    """Return how many models may be in transfer at once under all the quotas, at least none; ``None`` if no quota limits it."""
     found = []
     for quota in quotas:
         needs, (hard, used) = needs_of_a_model(quota, pod), limits(quota)
@@ -74,7 +76,7 @@ def _needs_of_pod(pod: PodNeed) -> dict[str, int]:
 
 
 def counts_our_pods(quota: Object, terminating: frozenset[bool]) -> bool:
-    """Whether a quota with its scopes counts some pod of ours: no priority class, and never BestEffort."""
+    """Return whether a quota with its scopes counts a pod of ours. Ours have no priority class, and are never BestEffort."""
     spec = quota.get("spec") or {}
     rows = [(str(scope), "Exists", ()) for scope in spec.get("scopes") or ()]
     rows += [

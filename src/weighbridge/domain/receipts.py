@@ -1,4 +1,4 @@
-"""Receipts made from what a mover reported, and as JSON. Pure."""
+"""Receipts, made from a mover's report or from JSON. Without side effects."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from weighbridge.domain.weights import Receipt
 NAMED_FILES = 20
 
 
-def published(  # noqa: PLR0913 - a receipt's own fields
+def published(  # noqa: PLR0913 - the fields of a receipt
     message: Mapping[str, Json],
     *,
     model_id: str,
@@ -22,9 +22,9 @@ def published(  # noqa: PLR0913 - a receipt's own fields
     route: str,
     now: datetime,
 ) -> Receipt:
-    """The receipt of a set that a mover has just published, repaired or found whole.
+    """Return the receipt of a set that a mover has just published, repaired or found complete.
 
-    ``message`` is the mover's termination message; ``ValueError`` where it lacks the set's digest.
+    ``message``: the mover's termination message. Raise ``ValueError`` if it lacks the set's digest.
     """
     set_digest = message.get("set_digest")
     if not isinstance(set_digest, str):
@@ -48,7 +48,7 @@ def published(  # noqa: PLR0913 - a receipt's own fields
 
 
 def verified(previous: Receipt, message: Mapping[str, Json], now: datetime) -> Receipt:
-    """``previous`` with the verdict of a verification that read every byte."""
+    """Return ``previous`` with the verdict of a verification that read every byte."""
     error = message.get("error")
     if (
         not isinstance(error, Mapping)
@@ -56,7 +56,7 @@ def verified(previous: Receipt, message: Mapping[str, Json], now: datetime) -> R
     ):
         return replace(
             previous, verified_at=timestamp(now), verdict="damaged", damaged=()
-        )  # another set lies there
+        )  # the mover found another set there
     if not isinstance(error, Mapping):
         return replace(previous, verified_at=timestamp(now), verdict="verified", damaged=())
     files = error.get("files")
@@ -65,7 +65,7 @@ def verified(previous: Receipt, message: Mapping[str, Json], now: datetime) -> R
 
 
 def to_json(receipt: Receipt) -> str:
-    """One line of JSON, keys sorted: the value in the receipts ConfigMap."""
+    """Return one line of JSON with sorted keys: the value in the receipts ConfigMap."""
     return json.dumps(asdict(receipt), sort_keys=True)
 
 
@@ -73,7 +73,7 @@ _KINDS = {"files": int, "total_bytes": int, "damaged": list}
 
 
 def from_json(text: str) -> Receipt:
-    """The receipt of a ConfigMap's value. ``ValueError`` for anything else, such as what an edit by hand left."""
+    """Return the receipt in a ConfigMap's value. Raise ``ValueError`` for anything else, such as a value edited by hand."""
     try:
         raw = json.loads(text)
         wrong = [key for key, value in raw.items() if type(value) is not _KINDS.get(key, str)]
@@ -87,7 +87,7 @@ def from_json(text: str) -> Receipt:
 
 
 def timestamp(now: datetime) -> str:
-    """RFC 3339 in UTC with whole seconds."""
+    """Return RFC 3339 in UTC with whole seconds."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,18 +1,19 @@
-"""How large the volume of a model must be. Pure; nothing here looks at a cluster."""
+"""How large the volume of a model must be. Without side effects; nothing here asks a cluster."""
 
 from weighbridge.domain.quantity import MIB, format_bytes, parse_bytes
 from weighbridge.errors import PreconditionError
 
 MINIMUM_BYTES = 64 * MIB
-"""Below this a file system's own structures (journal, inode tables) are no longer small beside the files."""
+"""Below this size, a file system's own structures (journal, inode tables) need much room compared with the files."""
 
 _OVERHEAD_PERCENT = 5
 _LEAST_SETS = 2
-"""IBM's rule for a model's volume: about twice the files' size, so that a set fits beside the one it replaces."""
+"""IBM's rule for a model's volume: about twice the files' size, so that a set fits beside the one that it replaces."""
 
 
 def needed_bytes(total_bytes: int, keep: int) -> int:
-    """Bytes a volume must have for sets of ``total_bytes`` with ``keep`` older ones beside the current one.
+    """Return the bytes that a volume needs for sets of ``total_bytes`` with ``keep`` older ones beside the current
+    one:
 
     (1 + keep) sets and 5 %, at least two sets, rounded up to whole MiB, at least 64 MiB.
     """
@@ -24,11 +25,11 @@ def needed_bytes(total_bytes: int, keep: int) -> int:
 def claim_size(
     total_bytes: int, keep: int, *, explicit: str | None = None, current_bytes: int | None = None
 ) -> str:
-    """The storage request of a claim, as a quantity.
+    """Return the storage request of a claim, as a quantity.
 
-    ``explicit`` is the user's own quantity, ``None`` where the size is ours to choose; ``current_bytes`` is what the
-    claim requests now. Volumes do not shrink, so the answer is never below it. Raises ``PreconditionError`` where
-    the user's size does not hold what is asked of it, with the size that does.
+    ``explicit``: the user's own quantity; ``None`` if we choose the size. ``current_bytes``: what the claim requests
+    now. Volumes do not shrink, so the result is never below it. Raise ``PreconditionError`` with the needed size if
+    the user's size is too small.
     """
     needed = needed_bytes(total_bytes, keep)
     wanted = needed if explicit is None else parse_bytes(explicit)
@@ -44,5 +45,5 @@ def claim_size(
 
 
 def _least_explicit(total_bytes: int, keep: int) -> int:
-    """What a user's own size must hold: the sets and 5 %. That two sets fit is our habit, not a necessity."""
+    """Return what a user's own size must hold: the sets and 5 %. Room for two sets is our habit, not a requirement."""
     return -(-(1 + keep) * total_bytes * (100 + _OVERHEAD_PERCENT) // 100)

@@ -8,13 +8,13 @@ from typing import Final, Self, TypeAlias
 from weighbridge.domain.digest import Json
 
 CONTEXT_VARIABLE: Final = "WEIGHBRIDGE_KUBE_CONTEXT"
-"""Tells our provider's process the context, over that of inputs and state: on another machine the same cluster may go by
-another name.
+"""Names the context for our provider's process. It wins over the context in inputs and state, because the same
+cluster may have another name on another machine.
 """
 IN_CLUSTER_VARIABLE: Final = "WEIGHBRIDGE_IN_CLUSTER"
-"""``true``: the pod's own service account is meant, whatever kubeconfig there is."""
+"""``true``: use the pod's own service account, even if there is a kubeconfig."""
 SEEN_VARIABLE: Final = "WEIGHBRIDGE_SEEN"
-"""Names a file for our provider's process: what the plan saw, as ``seen_json`` writes it."""
+"""Names a file for our provider's process, with what the plan saw, in the form of ``seen_json``."""
 
 Manifest: TypeAlias = Mapping[str, Json]
 """One Kubernetes object, parsed."""
@@ -22,30 +22,30 @@ Manifest: TypeAlias = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A kind of stack: what the engine has to know of it before its program runs. Light; imports no program.
+    """A kind of stack: what the engine must know before its program runs. Light; imports no program.
 
-    The defaults are the safe ones: whoever adds a stack and thinks of nothing gets them.
+    The defaults are the safe ones, for a stack that does not set them.
     """
 
     name: str
     """``storage``, ``registration``: also the end of Pulumi's project name."""
     plugin: str
-    """``kubernetes`` or ``weighbridge``: Pulumi's plugin that its resources are made by."""
+    """``kubernetes`` or ``weighbridge``: the Pulumi plugin that makes its resources."""
     declare: str
     """``module:function``, a callable that takes a ``StackSpec``; imported when a program runs."""
     verify_cluster: bool = True
-    """The engine compares the cluster that Pulumi would reach with the one that is meant before it writes. ``False`` for a
-    stack whose own provider does this itself.
+    """Whether the engine compares the cluster that Pulumi would reach with the intended one before it writes.
+    ``False`` for a stack whose own provider does this.
     """
     protect: bool = True
-    """Everything it declares is protected: a plain destroy neither unprotects nor deletes it."""
+    """Whether everything that it declares is protected: a plain destroy neither unprotects nor deletes it."""
     retained: frozenset[str] = frozenset()
-    """Pulumi's types of what is kept when it is no longer declared."""
+    """Pulumi's types of resources that are kept when they are no longer declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterIdentity:
-    """Which cluster a stack belongs to. A state that was written for another ``uid`` is refused."""
+    """The cluster of a stack. A state that was written for another ``uid`` is refused."""
 
     uid: str
     """UID of the ``kube-system`` namespace."""
@@ -54,24 +54,24 @@ class ClusterIdentity:
     context: str | None = None
     """kubeconfig context; ``None`` is the current one, unless ``in_cluster``."""
     in_cluster: bool = False
-    """By the pod's own service account, whatever kubeconfig there is."""
+    """Use the pod's own service account, even if there is a kubeconfig."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSpec:
-    """One stack of one environment, complete: the same value gives the same preview on any machine."""
+    """One stack of one environment, complete. The same value gives the same preview on any machine."""
 
     environment: str
     cluster: ClusterIdentity
     stack: Stack
     manifests: tuple[Manifest, ...]
-    """What it declares, in the order of the environment file: claims, entries of the custom resource."""
+    """The declared objects, in the order of the environment file: claims, or entries of the custom resource."""
     settings: Mapping[str, Json] = field(default_factory=dict)
-    """What else its program needs to know."""
+    """Further settings for its program."""
     seen: Mapping[str, str] = field(default_factory=dict)
-    """What stood in the cluster when this was planned: model id → digest of the live entry, empty where there was none. It
-    is no input: it reaches our provider beside the inputs, when something is written, and whatever has been replaced since is
-    refused. What is not named here is not compared.
+    """What stood in the cluster at plan time: model id → digest of the live entry, empty if there was none. It is not
+    an input: it reaches our provider beside the inputs when something is written, and a replaced entry is refused. An
+    entry without a key here is not compared.
     """
 
     @property
@@ -80,7 +80,7 @@ class StackSpec:
 
 
 def seen_json(spec: StackSpec) -> Json:
-    """``spec.seen``, and of which objects that is said."""
+    """Return ``spec.seen`` with the objects that it describes."""
     return {
         "namespace": spec.cluster.namespace,
         "settings": dict(spec.settings),
@@ -89,7 +89,7 @@ def seen_json(spec: StackSpec) -> Json:
 
 
 def manifest_name(manifest: Manifest) -> str:
-    """``metadata.name``, which is also Pulumi's name of the resource; empty where there is none."""
+    """Return ``metadata.name``, which is also Pulumi's name of the resource; empty if there is none."""
     metadata = manifest.get("metadata")
     return str(metadata.get("name", "")) if isinstance(metadata, Mapping) else ""
 
@@ -102,7 +102,7 @@ class Op(StrEnum):
     REPLACE = "replace"
     DELETE = "delete"
     IMPORT = "import"
-    """It stands in the cluster and is ours, but the state has lost it: it is taken into the state as it stands."""
+    """It exists in the cluster and is ours, but the state has lost it. It is taken into the state as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class PropertyChange:
     """One property that differs between the cluster (or the last state) and what is declared."""
 
     path: str
-    """As Pulumi writes it: ``spec.resources.requests.storage``, ``metadata.labels["example.com/a"]``."""
+    """In Pulumi's form: ``spec.resources.requests.storage``, ``metadata.labels["example.com/a"]``."""
     kind: str
     """``add``, ``delete`` or ``update``."""
     before: Json = None
@@ -127,21 +127,21 @@ class ResourceChange:
     op: Op
     diffs: tuple[PropertyChange, ...] = ()
     drifted: bool = False
-    """The object in the cluster was edited or removed by somebody else."""
+    """Somebody else edited or removed the object in the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPreview:
-    """What an update would do now. Previewing wrote nothing, neither to the cluster nor to the state."""
+    """What an update would do now. The preview wrote nothing, neither to the cluster nor to the state."""
 
     stack: str
     exists: bool
-    """Whether the state holds this stack already."""
+    """Whether the state already holds this stack."""
     changes: tuple[ResourceChange, ...]
     unchanged: int
     """How many declared resources would stay as they are."""
     kept: tuple[str, ...] = ()
-    """Protected resources that the environment no longer declares: they stay as they are."""
+    """Protected resources that the environment no longer declares: they stay unchanged."""
     seconds: float = 0.0
 
     @property
@@ -150,16 +150,16 @@ class StackPreview:
 
     @property
     def taken_back(self) -> tuple[str, ...]:
-        """What stands in the cluster and would be taken into the state."""
+        """Return what exists in the cluster and would be taken into the state."""
         return tuple(change.name for change in self.changes if change.op is Op.IMPORT)
 
     def taking_back(self, standing: Collection[str]) -> Self:
-        """The same, where those of ``standing`` that the state has lost are not created but taken back."""
+        """Return the same preview, but import those of ``standing`` that the state has lost, instead of creating them."""
         return replace(self, changes=imported(self.changes, standing))
 
 
 def imported(changes: tuple[ResourceChange, ...], standing: Collection[str]) -> tuple[ResourceChange, ...]:
-    """``changes``, where declaring what is in ``standing`` already makes nothing new."""
+    """Return ``changes``, with import instead of create for what is already in ``standing``."""
     return tuple(
         replace(change, op=Op.IMPORT) if change.op is Op.CREATE and change.name in standing else change
         for change in changes
@@ -174,9 +174,9 @@ class StackResult:
     changes: tuple[ResourceChange, ...]
     unchanged: int
     outputs: Mapping[str, Json] = field(default_factory=dict)
-    """Only outputs that Weighbridge names itself; never a secret."""
+    """Only outputs that weighbridge names itself; never a secret."""
     kept: tuple[str, ...] = ()
-    """Protected resources that were left in place: no longer declared, or not given up by a destroy."""
+    """Protected resources that were left in place: no longer declared, or not released by a destroy."""
     seconds: float = 0.0
 
     @property

@@ -1,12 +1,12 @@
-r"""Text that somebody else may have written, before it reaches a terminal, a log or a file that people read.
+r"""Make foreign text safe, before it reaches a terminal, a log or a file that people read.
 
 A model id, a field manager, a file's name, an operator's message: each may hold control characters, sequences that a
 terminal obeys (ECMA-48), marks that reorder or hide what follows (Unicode UAX #9 and "Default_Ignorable_Code_Point"),
-and line ends that make a line look like one of ours. Nothing of it is dropped: it is shown as an escape, ``\x1b``,
-``\u202e``, ``\n``. Applied twice, it changes nothing more.
+and line ends that make a line look like one of ours. Nothing is dropped: it is shown as an escape, ``\x1b``,
+``\u202e``, ``\n``. A second application changes nothing.
 
-Whoever prints cannot know which line end is foreign. So a line of ours is one line whatever it quotes (:func:`visible`),
-and what follows a line end within somebody's text is marked as its continuation (:func:`continued`).
+A function that prints cannot know which line end is foreign. So a line of ours is one line whatever it quotes
+(:func:`visible`), and what follows a line end inside foreign text is marked as its continuation (:func:`continued`).
 """
 
 import json
@@ -19,40 +19,41 @@ from weighbridge.errors import InputError, WeighbridgeError
 _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Letters, marks and symbols without a shape of their own, which ``str.isprintable`` lets pass."""
+"""Invisible letters, marks and symbols that ``str.isprintable`` accepts."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_./:@+=-]+")
 CONTINUES: Final = "  │ "
-"""Stands before each line of a text but its first."""
+"""Prefix of each line of a text after the first."""
 
 
 def visible(text: str) -> str:
-    """``text`` on one line, with nothing in it that is not seen as it is: everything else as an escape."""
+    """Return ``text`` on one line. Everything that would not be seen as it is becomes an escape."""
     if text.isprintable() and not _UNSEEN.search(text):
         return text
     return "".join(one if _seen(one) else one.encode("unicode_escape").decode() for one in text)
 
 
 def visible_lines(text: str) -> str:
-    """The same for a text of ours of several lines: its line feeds stay."""
+    """Return the same for a text of ours with several lines: keep its line feeds."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def quoted(name: str) -> str:
-    """A name as part of a sentence: one that holds anything but what such names are made of stands in quotes, as JSON.
+    """Return a name as part of a sentence. Put it in quotes, as JSON, if it holds characters that such names do not
+    have.
 
-    So ``llama  (ours, unchanged)``, chosen by somebody else as a model id, is not taken for words of ours.
+    So a model id such as ``llama (ours, unchanged)``, chosen by others, cannot look like our words.
     """
     return name if _NAME.fullmatch(name) else json.dumps(name)
 
 
 def continued(text: str) -> list[str]:
-    """The lines of somebody's ``text``, each after the first one marked as its continuation."""
+    """Return the lines of foreign ``text``. Mark each after the first as its continuation."""
     head, *rest = text.split("\n")
     return [visible(head), *(f"{CONTINUES}{visible(line)}" for line in rest)]
 
 
 def error_lines(error: WeighbridgeError) -> list[str]:
-    """What is wrong and what to do about it, as lines. An ``InputError`` quotes the user's own file alone, as it stands."""
+    """Return what is wrong and what to do about it, as lines. An ``InputError`` quotes only the user's own file, unchanged."""
     what = f"{error.place}: {error.what}" if error.place and str(error.place) else error.what
     head = visible_lines(what).split("\n") if isinstance(error, InputError) else continued(what)
     remedy = (error.remedy or "").split("\n")
@@ -60,14 +61,14 @@ def error_lines(error: WeighbridgeError) -> list[str]:
 
 
 def as_text(lines: Iterable[str]) -> str:
-    """Lines of ours, joined: what one of them quotes makes no further line."""
+    """Return our lines, joined. What one of them quotes cannot become a further line."""
     return "\n".join(map(visible, lines))
 
 
 def json_text(value: Any) -> str:
-    """JSON on one line that a terminal shows as it is. A reader of JSON gets ``value`` and nothing else.
+    """Return JSON on one line that a terminal shows unchanged. A JSON parser reads exactly ``value``.
 
-    ``json.dumps`` escapes C0 alone; the rest stands within texts only, where every character may be escaped.
+    ``json.dumps`` escapes only C0 characters. Others are only inside texts, where every character may be escaped.
     """
     text = json.dumps(value, ensure_ascii=False)
     if text.isprintable() and not _UNSEEN.search(text):

@@ -13,15 +13,15 @@ class SourceFile:
     """One file as its source lists it, before its content is known."""
 
     path: str
-    """Relative, ``/``-separated, within the set."""
+    """Relative path in the set, ``/``-separated."""
     size: int
     """Bytes."""
     etag: str
-    """What tells this content from every other that lay there: S3's ETag without quotes (no hash of the content for
-    multipart uploads); ``file:``, ``lfs:`` or ``set:`` and a digest for other kinds of sources.
+    """What distinguishes this content from every other at that place: S3's ETag without quotes (not a hash of the
+    content for multipart uploads); ``file:``, ``lfs:`` or ``set:`` and a digest for other kinds of sources.
     """
     sha256: str | None = None
-    """64 hex digits, where the source attests it. No part of the fingerprint: the identity above says as much."""
+    """64 hex digits, if the source attests it. Not part of the fingerprint: the identity above says as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class SourceListing:
 
     files: tuple[SourceFile, ...]
     flaws: tuple[Flaw, ...] = field(default=(), compare=False)
-    """What a look at the files found wrong with them as a model (``domain/model``); no part of what the set is."""
+    """What a look at the files found wrong with them as a model (``domain/model``). Not part of the set's identity."""
 
     @property
     def total_bytes(self) -> int:
@@ -48,10 +48,10 @@ Verdict: TypeAlias = Literal["verified", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the cluster remembers of one published set; written last, mirrored in the receipts ConfigMap.
+    """What the cluster stores about one published set. Written last, and mirrored in the receipts ConfigMap.
 
-    ConfigMap ``weighbridge-<environment>-receipts``, key ``<model_id>`` (characters outside ``[-._a-zA-Z0-9]`` as ``_``),
-    value: this as JSON.
+    ConfigMap ``weighbridge-<environment>-receipts``, key ``<model_id>`` (characters outside ``[-._a-zA-Z0-9]`` as
+    ``_``), value: this as JSON.
     """
 
     model_id: str
@@ -70,17 +70,17 @@ class Receipt:
     verified_at: str
     verdict: Verdict
     damaged: tuple[str, ...] = ()
-    """Paths whose bytes differed at the last verification (at most 20 named)."""
+    """Paths whose bytes differed at the last verification (at most 20)."""
 
 
 def sub_path_of(model_id: str, fingerprint: str) -> str:
-    """``<model_id>/<first 12 hex digits of the fingerprint>``: one directory a version (design, "Weights")."""
+    """Return ``<model_id>/<first 12 hex digits of the fingerprint>``: one directory for each version (design, "Weights")."""
     return f"{model_id}/{fingerprint.removeprefix('sha256:')[:12]}"
 
 
 LISTING: Final[Key[SourceListing]] = Key("listing")
 """By model id: what its source holds now."""
 RECEIPT: Final[Key[Receipt]] = Key("receipt")
-"""By model id: what the cluster remembers of its published set."""
+"""By model id: what the cluster stores about its published set."""
 ARRIVED: Final[Key[Receipt]] = Key("arrived")
-"""By model id: receipts that hold at this moment of the run."""
+"""By model id: receipts that are valid at this moment of the run."""

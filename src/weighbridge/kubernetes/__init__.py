@@ -1,1 +1,1 @@
-"""The cluster: its client, the Lease, what is read of Jobs and pods."""
+"""The cluster: its client, the Lease, and readers of Jobs and pods."""

@@ -1,8 +1,8 @@
-"""The Kubernetes API as plain JSON objects: the one place that knows lightkube, and the seam of its errors. How the server is
-reached is ``connection.py``'s.
+"""The Kubernetes API as plain JSON objects. Only this module knows lightkube; it also translates its errors.
+``connection.py`` knows how the server is reached.
 
-Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may not ``watch`` everything that is
-met here (facts in ``docs/adr``), so whoever waits polls.
+Only GET, LIST, POST, PATCH and DELETE are used: a namespace's ``edit`` role may not ``watch`` everything that is used
+here (facts in ``docs/adr``), so callers that wait have to poll.
 """
 
 import ssl
@@ -21,7 +21,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
-from weighbridge.errors import ForbiddenError as ForbiddenError  # noqa: PLC0414 - whoever uses Kube meets it
+from weighbridge.errors import ForbiddenError as ForbiddenError  # noqa: PLC0414 - callers of Kube import it from here
 from weighbridge.errors import PreconditionError, StepFailedError
 from weighbridge.kubernetes.connection import Connection, proxy_to
 from weighbridge.kubernetes.denials import forbidden
@@ -30,19 +30,19 @@ from weighbridge.kubernetes.login import HELPER_SECONDS, login_for
 from weighbridge.processes.variables import Outside
 
 Object: TypeAlias = dict[str, Any]
-"""One Kubernetes object as the API server answers it."""
+"""One Kubernetes object, as in the API server's answer."""
 
 FIELD_MANAGER = "weighbridge"
 
-# msgspec, which lightkube decodes with, learns a type when it first meets it; two threads that do so at once crash the
-# process (tests/unit/kubernetes/test_first_meetings.py). So each type is met by one thread, before the others can.
+# msgspec, lightkube's decoder, learns a type at its first use; if two threads do so at once, the process crashes
+# (tests/unit/kubernetes/test_first_meetings.py). So one thread uses each type first, before all others.
 _ONE_AT_A_TIME = Lock()
 decode_status(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a path of the API needs to know of a resource."""
+    """What an API path needs from a resource."""
 
     group: str
     version: str
@@ -72,7 +72,7 @@ WATSONX_IFM = Kind("watsonxaiifm.cpd.ibm.com", "v1beta1", "Watsonxaiifm", "watso
 
 
 class ApiRefusedError(StepFailedError):
-    """The API server answered with a status we did not expect; ``status`` is the HTTP code, ``reason`` its word."""
+    """The API server answered with an unexpected status. ``status`` is the HTTP code, ``reason`` the server's word for it."""
 
     def __init__(
         self, what: str, *, status: int, reason: str, remedy: str | None = None, transient: bool = False
@@ -83,17 +83,17 @@ class ApiRefusedError(StepFailedError):
 
 
 class Kube:
-    """A connection to one cluster. Every method raises ``PreconditionError`` where the cluster cannot be reached or
+    """A connection to one cluster. Every method raises ``PreconditionError`` if the cluster cannot be reached or
     refuses the login, ``ForbiddenError`` for a missing permission, ``ApiRefusedError`` for anything else.
     """
 
     def __init__(self, client: Client, where: str) -> None:
         self._client = client
         self.where = where
-        """The cluster for messages: context name and server address."""
+        """The cluster, for messages: context name and server address."""
 
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """The object, or ``None`` where there is none."""
+        """Return the object, or ``None`` if there is none."""
         try:
             with self._translated(f"get {kind} {name}"):
                 return self._plain(self._client.get(_resource(kind), name, **_in(kind, namespace)))
@@ -110,7 +110,7 @@ class Kube:
         labels: dict[str, str] | None = None,
         fields: dict[str, str] | None = None,
     ) -> list[Object]:
-        """Every object that the selectors leave; an empty list where there is none."""
+        """Return every object that the selectors match; an empty list if there is none."""
         with self._translated(f"list {kind}"):
             found = cast("Any", self._client).list(
                 _resource(kind), labels=labels, fields=fields, **_in(kind, namespace)
@@ -118,13 +118,13 @@ class Kube:
             return [self._plain(item) for item in found]
 
     def create(self, kind: Kind, body: Object) -> Object:
-        """The created object. ``ApiRefusedError`` with status 409 where it exists already."""
+        """Create and return the object. Raise ``ApiRefusedError`` with status 409 if it exists already."""
         with self._translated(f"create {kind} {body['metadata'].get('name')}"):
             return self._plain(self._client.create(_resource(kind)(body), field_manager=FIELD_MANAGER))
 
     def apply(self, kind: Kind, body: Object) -> Object:
-        """Make or change an object of ours by server-side apply: what another manager set beside it stays. Its name stands
-        in the path, so that a Role can limit by name what may be created.
+        """Create or change an object of ours by server-side apply: fields that another manager set stay. The path
+        holds its name, so that a Role can limit by name what may be created.
         """
         with self._translated(f"apply {kind} {body['metadata']['name']}"):
             return self._plain(
@@ -132,9 +132,10 @@ class Kube:
             )
 
     def rehearse(self, kind: Kind, body: Object) -> tuple[str, ...]:
-        """A dry run of :meth:`apply`: admission and validation answer, nothing is kept. What the API server warns of.
+        """Run :meth:`apply` as a dry run: admission and validation answer, and nothing is kept. Return the API
+        server's warnings.
 
-        ``ApiRefusedError`` with its words where it would refuse.
+        Raise ``ApiRefusedError`` with its words if it would refuse.
         """
         name, namespace = body["metadata"]["name"], body["metadata"].get("namespace")
         client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own call drops the warnings
@@ -153,26 +154,26 @@ class Kube:
         return tuple(response.headers.get_list("warning"))
 
     def read(self, path: str) -> tuple[Object, str | None]:
-        """What a path such as ``version`` answers, and its ``Date`` header."""
-        client = cast("Any", self._client)._client._client  # noqa: SLF001  lightkube knows resources only
+        """Return the answer to a path such as ``version``, and its ``Date`` header."""
+        client = cast("Any", self._client)._client._client  # noqa: SLF001  lightkube knows only resources
         with self._translated(f"read {path}"):
             response = client.send(client.build_request("GET", path))
-            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001  gives its own kind of error
+            cast("Any", self._client)._client.raise_for_status(response)  # noqa: SLF001  raises lightkube's own kind of error
             found = response.json()
         return (found if isinstance(found, dict) else {}), response.headers.get("date")
 
     def merge(self, kind: Kind, name: str, namespace: str | None, patch: Object) -> Object:
-        """JSON merge patch (RFC 7386) on an object of ours."""
+        """Apply a JSON merge patch (RFC 7386) to an object of ours."""
         return self._patch(kind, name, namespace, patch, PatchType.MERGE)
 
     def json_patch(
         self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
     ) -> Object:
-        """JSON patch (RFC 6902). A failed ``test`` is answered with status 422, not 409."""
+        """Apply a JSON patch (RFC 6902). A failed ``test`` is answered with status 422, not 409."""
         return self._patch(kind, name, namespace, [*operations], PatchType.JSON)
 
     def delete(self, kind: Kind, name: str, namespace: str | None = None) -> bool:
-        """True where there was something to delete; dependents go in the background."""
+        """Return true if there was an object to delete. Its dependents are deleted in the background."""
         try:
             with self._translated(f"delete {kind} {name}"):
                 cast("Any", self._client).delete(
@@ -185,10 +186,10 @@ class Kube:
         return True
 
     def delete_version(self, kind: Kind, name: str, namespace: str, version: str) -> bool:
-        """Delete the object as it was read: ``ApiRefusedError`` with status 409 where its resourceVersion is another one by
-        now; False where there is none.
+        """Delete the object if its resourceVersion is still the one that was read; else raise ``ApiRefusedError``
+        with status 409. Return false if there is none.
         """
-        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own delete has no preconditions
+        client = cast("Any", self._client)._client  # noqa: SLF001  lightkube's own delete takes no preconditions
         try:
             with self._translated(f"delete {kind} {name}"):
                 request = client.prepare_request("delete", _resource(kind), name=name, namespace=namespace)
@@ -203,18 +204,18 @@ class Kube:
     def log(
         self, pod: str, namespace: str, *, follow: bool = False, since_seconds: int | None = None
     ) -> Iterator[str]:
-        """Lines of the pod's only container; with ``follow`` until it ends."""
+        """Yield the lines of the pod's only container; with ``follow``, until it ends."""
         with self._translated(f"read the log of pod {pod}"):
             yield from self._client.log(
                 pod, namespace=namespace, follow=follow, since=since_seconds, newlines=False
             )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
     def identity(self) -> str:
-        """UID of namespace ``kube-system``: the accepted name of a cluster that has none."""
+        """Return the UID of the namespace ``kube-system``. It is the accepted name of a cluster, which has no other."""
         found = self.get(NAMESPACE, "kube-system")
         if found is None:
             raise PreconditionError(
@@ -245,7 +246,7 @@ class Kube:
             yield
         except ApiError as error:
             raise self._refusal(error, doing) from error
-        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its text quotes the header, and so the token
+        except (httpx.LocalProtocolError, UnicodeEncodeError):  # its text quotes the header and the token
             raise PreconditionError(
                 f"the login to {self.where} holds what no HTTP header can carry: a line break or white space around its token, say",
                 remedy="correct the token of this context's user: the value alone, in one line",
@@ -298,10 +299,11 @@ def connect(  # noqa: PLR0913  which cluster, through what, and how long
     helper_seconds: float = HELPER_SECONDS,
     environ: Mapping[str, str] | None = None,
 ) -> Kube:
-    """A connection for ``context`` of the kubeconfig files that ``KUBECONFIG`` (of ``environ``, else of this process; or
-    ``~/.kube/config``) names, or for the pod's own service account. Nothing is sent yet, and no login helper is asked.
+    """Return a connection for ``context`` of the kubeconfig files in ``KUBECONFIG`` (of ``environ``, else of this
+    process) or ``~/.kube/config``, or for the pod's own service account. Nothing is sent yet, and no login helper is
+    asked.
 
-    ``PreconditionError`` where what the kubeconfig says cannot be used.
+    Raise ``PreconditionError`` if the kubeconfig's content cannot be used.
     """
     chosen = service_account() if in_cluster else kubeconfig(context, environ)
     around = outside or Outside()
@@ -317,7 +319,7 @@ def connect(  # noqa: PLR0913  which cluster, through what, and how long
         config = SingleConfig(
             context_name=chosen.name or "",
             context=Context(cluster="chosen"),
-            cluster=Cluster(server=chosen.server, insecure=True),  # the connection looks at certificates
+            cluster=Cluster(server=chosen.server, insecure=True),  # our connection checks certificates
             user=User(),
         )
         timeout = httpx.Timeout(timeout_seconds)
@@ -339,7 +341,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _resource(kind: Kind) -> Any:
-    with _ONE_AT_A_TIME:  # around what is remembered too: lightkube refuses to make a type a second time
+    with _ONE_AT_A_TIME:  # around the cache too: lightkube refuses to create a type twice
         return _met(kind)
 
 

@@ -1,4 +1,4 @@
-"""What the plan needs to know of the cluster, read with GET alone."""
+"""What the plan needs to know about the cluster, read with GET requests only."""
 
 import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,25 +24,25 @@ from weighbridge.kubernetes.client import (
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """Reads of one operands namespace."""
+    """Reads in one operands namespace."""
 
     kube: Kube
     namespace: str
     other: Callable[[str], Kube] | None = None
-    """A connection by another context of the kubeconfig."""
+    """Returns a connection through another context of the kubeconfig."""
 
     @property
     def where(self) -> str:
         return self.kube.where
 
     def uid(self, context: str | None = None) -> str:
-        """UID of ``kube-system``; refuses an unreachable cluster and a wrong login."""
+        """Return the UID of ``kube-system``. Refuse an unreachable cluster and a wrong login."""
         if context is None or self.other is None:
             return self.kube.identity()
         return self.other(context).identity()
 
     def require_namespace(self) -> str | None:
-        """See ``core.ports.Cluster``: a namespace's own role cannot read the Namespace; what is done inside it will tell."""
+        """See ``core.ports.Cluster``. A namespace's role cannot read the Namespace; later requests show if it exists."""
         try:
             found = self.kube.get(NAMESPACE, self.namespace)
         except ForbiddenError as error:
@@ -61,8 +61,8 @@ class ClusterFacts:
         return None
 
     def require_storage_class(self, name: str, key: str) -> str | None:
-        """See ``holdings.Holdings``: reading storage classes is often denied; the claim's events will tell. A refusal names the
-        classes there are, where they may be listed.
+        """See ``holdings.Holdings``. Reading storage classes is often denied; then the claim's events will tell. A
+        refusal names the existing classes, if they may be listed.
         """
         try:
             if self.kube.get(STORAGE_CLASS, name) is not None:
@@ -84,7 +84,7 @@ class ClusterFacts:
         return f"write one of: {', '.join(known)}" if known else "the cluster has no storage classes at all"
 
     def claim(self, name: str) -> ClaimFacts | None:
-        """The PersistentVolumeClaim, or ``None``."""
+        """Return the PersistentVolumeClaim, or ``None``."""
         found = self.kube.get(CLAIM, name, self.namespace)
         return None if found is None else claim_seen(found)
 
@@ -93,13 +93,13 @@ class ClusterFacts:
         return self.kube.list(QUOTA, self.namespace)
 
     def receipts(self, environment: str) -> dict[str, Receipt]:
-        """The environment's receipts by model id. A value that is not a receipt counts as none: it is brought anew."""
+        """Return the environment's receipts by model id. Skip a value that is not a receipt: its model is brought in again."""
         found = self.kube.get(CONFIG_MAP, receipts_name(environment), self.namespace)
         receipts = [_receipt(text) for text in ((found or {}).get("data") or {}).values()]
         return {receipt.model_id: receipt for receipt in receipts if receipt is not None}
 
     def forget(self, environment: str, claims: Collection[str]) -> None:
-        """Drop the receipts of sets that were on these claims; those on a volume that stays are still true."""
+        """Delete the receipts of sets that were on these claims. Receipts of volumes that stay are still true."""
         name = receipts_name(environment)
         data = (self.kube.get(CONFIG_MAP, name, self.namespace) or {}).get("data") or {}
         gone = [
@@ -111,7 +111,9 @@ class ClusterFacts:
             self.kube.merge(CONFIG_MAP, name, self.namespace, {"data": dict.fromkeys(gone)})
 
     def secret(self, name: str) -> Mapping[str, str]:
-        """Decoded values of an existing Secret, bytes that are no UTF-8 as lone surrogates; ``PreconditionError`` where it is absent."""
+        """Return the decoded values of an existing Secret, with bytes that are not UTF-8 as lone surrogates. Raise
+        ``PreconditionError`` if the Secret is missing.
+        """
         found = self.kube.get(SECRET, name, self.namespace)
         if found is None:
             raise PreconditionError(

@@ -1,6 +1,8 @@
-"""HTTP to one API server as its kubeconfig says: trust, client certificates, proxies, server name, impersonation, logins.
+"""HTTP to one API server as its kubeconfig says: trust, client certificates, proxies, server name, impersonation,
+logins.
 
-A transport below lightkube's client, which knows too few of them. Keys go from memory into TLS, never through a disk.
+It is a transport for lightkube's client, which supports too few of these. Keys go from memory into TLS, never through
+a disk.
 """
 
 import os
@@ -22,7 +24,7 @@ from weighbridge.mover.proxies import ProxySettings, chosen_proxy
 
 
 def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str] | None = None) -> str | None:
-    """The proxy on the way to the API server, ``None``: directly. ``PreconditionError`` for one of another kind than http(s)."""
+    """Return the proxy before the API server; ``None``: connect directly. Raise ``PreconditionError`` unless it is http(s)."""
     parts = urlsplit(chosen.server)
     found = chosen.proxy_url or chosen_proxy(
         parts.scheme, parts.hostname or "", settings, os.environ if environ is None else environ, parts.port
@@ -37,7 +39,7 @@ def proxy_to(chosen: Chosen, settings: ProxySettings, environ: Mapping[str, str]
 
 
 class Connection(httpx.BaseTransport):
-    """May be used by several threads."""
+    """Several threads may use it."""
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Connection(httpx.BaseTransport):
         return self._dialled_with(credential.certificate).handle_request(request)
 
     def _dialled_with(self, certificate: Pem | None) -> httpx.HTTPTransport:
-        """A new certificate needs new connections; those under way end with whoever reads them."""
+        """Return the transport. A new certificate needs new connections; the old ones stay open for their readers."""
         with self._lock:
             if certificate != self._certificate:
                 self._before.append(self._inner)
@@ -140,7 +142,7 @@ def _show(context: ssl.SSLContext, certificate: Pem, chosen: Chosen) -> None:
 
 
 def _headers(chosen: Chosen) -> list[tuple[str, str]]:
-    """Kubernetes, "Authenticating", "User impersonation"."""
+    """Return the impersonation headers (Kubernetes, "Authenticating", "User impersonation")."""
     found = [] if chosen.user is None else [("Impersonate-User", chosen.user)]
     found += [("Impersonate-Group", group) for group in chosen.groups]
     return found if chosen.compression else [*found, ("Accept-Encoding", "identity")]

@@ -1,4 +1,4 @@
-"""A permission that the API server denied, in whatever wrapping its sentence arrives: the one place that translates it.
+"""Read a permission that the API server denied, in any wrapping of its sentence. Only this module translates it.
 
 The sentence is Kubernetes' own (``k8s.io/apiserver`` ``responsewriters/errors.go``, ``forbiddenMessage``, and
 ``apierrors.NewForbidden``). Pulumi's provider, Ansible's modules and kubectl pass it on, some with escaped quotes.
@@ -26,7 +26,7 @@ RuleOf: TypeAlias = Callable[[Access], Rule | None]
 
 @dataclass(slots=True)
 class _Rules:
-    """Who knows which rule would have allowed an access."""
+    """Holds the function that finds the rule for an access."""
 
     of: RuleOf = field(default=lambda _: None)
 
@@ -35,27 +35,27 @@ _RULES: Final = _Rules()
 
 
 def rules_are(rule_of: RuleOf) -> None:
-    """Say who knows the rules. ``weighbridge.denied`` does so when it is imported: rules are those of every step, and steps, by
-    what they are made of, come here; so it is told, and not asked for.
+    """Set the function that finds rules. ``weighbridge.denied`` calls this at import. The rules come from the steps,
+    and the steps import this module indirectly, so this module cannot import them.
     """
     _RULES.of = rule_of
 
 
 def missing_rule(access: Access) -> Rule | None:
-    """The rule that would have allowed ``access``; ``None`` where Weighbridge never asks for such a thing."""
+    """Return the rule that would have allowed ``access``; ``None`` if weighbridge never needs such an access."""
     return _RULES.of(access)
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Who may not do what."""
+    """A user, and what the user may not do."""
 
     user: str
     access: Access
 
 
 def parse_denial(text: str) -> Denial | None:
-    """The last denial in ``text``, or ``None``. A refusal by a quota or a policy is none."""
+    """Return the last denial in ``text``, or ``None``. A refusal by a quota or a policy does not count."""
     found = next(reversed(list(_DENIED.finditer(text))), None)
     if found is None:
         return None
@@ -68,15 +68,15 @@ def parse_denial(text: str) -> Denial | None:
             resource=resource,
             subresource=subresource or None,
             name=found["name"] or None,
-            # Kubernetes takes a Namespace's own name for the namespace of a request about it.
+            # In a request about a Namespace, Kubernetes reports its name as the namespace too.
             namespace=None if resource == "namespaces" else found["namespace"] or None,
         ),
     )
 
 
 def forbidden(text: str) -> ForbiddenError | None:
-    """The failure that a denial in ``text`` is: the permission that is missing, the rule to ask for, and which Role of
-    ``weighbridge rbac`` holds it. ``None`` where ``text`` holds no denial.
+    """Return the error for a denial in ``text``: the missing permission, the rule to ask for, and the Role of
+    ``weighbridge rbac`` that has it. Return ``None`` if ``text`` has no denial.
     """
     denial = parse_denial(text)
     if denial is None:

@@ -1,4 +1,4 @@
-"""Reads what a follower needs of one Job or bare pod, over our Kubernetes client."""
+"""Read what a follower needs about one Job or bare pod, with our Kubernetes client."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Object = Mapping[str, Any]
 
 
 class KubeReader:
-    """Implements ``pod_follower.Reader``. ``job`` is ``None`` for a bare pod."""
+    """Implement ``pod_follower.Reader``. ``job`` is ``None`` for a bare pod."""
 
     def __init__(
         self, kube: Kube, namespace: str, claim: str, *, job: str | None = None, pod: str | None = None

@@ -1,9 +1,9 @@
-"""One context of the kubeconfig, with all that it leads to, as kubectl reads it. Which files there are, and which of them wins,
-is of ``kubeconfig_files.py``.
+"""One context of the kubeconfig, with its cluster and user, as kubectl reads it. ``kubeconfig_files.py`` finds and
+merges the files.
 
-Libraries that read kubeconfigs leave fields out or write keys to a disk (lightkube: no v1 helpers, no certificates from them, no
-proxy-url, no tls-server-name, no impersonation; the official client: no proxy-url, no impersonation, keys in /tmp, and 0.4 s to
-import), so the fields are read here, by the table of ``kubeconfig_fields``.
+Libraries that read kubeconfigs skip fields or write keys to a disk (lightkube: no v1 helpers, no certificates from
+them, no proxy-url, no tls-server-name, no impersonation; the official client: no proxy-url, no impersonation, keys in
+/tmp, and 0.4 s to import). So this module reads the fields itself, by the table in ``kubeconfig_fields``.
 """
 
 import base64
@@ -39,12 +39,12 @@ class Helper:
 
     api_version: str
     command: str
-    """A bare name, or an absolute path."""
+    """A name without folders, or an absolute path."""
     args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     install_hint: str = ""
     cluster_info: str | None = None
-    """``spec.cluster`` as JSON is made of it, canonical; ``None``: not provided."""
+    """``spec.cluster`` as canonical JSON; ``None``: not provided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Chosen:
     """File and context, for messages."""
     server: str
     ca: str | None = None
-    """PEM; ``None``: the system's authorities."""
+    """PEM; ``None``: use the system's authorities."""
     insecure: bool = False
     server_name: str | None = None
     proxy_url: str | None = None
@@ -67,18 +67,18 @@ class Chosen:
     basic: tuple[str, str] | None = field(default=None, repr=False)
     certificate: Pem | None = field(default=None, repr=False)
     user: str | None = None
-    """Whom to impersonate."""
+    """The user to impersonate."""
     groups: tuple[str, ...] = ()
     helper: Helper | None = None
     document: Entry = field(default_factory=dict, repr=False, hash=False, compare=False)
-    """A kubeconfig of this context alone, paths absolute; empty for the pod's own account."""
+    """A kubeconfig with only this context, paths absolute; empty for the pod's own account."""
 
     def refused(self, what: str, remedy: str | None = None) -> PreconditionError:
         return PreconditionError(f"{self.where}: {what}", remedy=remedy, code="cluster-config")
 
 
 def service_account(environ: Mapping[str, str] | None = None, folder: Path = _ACCOUNT) -> Chosen:
-    """The pod's own. ``PreconditionError`` where this process is in no pod."""
+    """Return the pod's own service account. Raise ``PreconditionError`` if this process does not run in a pod."""
     variables = os.environ if environ is None else environ
     host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT")
     try:
@@ -105,7 +105,7 @@ def service_account(environ: Mapping[str, str] | None = None, folder: Path = _AC
 
 
 def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) -> Chosen:
-    """``context`` (or the current one) of the files that ``KUBECONFIG`` or ``~/.kube/config`` names."""
+    """Return ``context`` (or the current one) of the files that ``KUBECONFIG`` or ``~/.kube/config`` names."""
     files = kubeconfig_files(environ)
     where = ", ".join(str(file) for file in files)
     merged = Merged(files)
@@ -208,7 +208,7 @@ def _read(name: str, cluster: Section, user: Section, names: tuple[str, str | No
 
 
 def _basic(user: Section) -> tuple[str | None, str | None]:
-    """RFC 7617, 2; Ansible's client writes in Latin 1 what others write in UTF-8."""
+    """Return user and password (RFC 7617, 2). Ansible's client writes them in Latin 1, others in UTF-8."""
     username, password = user.text("username"), user.text("password")
     for key, text in (("username", username), ("password", password)):
         flaw = secret_text.flaw(text or "") or (None if (text or "").isascii() else "more than ASCII")
@@ -285,7 +285,7 @@ def _helper(user: Section, cluster: Section, ca: str | None) -> Helper:
 
 
 def _cluster_info(cluster: Section, ca: str | None) -> str:
-    """``spec.cluster`` of ``ExecCredential`` (client.authentication.k8s.io/v1, "Cluster")."""
+    """Return ``spec.cluster`` of ``ExecCredential`` (client.authentication.k8s.io/v1, "Cluster")."""
     import json  # noqa: PLC0415 - seldom needed
 
     names = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
@@ -309,7 +309,7 @@ def _extensions(cluster: Section) -> Sequence[Entry]:
 
 
 def _with_ca(values: Entry, ca: str | None) -> Entry:
-    """The authority as data, and its blocks alone: Ansible's client reads its file as UTF-8, comments too."""
+    """Put the authority in as data, only its PEM blocks: Ansible's client reads the file as UTF-8, comments included."""
     if ca is None:
         return values
     others = {key: value for key, value in values.items() if key != "certificate-authority"}
@@ -319,9 +319,9 @@ def _with_ca(values: Entry, ca: str | None) -> Entry:
 def _document(name: str, cluster: tuple[str, Entry], user: tuple[str | None, Entry]) -> Entry:
     values = dict(user[1])
     if values.get("tokenFile"):
-        values.pop("token", None)  # Ansible's client would take the token
+        values.pop("token", None)  # otherwise Ansible's client would take the token
     if any(values.get(name) for name in ("token", "tokenFile", "username")):
-        values.pop("exec", None)  # and before either, what a helper says
+        values.pop("exec", None)  # and prefer a helper's credential to both
     context: Entry = {"cluster": cluster[0]} | ({"user": user[0]} if user[0] is not None else {})
     return {
         "apiVersion": "v1",

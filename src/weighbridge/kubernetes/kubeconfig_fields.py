@@ -1,6 +1,6 @@
-"""Every field of a kubeconfig that Kubernetes documents (kubernetes.io, "kubeconfig (v1)" and "Client Authentication"), and
-what becomes of it: honoured by our own client and in what children are given, or refused by name. None is ignored in silence;
-what stands in no list of Kubernetes' is ignored, as kubectl does.
+"""Every field of a kubeconfig that Kubernetes documents (kubernetes.io, "kubeconfig (v1)" and "Client
+Authentication"), and how it is treated: honoured by our own client and in the kubeconfig of children, or refused by
+name. No documented field is ignored silently. Undocumented fields are ignored, as kubectl does.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ FATES: Final[Mapping[str, Fate]] = {
     "status.clientKeyData": Honoured("its key; never written to a disk"),
     "status.expirationTimestamp": Honoured("the helper is asked again afterwards, and after a 401"),
 }
-"""Section and key → what becomes of it."""
+"""Section and key → how the field is treated."""
 
 EXEC_VERSIONS: Final[Mapping[str, Fate]] = {
     f"{_API}v1": Honoured("current"),

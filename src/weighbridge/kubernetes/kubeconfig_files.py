@@ -1,6 +1,6 @@
-"""The kubeconfig's files as kubectl takes them: several merged (Kubernetes, "Organizing Cluster Access Using kubeconfig Files",
-"Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins. What an entry means is
-judged in ``kubeconfig.py``.
+"""The kubeconfig's files, merged as kubectl does (Kubernetes, "Organizing Cluster Access Using kubeconfig Files",
+"Merging kubeconfig files"): the first file that names a cluster, user, context or current-context wins.
+``kubeconfig.py`` judges what an entry means.
 """
 
 import os
@@ -19,24 +19,26 @@ Entry: TypeAlias = dict[str, Any]
 _LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
 _FILES: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _QUOTED: Final = re.compile(r"""(['"])(?!<).{2,}\1""")
-"""What PyYAML's words repeat of the file (the name of an alias or a tag, which a token may be); ``<block end>`` is its own."""
+"""Parts of the file that PyYAML's messages quote (the name of an alias or a tag, which may be a token). ``<block
+end>`` is PyYAML's own word.
+"""
 
 _OF_VALUES: Final = (ValueError, LookupError, ArithmeticError, AttributeError, TypeError)
-"""What PyYAML lets through where it makes a date or a number of a value, and repeats it."""
+"""Errors of Python that PyYAML passes on when it reads a value as a date or a number; they quote the value."""
 
 
 def kubeconfig_files(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """The files that ``KUBECONFIG`` names, absolute, or the usual one. Empty entries are left out, as kubectl does."""
+    """Return the absolute paths of ``KUBECONFIG``'s files, or the default file. Skip empty entries, as kubectl does."""
     return kubeconfig_paths(
         (os.environ if environ is None else environ).get("KUBECONFIG") or USUAL_KUBECONFIG
     )
 
 
 class Merged:
-    """What the files say, the first of them first; each entry with the file that it is from."""
+    """The content of the files, first file first. Each entry has the file that it comes from."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        """``PreconditionError`` for a file that cannot be read, or is no kubeconfig; one that is absent counts for nothing."""
+        """Raise ``PreconditionError`` for a file that cannot be read or is not a kubeconfig. Skip a missing file."""
         self.current: str | None = None
         self.entries: dict[str, dict[str, tuple[Path, Entry]]] = {key: {} for key in _LISTS}
         for file in files:
@@ -71,7 +73,7 @@ def _parsed(file: Path) -> Entry:
         if not isinstance(found, dict) or not all(isinstance(found.get(key) or [], list) for key in _LISTS):
             raise PreconditionError(f"{file} is no kubeconfig file", code="cluster-config")
         return found
-    # Outside the handler: PyYAML's errors carry lines of the file, and nothing that may hold a token is chained.
+    # Raised outside the handler: PyYAML's errors quote lines of the file, so a token could be in the chained error.
     raise PreconditionError(
         f"the kubeconfig file {file} cannot be read: {why}",
         remedy="mend it, or take it out of KUBECONFIG",
@@ -80,7 +82,7 @@ def _parsed(file: Path) -> Entry:
 
 
 def _told(error: Exception) -> str:
-    """Why, without a word of the file."""
+    """Return the reason, without any text of the file."""
     match error:
         case OSError():
             return error.strerror or type(error).__name__

@@ -1,7 +1,8 @@
-"""The kubeconfig that children are given: one context, every path absolute, in a private folder in memory.
+"""The kubeconfig for child processes: one context, every path absolute, in a private folder in memory.
 
-So Pulumi, Ansible and kubectl read one file alike, whatever ``KUBECONFIG`` names from wherever; and a login helper that they start
-gets a deadline, which they do not know, and the variables that it would get from a shell, while they themselves do not see them.
+So Pulumi, Ansible and kubectl all read the same file, whatever ``KUBECONFIG`` names. A login helper that they start
+gets a deadline, which they do not support, and the variables that a shell would give it, which they themselves do not
+get.
 """
 
 import os
@@ -29,7 +30,7 @@ def write_kubeconfig(  # noqa: PLR0913 - the last is for tests
     *,
     seconds: float = HELPER_SECONDS,
 ) -> Path:
-    """A file (0600) in ``folder``. ``given``: names of the variables that the program gets; ``seconds``: for a login helper."""
+    """Write a file (0600) in ``folder``. ``given``: names of the program's variables; ``seconds``: for a login helper."""
     document = dict(chosen.document)
     if chosen.helper is not None:
         further = only_for_helpers(given, outside, environ)
@@ -42,17 +43,19 @@ def write_kubeconfig(  # noqa: PLR0913 - the last is for tests
 
 
 def write_trust(folder: Path, outside: Outside, environ: Mapping[str, str] | None = None) -> str | None:
-    """A file of the authorities that children trust, in ``folder``; ``None`` where the system's own are all."""
+    """Write the authorities that children trust to a file in ``folder``. Return ``None`` if the system's are enough."""
     return None if outside.ca_bundle is None else _write_bundle(folder, outside, environ)
 
 
 def playbook_surroundings(
     context: str | None, outside: Outside, folder: Path, *, in_cluster: bool
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """(the environment of ansible-playbook, variables of the role): how it reaches the cluster that is meant, and no other.
+    """Return (the environment of ansible-playbook, variables of the role) with which it reaches the intended cluster
+    and no other.
 
-    The Kubernetes client that Ansible's modules use reads neither ``NO_PROXY`` nor ``proxy-url`` nor ``as``, and where a cluster
-    names no authority it trusts Mozilla's, whatever the system or ``SSL_CERT_FILE`` says. So it is told.
+    The Kubernetes client of Ansible's modules reads neither ``NO_PROXY`` nor ``proxy-url`` nor ``as``. If a cluster
+    names no authority, it trusts Mozilla's, whatever the system or ``SSL_CERT_FILE`` says. So these variables tell
+    it.
     """
     trusted = write_trust(folder, outside)
     variables = variables_for(Child.ANSIBLE, outside, trusted=trusted)
@@ -88,7 +91,7 @@ def _write_bundle(folder: Path, outside: Outside, environ: Mapping[str, str] | N
 def _with_helper(
     user: dict[str, Any], helper: Helper, further: Mapping[str, str], seconds: float
 ) -> dict[str, Any]:
-    """``further``: variables that count where the kubeconfig's own say nothing."""
+    """``further``: default variables; the kubeconfig's own variables win."""
     command, *args = with_deadline([helper.command, *helper.args], seconds, helper.install_hint)
     env = [{"name": name, "value": value} for name, value in {**further, **dict(helper.env)}.items()]
     return {

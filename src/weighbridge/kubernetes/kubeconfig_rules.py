@@ -1,4 +1,4 @@
-"""What texts of a kubeconfig may hold, so that every program that is given them takes them, and takes them alike."""
+"""Which texts a kubeconfig may hold, so that every program that gets it accepts and reads them in the same way."""
 
 import ipaddress
 import re
@@ -8,7 +8,7 @@ from weighbridge.mover import secret_text
 
 
 def is_web_url(text: str) -> bool:
-    """An http(s) URL with a host that can be looked up; ``urlsplit`` alone drops line breaks in silence."""
+    """Return whether it is an http(s) URL with a host that can be looked up. ``urlsplit`` alone silently drops line breaks."""
     if not text.isprintable() or " " in text:
         return False
     try:
@@ -19,12 +19,12 @@ def is_web_url(text: str) -> bool:
 
 
 def names_a_user(url: str) -> bool:
-    """Whether a user, or a password, stands before the host."""
+    """Return whether the host follows a user or a password."""
     return "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 def is_host(text: str) -> bool:
-    """A name, or an address without brackets."""
+    """Return whether it is a name, or an address without brackets."""
     try:
         ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -32,14 +32,14 @@ def is_host(text: str) -> bool:
     else:
         return True
     try:
-        name = text.encode("idna").decode("ascii")  # no label is empty or too long
+        name = text.encode("idna").decode("ascii")  # fails if a label is empty or too long
     except UnicodeError:
         return False
     return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name) is not None
 
 
 def header_flaw(text: str) -> str | None:
-    """What ``text`` holds that not every program can send in a header, in words that do not show it; ``None``: nothing."""
+    """Return in words, without showing it, what in ``text`` some program cannot send in a header; ``None``: nothing."""
     if found := secret_text.flaw(text):
         return found
     if text != text.strip():
@@ -48,5 +48,5 @@ def header_flaw(text: str) -> str | None:
 
 
 def passes(text: str) -> bool:
-    """Whether every program, file and header takes it: YAML can say what no path and no UTF-8 can."""
+    """Return whether every program, file and header accepts it: YAML allows texts that no path and no UTF-8 can hold."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""One entry of a kubeconfig, its values by type, and how its mistakes are told: by file, context and field, with what to do."""
+"""One entry of a kubeconfig: its values by type, and its mistakes by file, context and field, each with what to do."""
 
 import base64
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from weighbridge.kubernetes.kubeconfig_rules import header_flaw, passes
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The values of one entry, and how its mistakes are told."""
+    """The values of one entry, and the errors about them."""
 
     file: Path
     context: str
@@ -48,7 +48,7 @@ class Section:
         return value
 
     def sent(self, key: str) -> str | None:
-        """What goes into a header, without the white space around it; never shown."""
+        """Return a value for a header, without the white space around it. It is never shown."""
         value = (self.text(key) or "").strip()
         if flaw := header_flaw(value):
             raise self.refused(
@@ -71,7 +71,7 @@ class Section:
         return tuple(value)
 
     def read(self, key: str, remedy: str | None = None) -> bytes:
-        """The file that ``key`` names."""
+        """Return the content of the file that ``key`` names."""
         file = str(self.values[key])
         try:
             return Path(file).read_bytes()
@@ -80,13 +80,13 @@ class Section:
             raise self.refused(key, f"{file} cannot be read: {why}", remedy) from error
 
     def pem(self, key: str) -> str | None:
-        """The blocks of ``KEY-data``, else of the file that ``KEY`` names."""
+        """Return the PEM blocks of ``KEY-data``, else of the file that ``KEY`` names."""
         data, file = self.text(f"{key}-data"), self.text(key)
         if data is not None:
             key = f"{key}-data"
             try:
                 content = base64.b64decode("".join(data.split()), validate=True)
-            except ValueError as error:  # characters that are not ASCII too
+            except ValueError as error:  # also for characters that are not ASCII
                 raise self.refused(key, "is not PEM in base64") from error
         elif file is not None:
             content = self.read(key)

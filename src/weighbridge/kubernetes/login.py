@@ -1,7 +1,7 @@
-"""Who we are to the API server: tokens, certificates and what login helpers say (kubernetes.io, "Client Authentication").
+"""How we log in to the API server: tokens, certificates and login helpers (kubernetes.io, "Client Authentication").
 
-A helper gets a deadline of its own, no terminal and no secret of ours; what it asks for is kept in memory until it expires, and
-shared by every connection of this process, as client-go does.
+A helper gets its own deadline, no terminal and no secret of ours. Its credential is kept in memory until it expires,
+and every connection of this process shares it, as in client-go.
 """
 
 import base64
@@ -22,15 +22,15 @@ from weighbridge.processes.limited import last_words, run_limited
 from weighbridge.processes.variables import Child, Outside, variables_for
 
 HELPER_SECONDS: Final = 60.0
-"""For a login helper: some open a browser, and somebody has to find it."""
+"""For a login helper: some open a browser, where a person has to act."""
 _MARGIN_SECONDS: Final = 10.0
-"""Before it expires a credential is asked for anew."""
+"""Ask for a new credential this long before the old one expires."""
 _SAID: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a request carries; never shown."""
+    """What a request carries. It is never shown."""
 
     authorization: str | None = field(default=None, repr=False)
     certificate: Pem | None = field(default=None, repr=False)
@@ -39,19 +39,19 @@ class Credential:
 
 
 class Login(Protocol):
-    """May be used by several threads. Its methods raise ``PreconditionError`` and nothing else."""
+    """Several threads may use it. Its methods raise only ``PreconditionError``."""
 
     def current(self, seconds: float) -> Credential:
-        """What to go by now; at most ``seconds`` where somebody has to be asked."""
+        """Return the present credential; take at most ``seconds`` if a helper has to be asked."""
         ...
 
     def renewed(self, refused: Credential, seconds: float) -> Credential | None:
-        """Another one than was ``refused`` with 401; ``None`` where there is none."""
+        """Return another credential than ``refused``, which got a 401; ``None`` if there is none."""
         ...
 
 
 def login_for(chosen: Chosen, outside: Outside) -> Login:
-    """The login of a context. Nothing is read or started yet. Static tokens go before helpers, as in client-go."""
+    """Return the login of a context. Nothing is read or started yet. Static tokens win over helpers, as in client-go."""
     if chosen.token_file is not None:
         return _TokenFile(chosen, chosen.token_file)
     if chosen.token is not None:
@@ -81,7 +81,7 @@ class _Fixed:
 
 @dataclass(frozen=True, slots=True)
 class _TokenFile:
-    """Read for each request: the kubelet replaces it."""
+    """Read the file for each request: the kubelet replaces it."""
 
     chosen: Chosen
     file: Path
@@ -117,7 +117,7 @@ class _ByHelper:
         return self._asked(refused, seconds)
 
     def _asked(self, stale: Credential | None, seconds: float) -> Credential:
-        """A new one; where another thread has just got it, that one."""
+        """Return a new credential, or the one that another thread has just got."""
         began = time.monotonic()
         if not self._lock.acquire(timeout=seconds):
             raise self._failed(f"still has not answered another request after {seconds:g} s")
@@ -156,7 +156,7 @@ class _ByHelper:
             code, out, err = run_limited([program, *helper.args], env, seconds)
         except TimeoutError as error:
             raise self._failed(f"did not answer within {seconds:.0f} s and was ended") from error
-        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument or a variable
+        except (OSError, ValueError) as error:  # ValueError: an argument or a variable holds a NUL
             raise self._failed(
                 f"cannot be started: {getattr(error, 'strerror', None) or 'its arguments or variables hold what none can'}"
             ) from error
@@ -167,7 +167,7 @@ class _ByHelper:
         return out
 
     def _parsed(self, said: bytes) -> Credential:
-        """Nothing of what it said is repeated: it holds the credential."""
+        """Parse the helper's answer. Never quote it: it holds the credential."""
         try:
             answer = json.loads(said)
         except (ValueError, RecursionError):

@@ -1,6 +1,7 @@
-"""Follows a Job or pod of ours until it has ended or is ready: polls its objects, streams its log, gives up in time.
+"""Follow a Job or pod of ours until it has ended or is ready: poll its objects, stream its log, and stop at a
+deadline.
 
-Nothing is watched and nothing is executed in the pod: GET and LIST are all it needs, and the log if that is allowed.
+It watches nothing and executes nothing in the pod. It needs only GET and LIST, and the log if that is allowed.
 """
 
 import json
@@ -31,7 +32,7 @@ from weighbridge.kubernetes.pod_watch import (
 )
 
 Say: TypeAlias = Callable[[dict[str, Any]], None]
-"""Takes one event: a mover's JSON line, or a note of ours of the same shape."""
+"""Takes one event: a mover's JSON line, or our own note in the same form."""
 
 _QUICK_SECONDS = 0.3
 _QUICK_FOR_SECONDS = 20
@@ -39,31 +40,29 @@ _CALM_SECONDS = 1.0
 _PROGRESS_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
 _NOTE_SECONDS = 3.0
-"""What passes quickly is not worth a line."""
+"""Do not report a state that lasts shorter than this."""
 _KEPT_LINES = 10
 _RECENT_LINES = 5000
-"""Of a log that was rotated, so many lines before the break are recognised."""
+"""After a log was rotated, this many lines before the break are recognized."""
 
 
 class Reader(Protocol):
-    """Reads of one Job (or bare pod) and what belongs to it. Each may raise ``WeighbridgeError``."""
+    """Reads one Job (or bare pod) and what belongs to it. Each method may raise ``WeighbridgeError``."""
 
     def job(self) -> Object | None: ...
 
     def pods(self) -> Sequence[Object]:
-        """Oldest first."""
+        """Return the pods, oldest first."""
         ...
 
     def claim(self) -> Object | None: ...
 
     def events(self, pods: Sequence[Object]) -> Sequence[Object]:
-        """Of the Job, these pods and the claim; oldest first. ``ForbiddenError`` where they may not be read, which is told
-        once and hinders nothing.
-        """
+        """Return events of the Job, these pods and the claim, oldest first. A ``ForbiddenError`` is only reported, once."""
         ...
 
     def log(self, pod: str) -> Iterator[str]:
-        """Lines from the beginning, following until the container ends or the connection breaks."""
+        """Yield lines from the beginning, until the container ends or the connection breaks."""
         ...
 
 
@@ -72,11 +71,11 @@ class Patience:
     """Deadlines, in seconds."""
 
     deadline_seconds: float
-    """The whole work, waiting included."""
+    """For the whole work, waiting included."""
     schedule_seconds: float = 600
-    """Until a pod runs; volumes are provisioned and images pulled within it."""
+    """Until a pod runs; this includes provisioning volumes and pulling images."""
     stuck_seconds: float = 30
-    """How long a problem that the cluster reports may last before it is believed."""
+    """How long a problem that the cluster reports may last before it counts as a failure."""
     outage_seconds: float = 120
     """How long the API server may fail to answer."""
 
@@ -94,12 +93,12 @@ class Follower:
         self._last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._spoken = float("-inf")
         self._unspoken: dict[str, Any] | None = None
-        """The latest progress, while it is too soon to say it."""
+        """The latest progress, if it is too early to report it."""
         self._events_denied = False
 
     def follow_job(self) -> Ended:
-        """How the Job ended, its failure included. Raises ``PreconditionError`` where it cannot start and
-        ``StepFailedError`` past a deadline.
+        """Return how the Job ended, also if it failed. Raise ``PreconditionError`` if it cannot start,
+        ``StepFailedError`` after a deadline.
         """
         ended = self._until(lambda seen: judge_job(seen, self._name), lambda sight: isinstance(sight, Ended))
         if not isinstance(ended, Ended):
@@ -108,7 +107,7 @@ class Follower:
         return ended
 
     def await_ready(self) -> None:
-        """Return when the pod is ready. Raises where it ended or cannot start."""
+        """Return when the pod is ready. Raise an error if it ended or cannot start."""
         sight = self._until(
             lambda seen: judge_pod(seen, self._name),
             lambda sight: isinstance(sight, Ended) or (isinstance(sight, Running) and sight.ready),
@@ -118,7 +117,7 @@ class Follower:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """What the pod printed last that was not an event: a traceback, say."""
+        """The last lines of the pod that were not events, such as a traceback."""
         return tuple(self._last_lines)
 
     def _until(self, judge: Callable[[Seen], Sight], over: Callable[[Sight], bool]) -> Sight:
@@ -186,7 +185,7 @@ class Follower:
             return ()
 
     def _finish(self, ended: Ended) -> None:
-        """Say what the log still holds, also of a pod that ended before it could be followed."""
+        """Report the rest of the log, also of a pod that ended before it could be followed."""
         if ended.pod is not None:
             self._tail.follow(ended.pod)
             limit = self._clock.monotonic() + _DRAIN_SECONDS
@@ -196,7 +195,7 @@ class Follower:
         self._relay(everything=True)
 
     def _relay(self, *, everything: bool = False) -> None:
-        """Pass on what the log brought; of progress only the latest, twice a second, and the last in any case."""
+        """Pass on the log. Of progress, pass only the latest, twice a second, and always the last."""
         for line in self._tail.lines():
             event = _event(line)
             if event is None:
@@ -213,8 +212,9 @@ class Follower:
 
 
 class _Tail:
-    """Reads one pod's log in a thread of its own. A broken stream is read again from the start, less what was seen: a log
-    only grows, until the kubelet rotates it. Then it begins with another line, and what was seen is told by the lines themselves.
+    """Read one pod's log in a thread of its own. Read a broken stream again from the start, and skip the lines that
+    were seen. This works because a log only grows, until the kubelet rotates it. A rotated log has another first
+    line; then seen lines are recognized by their text.
     """
 
     def __init__(self, log: Callable[[str], Iterator[str]]) -> None:
@@ -229,7 +229,7 @@ class _Tail:
         self._denied = False
 
     def follow(self, pod: str) -> None:
-        """Follow this pod; does nothing while that is being done or was done to the end."""
+        """Follow this pod. Do nothing if it is being followed, or was followed to the end."""
         if self.busy and pod == self._pod:
             return
         if pod != self._pod:
@@ -244,7 +244,7 @@ class _Tail:
         return self._thread is not None and self._thread.is_alive()
 
     def lines(self) -> Iterator[str]:
-        """What has come since the last call."""
+        """Yield the lines since the last call."""
         while True:
             try:
                 yield self._lines.get_nowait()
@@ -276,7 +276,7 @@ class _Tail:
                 text = f"no live progress: {error.what}"
                 self._lines.put(json.dumps({"event": "note", "text": text}))
         except StepFailedError:
-            return  # not there yet, or there no more: the objects tell, and follow() is called again
+            return  # not there yet, or gone: the objects show which, and follow() is called again
 
 
 def _event(line: str) -> dict[str, Any] | None:

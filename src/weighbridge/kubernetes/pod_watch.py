@@ -1,7 +1,7 @@
-"""What a Job or pod of ours is doing, judged from the objects the API server shows. Pure.
+"""Judge what a Job or pod of ours is doing, from the objects that the API server shows. Without side effects.
 
-One look gives one ``Sight``. Whoever looks again and again decides how long a ``Waiting`` may last; its ``stuck``
-says that the cluster itself reports a problem, so that patience should be short.
+One look gives one ``Sight``. The caller looks repeatedly and decides how long a ``Waiting`` may last. ``stuck`` means
+that the cluster itself reports a problem, so the caller should not wait long.
 """
 
 import json
@@ -17,7 +17,7 @@ EXIT_PRECONDITION = 3
 EXIT_VERIFICATION = 5
 
 SOURCE_UNREACHABLE = "source-unreachable"
-"""The mover's own patience is over; another pod on the same network would find the same."""
+"""The mover gave up waiting for the source; another pod on the same network would fail in the same way."""
 
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -30,7 +30,7 @@ class Seen:
     """Everything that one look at the cluster showed."""
 
     job: Object | None
-    """``None`` for a bare pod, or where the Job is gone."""
+    """``None`` for a bare pod, or if the Job is gone."""
     pods: Sequence[Object]
     """Oldest first."""
     claim: Object | None = None
@@ -40,16 +40,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not running yet, or no longer and to be replaced."""
+    """Not running yet, or ended and to be replaced."""
 
     code: str
-    """Stable name of the reason; a change of it is progress."""
+    """Stable name of the reason. A new name counts as progress."""
     what: str
     remedy: str | None = None
     stuck: bool = False
     """The cluster reports a problem that seldom goes away by itself."""
     final: bool = False
-    """No patience helps."""
+    """Waiting longer cannot help."""
 
     def as_error(self) -> PreconditionError:
         return PreconditionError(self.what, remedy=self.remedy, code=self.code)
@@ -68,21 +68,21 @@ class Ended:
     pod: str | None
     exit_code: int | None
     message: dict[str, Any] | None
-    """The mover's termination message, where it left one."""
+    """The mover's termination message, if it left one."""
     error: WeighbridgeError | None
     files: tuple[str, ...] = field(default=())
-    """Paths that the error is about."""
+    """The paths that the error names."""
 
     def accepted(self, codes: Collection[int], *, named: bool) -> bool:
-        """Whether this is a result to whoever can go on from these exit codes; ``named``: only from files to begin with."""
+        """Return whether a caller that accepts these exit codes can use this as a result; ``named``: only if it names files."""
         return self.error is None or (self.error.exit_code in codes and bool(self.files or not named))
 
 
 Sight: TypeAlias = Waiting | Running | Ended
 
 
-def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decision table, read from above
-    """What a mover's Job is doing."""
+def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decision table, read from top to bottom
+    """Return what a mover's Job is doing."""
     if seen.job is None:
         return Ended(None, None, None, StepFailedError(
             f"Job {name} has disappeared while it was followed",
@@ -122,7 +122,7 @@ def judge_job(seen: Seen, name: str) -> Sight:  # noqa: C901, PLR0911 - a decisi
 
 
 def judge_pod(seen: Seen, name: str) -> Sight:
-    """What a bare pod that is to become ready is doing."""
+    """Return what a bare pod is doing that should become ready."""
     pod = next(iter(seen.pods), None)
     if pod is None:
         return Ended(None, None, None, StepFailedError(f"pod {name} has disappeared", code="pod-gone", transient=True,
@@ -138,7 +138,7 @@ def judge_pod(seen: Seen, name: str) -> Sight:
 
 
 def error_of(message: Mapping[str, Any], exit_code: int | None) -> WeighbridgeError | None:
-    """The mover's own error as one of ours, by its exit code."""
+    """Return the mover's own error as one of ours, by its exit code."""
     error = message.get("error")
     if not isinstance(error, Mapping):
         return None
@@ -163,7 +163,7 @@ def _succeeded(pod: Object, name: str) -> Ended:
 
 
 def _without_result(pods: Sequence[Object], name: str) -> Sight:
-    """A Job is complete and no pod of it shows how. One that is gone will not come back."""
+    """Judge a Job that is complete without a pod that shows the result. A pod that is gone will not come back."""
     again = "run the command again: what has arrived stays, and only the result is made anew"
     if any(_phase(pod) in {"Pending", "Running"} for pod in pods):
         return Waiting("ending", f"Job {name} is complete, its pod's result is awaited", again, stuck=True)
@@ -197,7 +197,7 @@ def _failed(name: str, condition: Object, pod: Object | None) -> Ended:
 
 
 def _worth_no_retry(pod: Object) -> Ended | None:
-    """A mover that says its failure is not transient will fail again: no replacement is waited for."""
+    """Return the end if the mover calls its failure not transient: a replacement would fail again, so do not wait."""
     message, code = _message(pod), _exit_code(pod)
     if message is None or code in {None, 0}:
         return None

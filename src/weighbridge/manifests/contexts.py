@@ -1,6 +1,6 @@
-"""What each template needs: one frozen dataclass a template, and not a name more (a test holds that).
+"""What each template needs: one frozen dataclass for each template, without a name too many (a test checks that).
 
-Every class names its template. Field values are plain JSON values or tuples and dicts of them.
+Every class names its template. Field values are plain JSON values, or tuples and dicts of them.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class EntryItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationContext:
-    """Our entries of the ``Watsonxaiifm`` resource, and nothing of anybody else's."""
+    """Only our entries of the ``Watsonxaiifm`` resource, none of others."""
 
     template: ClassVar[str] = "watsonxaiifm.yaml.j2"
     name: str
@@ -63,21 +63,21 @@ class RegistrationContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderContext:
-    """The ConfigMap that a mover or rsync pod reads: what to do, and the program that does it."""
+    """The ConfigMap that a mover or rsync pod reads: its order, and the program that carries it out."""
 
     template: ClassVar[str] = "order-configmap.yaml.j2"
     name: str
     namespace: str
     labels: Labels
     texts: dict[str, str]
-    """File name → text: ``order.json``; where needed ``ca.pem``, ``rsyncd.conf``."""
+    """File name → text: ``order.json``, and if needed ``ca.pem`` and ``rsyncd.conf``."""
     archive: str
-    """``mover.pyz``, base64."""
+    """``mover.pyz`` in base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSettings:
-    """What the environment says of every short-lived pod (``pods:``, ``proxy:``), resolved."""
+    """What the environment says about every short-lived pod (``pods:``, ``proxy:``), resolved."""
 
     image: str
     pull_secret: str | None
@@ -93,7 +93,7 @@ class PodSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoverJobContext:
-    """The Job that fetches, publishes or verifies one set, or that only looks."""
+    """The Job that fetches, publishes or verifies one set, or only probes."""
 
     template: ClassVar[str] = "mover-job.yaml.j2"
     name: str
@@ -104,17 +104,17 @@ class MoverJobContext:
     """``fetch``, ``publish``, ``verify`` or ``probe``."""
     pod: PodSettings
     claim: str | None
-    """``None``: a folder of the pod's own in its place, for a probe that comes before the claim."""
+    """``None``: use a folder of the pod instead, for a probe before the claim exists."""
     order: str
     """Name of the order ConfigMap."""
     credentials: str | None
-    """Name of the Secret with the source's keys; only ``fetch`` and ``probe`` have one."""
+    """Name of the Secret with the source's keys, only for ``fetch`` and ``probe``."""
     trust: bool
     """Whether the order ConfigMap holds ``ca.pem``."""
     deadline_seconds: int
     retries: int
     keep_seconds: int
-    """How long a finished Job stays where nobody removes it."""
+    """How long a finished Job stays if nobody removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class RsyncPodContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptsContext:
-    """The ConfigMap that mirrors the receipts of one environment; every model's run adds its own key."""
+    """The ConfigMap that mirrors the receipts of one environment. Every model's run adds its own key."""
 
     template: ClassVar[str] = "receipts-configmap.yaml.j2"
     name: str
@@ -155,7 +155,7 @@ class LeaseContext:
     identity: str
     duration_seconds: int
     acquired: str
-    """``MicroTime``, as ``renewed``."""
+    """``MicroTime``, like ``renewed``."""
     renewed: str
     transitions: int
 
@@ -176,7 +176,7 @@ class AccountContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleContext:
-    """A Role; a ClusterRole where ``namespace`` is ``None``."""
+    """A Role, or a ClusterRole if ``namespace`` is ``None``."""
 
     template: ClassVar[str] = "rbac-role.yaml.j2"
     name: str
@@ -187,7 +187,7 @@ class RoleContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBindingContext:
-    """Binds the role of the same name and scope to ``account``, or where that is ``None`` to ``group``."""
+    """Binds the role of the same name and scope to ``account``, or, if that is ``None``, to ``group``."""
 
     template: ClassVar[str] = "rbac-binding.yaml.j2"
     name: str
@@ -199,7 +199,7 @@ class RoleBindingContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyContext:
-    """The ValidatingAdmissionPolicy for what one environment's account makes; ``account`` or ``group`` as in a binding."""
+    """The ValidatingAdmissionPolicy for what one environment's account creates; ``account`` or ``group`` as in a binding."""
 
     template: ClassVar[str] = "policy.yaml.j2"
     name: str
@@ -210,18 +210,18 @@ class PolicyContext:
     environment_label: str
     images: tuple[str, ...]
     service_account: str
-    """Of the pods."""
+    """The service account of the pods."""
     claims: tuple[str, ...]
     secrets: tuple[str, ...]
     config_maps: tuple[str, ...]
     pull_secrets: tuple[str, ...]
     storage_classes: tuple[str, ...]
-    """None of them: any class but the empty one, because the file leaves one to the cluster."""
+    """Empty: any class but the empty one, because the file leaves one choice to the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyBindingContext:
-    """Puts the policy of the same name into force."""
+    """Enforces the policy of the same name."""
 
     template: ClassVar[str] = "policy-binding.yaml.j2"
     name: str

@@ -1,4 +1,4 @@
-"""The mover as a zipapp: the same bytes for the same sources, whenever and wherever it is built."""
+"""The mover as a zipapp: the same sources always give the same bytes."""
 
 import io
 import zipfile
@@ -14,9 +14,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 @cache
 def mover_archive() -> bytes:
-    """``mover.pyz``, to be run as ``python3 mover.pyz``; entries sorted, times fixed.
+    """Return ``mover.pyz``, to be run as ``python3 mover.pyz``. Its entries are sorted and have fixed times.
 
-    Stored, not compressed: zlib's bytes differ from one implementation to another, and a ConfigMap holds 1 MiB.
+    Stored, not compressed: zlib's implementations give different bytes, and a ConfigMap holds 1 MiB.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -27,7 +27,7 @@ def mover_archive() -> bytes:
 
 
 def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
-    """Name in the archive and content of every module, packages below included."""
+    """Yield name in the archive and content of every module, also of packages below."""
     for item in folder.iterdir():
         if item.is_dir() and item.name != "__pycache__":
             yield from _sources(item, f"{name}/{item.name}")
@@ -37,6 +37,6 @@ def _sources(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.create_system = 3  # Unix, also where it is built on something else
+    entry.create_system = 3  # Unix, also if it is built on another system
     entry.external_attr = 0o644 << 16
     archive.writestr(entry, content)

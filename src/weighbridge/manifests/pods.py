@@ -1,4 +1,4 @@
-"""What every pod of ours is like: the environment's wishes for pods, with our defaults."""
+"""Settings of every pod of ours: those of the environment, with our defaults."""
 
 from weighbridge.domain.quantity import parse_bytes
 from weighbridge.environment.types import Environment
@@ -6,17 +6,17 @@ from weighbridge.manifests.contexts import PodSettings
 
 _REQUESTS = {"cpu": "250m", "memory": "256Mi"}
 _LIMITS = {"cpu": "2", "memory": "512Mi"}
-"""The mover itself stays within 128 MiB; pages it has written count too until they reach the disk."""
+"""The mover itself stays within 128 MiB. Pages that it has written count too until they reach the disk."""
 
 
 def pod_settings(environment: Environment) -> PodSettings:
-    """The environment's wishes for pods, with our defaults. A limit below the default request lowers the request."""
+    """Return the environment's settings for pods, with our defaults. A limit below the default request lowers the request."""
     pods = environment.pods
     limits = {
         "cpu": pods.resources.cpu or _LIMITS["cpu"],
         "memory": pods.resources.memory or _LIMITS["memory"],
     }
-    # Comparing thousandfold keeps fractions of a CPU apart: quantities round up to whole units.
+    # Compare thousandths, so that fractions of a CPU stay different: parsing rounds up to whole units.
     requests = {name: min(_REQUESTS[name], limit, key=_thousandfold) for name, limit in limits.items()}
     return PodSettings(
         image=pods.image,

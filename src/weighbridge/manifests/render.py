@@ -1,7 +1,7 @@
-"""The only place that renders: templates in, parsed Kubernetes objects out.
+"""The only place that renders: from templates to parsed Kubernetes objects.
 
-Templates are strict about names (an unknown one is an error) and emit every value as JSON, which is YAML; so no
-value can change a manifest's structure, whatever is in it.
+Templates are strict about names (an unknown one is an error) and write every value as JSON, which is YAML. So no
+value, whatever its content, can change a manifest's structure.
 """
 
 import json
@@ -38,10 +38,11 @@ Object: TypeAlias = dict[str, Json]
 def render_claim(
     environment: Environment, model: Model, listing: SourceListing, current_size_bytes: int | None = None
 ) -> Object | None:
-    """The model's PersistentVolumeClaim, or ``None`` where it uses an existing claim that is not ours to declare.
+    """Return the model's PersistentVolumeClaim, or ``None`` if it uses an existing claim, which is not ours to
+    declare.
 
-    ``current_size_bytes`` is what the claim requests now. Raises ``PreconditionError`` where ``storage.size`` is too
-    small for the listing.
+    ``current_size_bytes``: what the claim requests now. Raise ``PreconditionError`` if ``storage.size`` is too small
+    for the listing.
     """
     if model.storage.existing_pvc is not None:
         return None
@@ -61,10 +62,10 @@ def render_claim(
 
 
 def render_registration(environment: Environment, places: Mapping[str, tuple[str, str]]) -> Object:
-    """The ``Watsonxaiifm`` resource with our entries only: for reading and for taking the entries from, never to be
-    applied whole (that would replace the list that other teams share).
+    """Return the ``Watsonxaiifm`` resource with only our entries: for reading, and as the source of our entries. It
+    must never be applied as a whole (that would replace the list that other teams share).
 
-    ``places``: model id → (claim, sub_path). A model without a place is left out; order is the environment file's.
+    ``places``: model id → (claim, sub_path). Leave out a model without a place. The order is the environment file's.
     """
     return render(
         RegistrationContext(
@@ -78,13 +79,13 @@ def render_registration(environment: Environment, places: Mapping[str, tuple[str
 
 
 def render_entries(environment: Environment, places: Mapping[str, tuple[str, str]]) -> list[Object]:
-    """Our items of ``spec.custom_foundation_models``; see ``render_registration``."""
+    """Return our items of ``spec.custom_foundation_models``; see ``render_registration``."""
     spec = cast("dict[str, list[Object]]", render_registration(environment, places)["spec"])
     return spec["custom_foundation_models"]
 
 
 def render(context: Context) -> Object:
-    """One object from its template. A template that does not give one object is our defect."""
+    """Return one object from its template. A template with any other result is our defect."""
     import jinja2  # noqa: PLC0415  what renders nothing starts without it
 
     values = {field.name: getattr(context, field.name) for field in fields(context)}
@@ -99,14 +100,14 @@ def render(context: Context) -> Object:
 
 
 def to_yaml(value: Json, *, comment: str = "") -> str:
-    """Block-style YAML in the given key order; every line of ``comment`` becomes a comment above it."""
+    """Return block-style YAML in the given key order, with every line of ``comment`` as a comment above it."""
     head = "".join(f"# {line}\n" for line in comment.splitlines())
     return head + "---\n" + yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True, width=110)
 
 
 @cache
 def jinja() -> "jinja2.Environment":
-    """The only template environment."""
+    """Return the only template environment."""
     import jinja2  # noqa: PLC0415  likewise
 
     environment = jinja2.Environment(
@@ -118,7 +119,7 @@ def jinja() -> "jinja2.Environment":
         keep_trailing_newline=True,
     )
     environment.filters["tojson"] = _to_json
-    environment.globals.clear()  # one of them is called `namespace`, and would stand in for a missing value
+    environment.globals.clear()  # one of them is called `namespace`, and would replace a missing value
     return environment
 
 
@@ -137,7 +138,7 @@ def _entry(model: Model, claim: str, sub_path: str) -> EntryItem:
 
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Characters that JSON lets stand bare and YAML 1.1 does not."""
+"""Characters that JSON allows unescaped and YAML 1.1 does not."""
 
 
 def _to_json(value: Any) -> Any:
@@ -145,13 +146,13 @@ def _to_json(value: Any) -> Any:
     from markupsafe import Markup  # noqa: PLC0415  likewise
 
     if isinstance(value, jinja2.Undefined):
-        str(value)  # raises, with the name
+        str(value)  # raises an error with the name
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return Markup(_UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # noqa: S704 - YAML, not HTML
 
 
 class _JsonNumbers(yaml.SafeLoader):
-    """YAML 1.1 reads JSON's ``1e-05`` as a string, because it has no dot; this reads it as the number it is."""
+    """Reads JSON's ``1e-05`` as a number. YAML 1.1 reads it as a string, because it has no dot."""
 
 
 _JsonNumbers.add_implicit_resolver(
@@ -162,7 +163,7 @@ _JsonNumbers.add_implicit_resolver(
 
 
 class _Blocks(yaml.SafeDumper):
-    """Texts of several lines as literal blocks, lists indented below their key, no anchors."""
+    """Writes texts of several lines as literal blocks, lists indented below their key, and no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True

@@ -1,4 +1,4 @@
-"""Where the files that are not Python lie: beside the package in a checkout, inside it in a wheel."""
+"""Where the files that are not Python are: beside the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ _ROOTS = (_PACKAGE / "share", _PACKAGE.parent.parent)
 
 
 COLLECTION = "collections/ansible_collections/weighbridge/byom"
-"""Playbooks, roles and plugins under the name that Ansible finds them by; in a checkout they are links."""
+"""Playbooks, roles and plugins under the name by which Ansible finds them; in a checkout they are links."""
 
 
 def share_dir(name: str) -> Path:
-    """The folder ``templates``, ``collections``, ``playbooks``, ``roles`` or ``plugins`` of this installation.
+    """Return the folder ``templates``, ``collections``, ``playbooks``, ``roles`` or ``plugins`` of this installation.
 
-    Raises ``DefectError`` where the installation lacks it.
+    Raise ``DefectError`` if the installation lacks it.
     """
     for root in _ROOTS:
         for folder in (root / name, root / COLLECTION / name):

@@ -1,4 +1,4 @@
-"""What manifests and playbooks are told of this machine and of what the environment file only refers to."""
+"""What manifests and playbooks get to know about this machine, and about things that the environment file only refers to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class Surroundings:
     ca_pem: str | None = None
     """Text of ``trust.ca_bundle``."""
     mover: bytes | None = None
-    """Another ``mover.pyz`` than the one of this installation."""
+    """A ``mover.pyz`` to use instead of this installation's."""
 
 
 SURROUNDINGS: Final[Port[Surroundings]] = Port("surroundings", lambda shop: shop.surroundings(None))

@@ -1,4 +1,5 @@
-"""``mover.pyz {fetch|receive|publish|verify|probe} --order FILE --volume DIR``: argv → run → exit code.
+"""``mover.pyz {fetch|receive|publish|verify|probe} --order FILE --volume DIR``: read arguments, run, return the exit
+code.
 
 Exit codes: 0 fine, 3 refused after looking, 4 failed, 5 verification failed, 128 + signal when stopped by one.
 """
@@ -25,7 +26,7 @@ _VERBS = {"fetch": fetch, "receive": receive, "publish": publish_pushed, "verify
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; every end, also a defect of the mover itself, leaves a result line and a termination message."""
+    """Run one verb. Every end, also a defect of the mover itself, writes a result line and a termination message."""
     arguments = _parser().parse_args(argv)
     if arguments.verb == "probe":
         return probe.main(
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ca_file=arguments.ca,
             termination=arguments.termination,
         )
-    os.umask(0o002)  # another run may come with another uid of the same group
+    os.umask(0o002)  # the next run may have another uid of the same group
     reporter, result = Reporter(sys.stdout), Result()
     volume = Volume(arguments.volume, reporter.note)
     error: MoverError | None = None
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         error = problem
     except OSError as problem:
         error = volume.explain(problem)
-    except Exception as problem:  # noqa: BLE001 - whoever waits for the pod must hear of it in the same form as of anything else
+    except Exception as problem:  # noqa: BLE001 - a defect must be reported to the pod's follower like any other failure
         traceback.print_exc()
         error = FailedError("defect", f"the mover failed by a defect of its own: {type(problem).__name__}: {problem}",
                             remedy="report it with the log above")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which bytes of a file are already on the volume, and which ranges are still to be fetched. Pure."""
+"""Which bytes of a file are already on the volume, and which ranges still have to be fetched. Without side effects."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _FORGET = -1
-"""In place of a CRC-32: the line takes back what earlier lines said of these bytes."""
+"""Stands in place of a CRC-32: the line cancels what earlier lines say about these bytes."""
 _MOST_LINES = 20_000
-"""Lines of one file, beyond which its journal is not worth reading: no run of ours writes so many."""
+"""Lines for one file. A longer journal is not read: no run of ours writes so many."""
 
 
 @dataclass(frozen=True, order=True)
 class Extent:
-    """Bytes ``[offset, offset + length)`` of a file that arrived, and the CRC-32 they arrived with."""
+    """Bytes ``[offset, offset + length)`` of a file that arrived, and the CRC-32 of the arriving bytes."""
 
     offset: int
     length: int
     crc32: int
     sha256: bytes | None = field(default=None, compare=False)
-    """Likewise, where this very process saw them arrive; a journal does not hold it."""
+    """SHA-256 of the arriving bytes, if this process saw them arrive. A journal does not hold it."""
 
     @property
     def end(self) -> int:
@@ -30,7 +30,7 @@ class Extent:
 
 
 def plan_ranges(size: int, done: Iterable[Extent], chunk_bytes: int) -> list[tuple[int, int]]:
-    """The ranges ``[start, end)`` that ``done`` leaves of a file of ``size`` bytes, none longer than ``chunk_bytes``."""
+    """Return the ranges ``[start, end)`` missing in ``done`` of a file of ``size`` bytes, each at most ``chunk_bytes`` long."""
     ranges = []
     position = 0
     for stop, resume in [*((extent.offset, extent.end) for extent in sorted(done)), (size, size)]:
@@ -43,7 +43,7 @@ def plan_ranges(size: int, done: Iterable[Extent], chunk_bytes: int) -> list[tup
 
 
 def non_overlapping(size: int, extents: Iterable[Extent]) -> list[Extent]:
-    """Those of ``extents`` that fit a file of ``size`` bytes, sorted; of two that overlap the earlier one stays."""
+    """Return those of ``extents`` that fit a file of ``size`` bytes, sorted. Of two that overlap, keep the earlier one."""
     kept: list[Extent] = []
     for extent in sorted(extents):
         if (
@@ -57,25 +57,25 @@ def non_overlapping(size: int, extents: Iterable[Extent]) -> list[Extent]:
 
 
 def journal_header(fingerprint: str) -> bytes:
-    """First line of a journal: whose it is."""
+    """Return a journal's first line, which names its set."""
     return _line(["weighbridge-journal", 1, fingerprint])
 
 
 def journal_line(path: str, extent: Extent) -> bytes:
-    """One extent as a line that shows by itself whether it is whole."""
+    """Return one extent as a line. The line itself shows whether it is complete."""
     return _line([path, extent.offset, extent.length, extent.crc32])
 
 
 def forget_line(path: str, offset: int, length: int) -> bytes:
-    """Takes back every earlier extent that overlaps these bytes: they turned out to be wrong."""
+    """Return a line that cancels every earlier extent in these bytes: they turned out to be wrong."""
     return _line([path, offset, length, _FORGET])
 
 
 def read_journal(content: bytes, fingerprint: str, sizes: Mapping[str, int]) -> dict[str, list[Extent]]:
-    """The extents of each path, from a journal that may be torn, stale or another set's.
+    """Return the extents of each path, from a journal that may be torn, outdated or of another set.
 
-    Lines that are torn or damaged, name no file of the set or do not fit it are passed over: they only cost a fetch.
-    A journal of another fingerprint is passed over whole.
+    Skip lines that are torn or damaged, name no file of the set or do not fit it: they only cost another fetch.
+    Ignore a journal with another fingerprint completely.
     """
     found: dict[str, list[Extent]] = {path: [] for path in sizes}
     lines = io.BytesIO(content)

@@ -1,4 +1,4 @@
-"""The three things a mover does: ``fetch``, ``publish`` and ``verify``."""
+"""The three verbs of a mover: ``fetch``, ``publish`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .weightset import fingerprint, set_digest
 
 _MAX_RECEIPT = 64 << 20
 _NAMED = 5
-"""Paths of each kind that the sentence itself names; the result lists more."""
+"""Number of paths of each kind in the error's sentence; the result lists more."""
 
 
 def fetch(run: Run) -> None:
-    """Bring the set from its source into place; sets the outcome ``published``, ``repaired`` or ``unchanged``."""
+    """Bring the set from its source into place; set the outcome ``published``, ``repaired`` or ``unchanged``."""
     if run.order.source is None:
         raise RefusedError("order-refused", NO_SOURCE)
     _bring(_listed_again(run), None)
 
 
 def publish_pushed(run: Run) -> None:
-    """Publish what a sender has put into staging; outcomes as for ``fetch``."""
+    """Publish what a sender has put into staging; the outcomes are those of ``fetch``."""
     _bring(run, sent_digests(run.order))
 
 
 def _listed_again(run: Run) -> Run:
-    """Where the order could not hold the list of files: the run with what the source lists now, if that is what the plan saw."""
+    """If the order has no list of files, list the source now. Return the run with the list if it is what the plan saw."""
     listed = run.order.listed
     if listed is None:
         return run
@@ -64,7 +64,7 @@ def _listed_again(run: Run) -> Run:
 
 
 def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
-    """Make the published set right: find what is wrong with it, get that (fetched, or as ``pushed``), publish."""
+    """Repair the published set: find what is wrong, get those files (fetched, or as ``pushed``), and publish."""
     order, volume, layout = run.order, run.volume, run.layout
     if not order.files:
         raise RefusedError("order-refused", "order: files is empty, which only verify understands")
@@ -80,7 +80,7 @@ def _bring(run: Run, pushed: Mapping[str, str] | None) -> None:
         try:
             _make_right(run, attested(run), pushed)
         except ContradictedError as problem:
-            # The record may be from before somebody forged it, or the source from after: its bytes are what counts.
+            # The record may be forged, or the source may have changed since. So compare every file's bytes with the source.
             run.reporter.note(f"{problem.message}: every file is compared with the source instead")
             _make_right(run, None, pushed)
 
@@ -96,7 +96,7 @@ def _make_right(run: Run, earlier: Attested | None, pushed: Mapping[str, str] | 
         _settle(run, published, "unchanged")
         return
     if found is not None and not found.sound and not run.volume.writable(run.layout.published):
-        found = None  # it cannot be mended where it lies: the whole set takes its place
+        found = None  # it cannot be repaired in place: replace the whole set
     unproven = None if found is None else set(found.wrong)
     wrong = [file for file in order.files if unproven is None or file.path in unproven]
     fresh: dict[str, str] = {}
@@ -117,7 +117,7 @@ def _make_right(run: Run, earlier: Attested | None, pushed: Mapping[str, str] | 
 
 
 def _look_in_place(run: Run, known: Mapping[str, str], *, from_source: bool) -> Survey | None:
-    """What the published directory holds, or ``None`` if there is none."""
+    """Compare the published directory with what is known. Return ``None`` if there is none."""
     order, volume, place = run.order, run.volume, run.layout.published
     if not volume.is_directory(place):
         return None
@@ -125,7 +125,7 @@ def _look_in_place(run: Run, known: Mapping[str, str], *, from_source: bool) -> 
     if known.keys() >= sizes.keys():
         return survey(run, place, sizes, known)
     digests = {order.recorded_set_digest, order.expect_set_digest} - {None}
-    if digests:  # files that make up just that set are proven by it
+    if digests:  # files that make up exactly that set are proven by its digest
         found = survey(run, place, sizes, known, measure=True)
         if found.digests.keys() == sizes.keys():
             whole = [(path, sizes[path], digest) for path, digest in found.digests.items()]
@@ -154,10 +154,11 @@ def _fetch(
 
 
 def verify(run: Run) -> None:
-    """Read the published set and compare it with the digest that the order names, by way of the receipt; nothing is changed.
-    Sets the outcome ``verified``.
+    """Read the published set and compare it with the digest in the order, by means of the receipt. Change nothing;
+    set the outcome ``verified``.
 
-    Raises ``VerificationError`` that names what is damaged, missing or extra, also for a set or receipt that is not there.
+    Raise ``VerificationError`` that names what is damaged, missing or extra, also if the set or the receipt is
+    missing.
     """
     order, volume, layout = run.order, run.volume, run.layout
     if order.expect_set_digest is None:

@@ -1,4 +1,4 @@
-"""What reaching a source takes, and connections from it: trust and proxies put together."""
+"""Connect to a source, with trust and proxies."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .transport import Lane
 
 @dataclass(frozen=True)
 class Reach:
-    """What a run gives to its source."""
+    """What a run passes to its source."""
 
     limits: Limits
     proxy: ProxySettings
     control: Control
     note: Callable[[str], None]
-    """Told in words what takes long."""
+    """Receives reports of slow work, in words."""
     credentials: str | None
-    """Directory of the mounted credentials Secret; without it the source is read anonymously."""
+    """Directory of the mounted credentials Secret. Without it, the source is read anonymously."""
     ca_file: str | None
-    """PEM file of further authorities; those of the image count too."""
+    """PEM file of further authorities. Those of the image are trusted too."""
     environment: Mapping[str, str]
 
 
 def lanes_to(endpoint: str, reach: Reach) -> list[Lane]:
-    """As many lanes to a server as the order allows workers; nothing is sent yet."""
+    """Return as many lanes to a server as the order allows workers. Nothing is sent yet."""
     parts = urlsplit(endpoint)
     proxy = proxy_for(parts.scheme, parts.hostname or "", reach.proxy, reach.environment, parts.port)
     tls = _tls(reach.ca_file)

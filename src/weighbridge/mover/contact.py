@@ -1,4 +1,4 @@
-"""The source during one run: lanes to it, patience with it, and a watch that cuts a lane on which nothing comes."""
+"""The source during one run: lanes to it, patience with it, and a watchdog that cuts a lane without traffic."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .transport import Lane
 
 NO_SOURCE = "order: source is missing, there is nothing to fetch from"
 _CUT_AFTER = 2.0
-"""Seconds beyond the socket's own timeout after which the watchdog cuts a connection that only trickles."""
+"""Seconds after the socket's own timeout until the watchdog cuts a connection that delivers too slowly."""
 
 
 class Contact:
-    """To be closed; nothing is sent before it is asked something."""
+    """Must be closed. Nothing is sent before the first request."""
 
     def __init__(self, run: Run) -> None:
         if run.order.source is None:
@@ -49,7 +49,7 @@ class Contact:
         more: Sequence[Callable[[], None]] = (),
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Do ``work`` on every lane, and ``more`` beside it, each in a thread; ``tick`` is called until all are done."""
+        """Run ``work`` on every lane, and ``more`` beside it, each in a thread. Call ``tick`` until all are done."""
         crew = Crew(self._control)
         for lane in self.lanes:
             crew.start("mover", partial(work, lane))
@@ -63,8 +63,8 @@ class Contact:
         crew.watch(watch)
 
     def checks(self, wanted: Iterable[tuple[OrderFile, bool]]) -> dict[str, MakeCheck | None]:
-        """What each file can be checked with (see ``Origin.check``); of each also whether only proof will do. A file that is not
-        the one that the plan saw is refused.
+        """Return the check for each file (see ``Origin.check``). ``wanted``: each file, and whether it needs proof
+        against forgery. Refuse a file that is not the one that the plan saw.
         """
         waiting: queue.SimpleQueue[tuple[OrderFile, bool]] = queue.SimpleQueue()
         for item in wanted:
@@ -84,7 +84,7 @@ class Contact:
         return found
 
     def list(self, exclude: Sequence[str]) -> list[OrderFile]:
-        """Every file that the source has now, less ``exclude``."""
+        """Return every file that the source has now, without ``exclude``."""
         found: list[OrderFile] = []
         first = self.lanes[0]
 

@@ -11,11 +11,11 @@ from .errors import FailedError, InterruptedByError
 
 
 class AbandonedError(Exception):
-    """This thread stops because another one failed; that one's failure is reported, not this."""
+    """This thread stops because another one failed. The other thread's failure is reported, not this one."""
 
 
 class Control:
-    """Shared by all threads of one run. ``check`` is cheap and called at least once a buffer."""
+    """Shared by all threads of one run. ``check`` is cheap; call it at least once for each buffer."""
 
     def __init__(self, deadline_seconds: float) -> None:
         self._event = threading.Event()
@@ -24,7 +24,7 @@ class Control:
         self._deadline = time.monotonic() + deadline_seconds
 
     def install(self, signals: Iterable[int] = (signal.SIGTERM, signal.SIGINT)) -> None:
-        """Turn these signals into an orderly stop; a process that is PID 1 of its container would ignore them otherwise."""
+        """Turn these signals into an orderly stop. Without a handler, PID 1 of a container would ignore them."""
         for number in signals:
             signal.signal(number, lambda received, _frame: self.interrupt(received))
 
@@ -33,7 +33,7 @@ class Control:
         self._event.set()
 
     def abandon(self) -> None:
-        """Another thread failed: everybody stops."""
+        """Stop all threads, because one failed."""
         self._event.set()
 
     @property
@@ -41,7 +41,9 @@ class Control:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise when the run has to stop: ``InterruptedByError``, ``AbandonedError``, or ``FailedError`` past the deadline."""
+        """Raise an error if the run has to stop: ``InterruptedByError``, ``AbandonedError``, or ``FailedError`` after
+        the deadline.
+        """
         if self._event.is_set():
             if self._signal is not None:
                 raise InterruptedByError(self._signal, signal.Signals(self._signal).name)
@@ -55,6 +57,6 @@ class Control:
             )
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than the run lasts."""
+        """Wait, but no longer than the run may last."""
         self._event.wait(max(0.0, min(seconds, self._deadline - time.monotonic() + 0.01)))
         self.check()

@@ -1,4 +1,4 @@
-"""Threads that work together: the first failure stops all of them and is the one that is reported."""
+"""Threads that work together. The first failure stops all of them and is the one that is reported."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Callable
 from .control import AbandonedError, Control
 
 _LEAVE_SECONDS = 10.0
-"""How long stopping threads may take to put down what they hold; after that the process goes without them."""
+"""How long stopping threads may take to finish. After that the process ends without them."""
 
 
 class Crew:
-    """Daemon threads, so that one that hangs in the kernel cannot keep the process alive."""
+    """Daemon threads, so that a thread that hangs in the kernel cannot keep the process alive."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -31,7 +31,7 @@ class Crew:
             work()
         except AbandonedError:
             pass
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+        except BaseException as error:  # noqa: BLE001 - passed to the main thread, which raises it
             with self._lock:
                 self._failure = self._failure or error
             self._control.abandon()

@@ -1,4 +1,4 @@
-"""JSON that tells the mover what to do, read strictly: every key is taken, and taken with its type."""
+"""JSON that tells the mover what to do, read strictly: every key must be read, with its type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import RefusedError
 
 
 class OrderError(RefusedError):
-    """The order is malformed, or asks for what the mover will not do (exit 3)."""
+    """The order is malformed, or asks for something that the mover refuses (exit 3)."""
 
     def __init__(self, where: str, problem: str, *, remedy: str | None = None) -> None:
         super().__init__("order-refused", f"order: {where} {problem}", remedy=remedy)
@@ -18,7 +18,7 @@ class OrderError(RefusedError):
 
 @dataclass(frozen=True)
 class OrderFile:
-    """One file as the plan saw it at the source. ``sha256`` is known only where a lock, the source or a sender attests it."""
+    """One file as the plan saw it at the source. ``sha256`` is known only if a lock, the source or a sender attests it."""
 
     path: str
     size: int
@@ -30,7 +30,7 @@ _REQUIRED: Any = object()
 
 
 class Document:
-    """A JSON object of which every key must be taken, and taken with its type."""
+    """A JSON object. Every key must be read, with its type."""
 
     def __init__(self, document: object, where: str) -> None:
         if not isinstance(document, Mapping):

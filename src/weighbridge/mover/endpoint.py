@@ -1,7 +1,7 @@
-"""Look at a server stage by stage, and move nothing: every stage says what it found.
+"""Check the connection to a server, stage by stage; every stage reports what it found. Move nothing.
 
-``weighbridge doctor`` runs the network's part on its own machine and the whole in a pod. A stage that fails ends its own
-chain, so that a name that does not resolve is never taken for wrong keys.
+``weighbridge doctor`` runs the network stages on its own machine, and all stages in a pod. A failed stage ends its
+chain, so that a name that does not resolve is never reported as wrong keys.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .errors import RefusedError
 from .proxies import Proxy, ProxySettings, proxy_for
 
 Finding = dict[str, Any]
-"""``stage``, ``ok``, ``said``; where it failed ``code``; of the stage ``http`` also ``skew``, seconds that our clock is ahead."""
+"""``stage``, ``ok``, ``said``; ``code`` if it failed; in the stage ``http`` also ``skew``: seconds that our clock is ahead."""
 
 _SAID = 240
-"""Characters of one sentence: all of them have to fit into a termination message."""
+"""Characters of one sentence: all sentences must fit into one termination message."""
 ERROR_BYTES = 1 << 16
 _OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
 _PROXY_LOGIN = 407
 _TRIED = 4
-"""Addresses of one name."""
+"""Addresses to try for one name."""
 
 
 class StageError(Exception):
@@ -51,20 +51,22 @@ def failed(stage: str, code: str, said: str) -> Finding:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server, and how it is reached: everything but the login."""
+    """A server and how to reach it, without the login."""
 
     url: str
     """Without a path."""
     proxy: ProxySettings = field(default_factory=ProxySettings)
     environment: Mapping[str, str] | None = None
-    """Variables that name proxies; ``None``: this process's."""
+    """Variables that name proxies; ``None``: those of this process."""
     ca_file: str | None = None
     seconds: float = 10.0
-    """For each of: the name, each address, each answer."""
+    """For each step: the name, each address, each answer."""
 
 
 def look(endpoint: Endpoint, login: Callable[[], Finding] | None = None) -> list[Finding]:
-    """Stages ``dns``, ``tcp``, ``proxy``, ``tls``, ``http`` and, with a ``login`` to try, that one, as far as they go."""
+    """Return the findings of the stages ``dns``, ``tcp``, ``proxy``, ``tls``, ``http`` and, if given, ``login``,
+    until one fails.
+    """
     found: list[Finding] = []
     try:
         connection = connected(endpoint, found)
@@ -105,13 +107,13 @@ def connected(endpoint: Endpoint, found: list[Finding]) -> http.client.HTTPConne
         sock.close()
         raise
     connection = http.client.HTTPConnection(host, port, timeout=endpoint.seconds)
-    connection.auto_open = 0  # a lost connection must not be replaced by a bare one
+    connection.auto_open = 0  # http.client must not replace a lost connection by one without proxy and TLS
     connection.sock = sock
     return connection
 
 
 def _resolved(near: tuple[str, int], seconds: float) -> list[str]:
-    """Addresses, in the resolver's order. The resolver knows no deadline, so it gets a thread of its own."""
+    """Return the addresses in the resolver's order. The resolver has no deadline, so it runs in a thread of its own."""
     found: list[list[str] | OSError] = []
 
     def ask() -> None:
@@ -134,7 +136,7 @@ def _resolved(near: tuple[str, int], seconds: float) -> list[str]:
 
 
 def _reached(near: tuple[str, int], addresses: list[str], seconds: float) -> socket.socket:
-    """A connection to the first of the addresses that takes one."""
+    """Return a connection to the first address that accepts one."""
     problems = []
     code = "tcp-unreachable"
     for address in addresses[:_TRIED]:
@@ -152,7 +154,7 @@ def _dialled(address: str, port: int, seconds: float) -> socket.socket | tuple[s
     except ConnectionRefusedError:
         return "tcp-refused", f"{address} refuses connections on port {port}"
     except OSError as error:
-        if isinstance(error, (TimeoutError, socket.timeout)):  # one class since Python 3.10
+        if isinstance(error, (TimeoutError, socket.timeout)):  # the same class since Python 3.10
             return "tcp-timeout", f"{address} port {port} does not answer within {seconds:g} s"
         return "tcp-unreachable", f"{address} port {port}: {error.strerror or error}"
 
@@ -219,7 +221,7 @@ def exchange(
     headers: Mapping[str, str],
     stage: str,
 ) -> http.client.HTTPResponse:
-    """The answer; a plain request through a proxy names the whole URL."""
+    """Return the answer. A plain request through a proxy names the whole URL."""
     parts = urlsplit(endpoint.url)
     variables = os.environ if endpoint.environment is None else endpoint.environment
     proxy = proxy_for(parts.scheme, parts.hostname or "", endpoint.proxy, variables, parts.port)
@@ -235,7 +237,7 @@ def exchange(
         raise StageError(
             stage, "not-http", f"{parts.netloc} does not speak HTTP: {type(error).__name__}"
         ) from error
-    except ValueError as error:  # its text quotes the header that it refuses
+    except ValueError as error:  # the error's text quotes the refused header
         raise StageError(
             stage, "unsendable", f"the request to {parts.netloc} holds what HTTP cannot carry"
         ) from error
@@ -247,7 +249,7 @@ def exchange(
 
 
 def body_of(response: http.client.HTTPResponse, seconds: float) -> str:
-    """The beginning of an answer's body, as much as comes in time: one that drips must not hold us up."""
+    """Return the beginning of an answer's body, as much as comes in time: a slow server must not delay us."""
     until, content = time.monotonic() + seconds, b""
     with contextlib.suppress(OSError, http.client.HTTPException):
         while len(content) < ERROR_BYTES and time.monotonic() < until:

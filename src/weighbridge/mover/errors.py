@@ -1,4 +1,4 @@
-"""Failures that the mover reports, one class an exit code (``contract``: 3 precondition, 4 failed, 5 verification)."""
+"""Failures that the mover reports, one class for each exit code (``contract``: 3 precondition, 4 failed, 5 verification)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import ClassVar
 
 
 class MoverError(Exception):
-    """Something went wrong that a user has to hear about.
+    """A failure that the user must know.
 
-    ``code`` is a stable short name in kebab-case, ``message`` one sentence on what is wrong and where, ``remedy`` what
-    would be right; ``files`` names paths of the set; ``transient`` says that running again may well succeed.
+    ``code`` is a stable short name in kebab-case, ``message`` one sentence on what is wrong and where, ``remedy``
+    what to do; ``files`` names paths of the set; ``transient`` means that another run may succeed.
     """
 
     exit_code: ClassVar[int] = 4
@@ -39,7 +39,7 @@ class FailedError(MoverError):
 
 
 class RefusedError(MoverError):
-    """Refused after looking: the source, the volume or the order is not as it must be (exit 3)."""
+    """Refused after looking: the source, the volume or the order is not as required (exit 3)."""
 
     exit_code = 3
 
@@ -51,7 +51,7 @@ class VerificationError(MoverError):
 
 
 class InterruptedByError(MoverError):
-    """A signal asked the mover to stop; what was done so far is kept (exit 128 + signal number)."""
+    """A signal asked the mover to stop. What was done so far is kept (exit 128 + signal number)."""
 
     def __init__(self, signal_number: int, signal_name: str) -> None:
         super().__init__(
@@ -64,4 +64,4 @@ class InterruptedByError(MoverError):
 
 
 class TryAgain(Exception):  # noqa: N818 - a signal to the retry loop, not a failure
-    """The request failed in a way that often passes; the text says how."""
+    """The request failed in a way that is often temporary; the text says how."""

@@ -1,9 +1,9 @@
-"""Brings files from the source into staging: parallel ranges, resumable, each file verified by reading it back.
+"""Bring files from the source into staging: parallel ranges, resumable, each file verified by reading it back.
 
-Others may write to the volume, so a digest is never taken from there alone. A file's bytes are the source's because its
-digest is known, or because the source attests the whole file by what cannot be forged, or because every range read back
-has the SHA-256 with which it arrived in this process. Where none of the first two is to be had, bytes of an earlier run
-do not count: the file starts anew.
+Others may write to the volume, so a digest is never taken only from there. A file's bytes count as the source's in
+three cases: its digest is known; the source attests the whole file by a checksum that cannot be forged; or every
+range read back has the SHA-256 with which it arrived in this process. If neither of the first two is available, bytes
+of an earlier run do not count: the file starts again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .volume import volume_full
 _BUFFER = 1 << 19
 _VERIFIERS = 2
 _ATTEMPTS = 3
-"""So often a complete file may turn out wrong before the run gives up on it."""
+"""How often a complete file may turn out wrong before the run gives up."""
 _ROOM_MARGIN = 1 << 20
 
 Task = tuple[StagedFile, int, int]
@@ -52,7 +52,7 @@ class ContradictedError(VerificationError):
 
 
 class Fetch:
-    """One fetch of some files of a set into a ``Staging``. Use once."""
+    """One fetch of some files of a set into a ``Staging``. Use it only once."""
 
     def __init__(self, run: Run, contact: Contact, staging: Staging) -> None:
         self._contact = contact
@@ -78,13 +78,13 @@ class Fetch:
         self._read: dict[str, int] = {}
 
     def run(self, expected: Mapping[str, str], recorded: Mapping[str, str]) -> dict[str, str]:
-        """Fetch and verify every file; returns path to SHA-256. ``expected`` holds digests that are known beforehand,
-        ``recorded`` those of an earlier receipt, which the source may contradict (``ContradictedError``).
+        """Fetch and verify every file; return path to SHA-256. ``expected``: digests known before the fetch.
+        ``recorded``: digests of an earlier receipt, which the source may contradict (``ContradictedError``).
 
-        Raises ``MoverError`` (refused, failed, verification) and ``OSError`` of the volume; what has arrived stays.
+        Raise ``MoverError`` (refused, failed, verification) and ``OSError`` of the volume. What has arrived is kept.
         """
         self._expected, self._recorded = expected, recorded
-        # Asked before the first byte moves: a source that changed is found at once.
+        # Ask before the first byte moves, to find a changed source at once.
         asked = [(staged.file, bool(staged.extents) and not self._known(staged)) for staged in self._files]
         self._checks = self._contact.checks(asked)
         self._start_anew([staged for staged in self._files if staged.extents and not self._provable(staged)])
@@ -114,7 +114,7 @@ class Fetch:
         return staged.file.path in self._expected or staged.file.path in self._recorded
 
     def _provable(self, staged: StagedFile) -> bool:
-        """Whether the file as a whole can be told from every other, whoever wrote its bytes."""
+        """Return whether the file as a whole can be proven, whoever wrote its bytes."""
         make = self._checks[staged.file.path]
         return self._known(staged) or (make is not None and make().strong)
 
@@ -138,7 +138,7 @@ class Fetch:
             raise volume_full("the volume has no room for the set", needed=needed + _ROOM_MARGIN, free=free)
 
     def _needed(self) -> int:
-        """Bytes that the volume still has to find room for: those that were not there, less what was written since."""
+        """Return the bytes that the volume still needs room for: those that were not there, minus those written since."""
         written = self._result.bytes_fetched - self._before
         return max(0, sum(staged.unallocated for staged in self._files) - written)
 
@@ -166,7 +166,7 @@ class Fetch:
                 self._complete.put(staged)
 
     def _fetch_range(self, lane: Lane, staged: StagedFile, start: int, end: int, buffer: memoryview) -> None:
-        """Fetch ``[start, end)``; what arrived before a failure is recorded too, so that it is not fetched again."""
+        """Fetch ``[start, end)``. Also record what arrived before a failure, so that it is not fetched again."""
         with self._staging.opened(staged) as descriptor:
             self._fill(lane, staged, descriptor, (start, end), buffer)
 
@@ -189,10 +189,10 @@ class Fetch:
                             position += len(data)
                             self._count_fetched(len(data))
                             patience.progressed()
-                except TryAgain as problem:  # noqa: PERF203 - once a failure, not once a byte
+                except TryAgain as problem:  # noqa: PERF203 - once for each failure, not for each byte
                     patience.wait(problem)
         except BaseException:
-            with contextlib.suppress(OSError):  # the failure that is under way says more than this one
+            with contextlib.suppress(OSError):  # the original failure matters more than this one
                 self._staging.arrived(staged, tally.extent(start, position - start), descriptor)
             raise
         self._staging.arrived(staged, tally.extent(start, end - start), descriptor)
@@ -212,8 +212,8 @@ class Fetch:
             self._verify(staged)
 
     def _verify(self, staged: StagedFile) -> None:
-        """Read the complete file back. Where the source attests a checksum, that one proves network and volume at once,
-        and the ranges' own digests are only needed to tell which of the two was wrong, or against forgery.
+        """Read the complete file back. If the source attests a checksum, that proves network and volume at once. The
+        ranges' own digests are then only needed to find which of the two was wrong, or against forgery.
         """
         file = staged.file
         make = self._checks[file.path]
@@ -250,7 +250,7 @@ class Fetch:
             self._read[staged.file.path] = self._read.get(staged.file.path, 0) + step
 
         extents = sorted(staged.extents) if with_extents else []
-        descriptor = self._volume.open(staged.place, os.O_RDONLY)  # what is published is what lies there
+        descriptor = self._volume.open(staged.place, os.O_RDONLY)  # by name: this file is published
         try:
             return read_back(descriptor, self._control, extents=extents, check=check, count=count)
         finally:
@@ -259,7 +259,7 @@ class Fetch:
     def _again(
         self, staged: StagedFile, spans: Sequence[tuple[int, int]] | None, code: str, problem: str
     ) -> None:
-        """A complete file turned out wrong: fetch the wrong spans again (``None``: all of it), a bounded number of times."""
+        """Fetch the wrong spans of a complete file again (``None``: the whole file). Raise an error after too many tries."""
         path = staged.file.path
         staged.attempts += 1
         if spans is None:

@@ -1,7 +1,7 @@
-"""Where things lie on the volume. Pure.
+"""Where files lie on the volume. Without side effects.
 
-``<model_id>/<fp12>/…`` is a published set: the source's files and nothing else. Everything of ours lies below
-``.weighbridge``, on the same volume, so that publishing is a rename.
+``<model_id>/<fp12>/…`` is a published set: the source's files and nothing else. All other files of ours lie below
+``.weighbridge`` on the same volume, so that publishing is a rename.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ STAGING = f"{OURS}/staging"
 RECEIPTS = f"{OURS}/receipts"
 LOCKS = f"{OURS}/locks"
 SIDECARS = (".journal", ".manifest.json", ".verified.json")
-"""What may lie beside a staging directory, by suffix: see the fields of ``Layout``."""
+"""Suffixes of the files beside a staging directory: see the fields of ``Layout``."""
 
 
 @dataclass(frozen=True)
 class Layout:
     published: str
     staging: str
-    """Directory of the files in flight."""
+    """Directory of the files in transfer."""
     journal: str
     """Which ranges have arrived (``chunks.py``)."""
     manifest: str
-    """What a sender remembers of ``staging``; nothing is proven by it."""
+    """The sender's memory of ``staging``. It proves nothing."""
     verified: str
-    """The receipt-to-be: written when every staged byte has been verified, moved to ``receipt`` as the very last step."""
+    """The pending receipt: written when every staged byte has been verified, moved to ``receipt`` as the very last step."""
     receipt: str
     lock: str
 

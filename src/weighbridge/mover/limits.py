@@ -9,21 +9,21 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How hard to try. Sizes in bytes, times in seconds."""
+    """Sizes in bytes, times in seconds."""
 
     chunk_bytes: int = 64 * _MIB
-    """Largest range of one request, and the most one worker loses when the process is killed."""
+    """Largest range of one request, and the most that one worker loses if the process is killed."""
     workers: int = 8
-    """Connections at a time; each costs about 1 MiB of memory."""
+    """Number of connections at one time; each costs about 1 MiB of memory."""
     stall_seconds: float = 30
-    """A connection that delivers less than 512 KiB in this time is dropped and its range asked for again."""
+    """If a connection delivers less than 512 KiB in this time, it is dropped and its range requested again."""
     patience_seconds: float = 300
-    """How long a range may go without one new byte before the run fails (a tenth of it before the first answer)."""
+    """How long a range may go without a new byte before the run fails (a tenth of it before the first answer)."""
     deadline_seconds: float = 24 * 3600
-    """The whole run."""
+    """For the whole run."""
     lock_wait_seconds: float = 60
     """How long to wait for another mover that works on the same set."""
     rotation_seconds: float = 120
-    """How long to wait for fresh credentials in the mounted Secret once the source calls the present ones expired."""
+    """How long to wait for new credentials in the mounted Secret after the source calls the present ones expired."""
     check_etag: str = "auto"
     """``auto`` | ``single`` | ``all`` | ``none``: see ``sources/s3/checksums.py``."""

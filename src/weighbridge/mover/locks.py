@@ -1,4 +1,4 @@
-"""One mover at a time works on one set: an advisory lock that dies with its holder."""
+"""One mover at a time works on one set: an advisory lock that ends with its holder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errn
 
 
 class SetLock:
-    """``flock`` on an empty file of its own, which stays: removing it would race with whoever waits for it."""
+    """``flock`` on an empty file of its own. The file stays: removing it would race with movers that wait for it."""
 
     def __init__(self, volume: Volume, path: str) -> None:
         self._volume = volume
@@ -34,7 +34,7 @@ class SetLock:
             self._descriptor = None
 
     def try_acquire(self, *, shared: bool = False) -> bool | None:
-        """``True``: ours; ``False``: somebody else's; ``None``: this file system has no locks."""
+        """Return ``True`` if the lock is ours, ``False`` if another mover has it, ``None`` if this file system has no locks."""
         if self._descriptor is None:
             self._volume.make_way(self._path.rpartition("/")[0])
             self._descriptor = self._volume.open_sole(self._path)
@@ -49,7 +49,9 @@ class SetLock:
         return True
 
     def acquire(self, control: Control, wait_seconds: float, *, shared: bool = False) -> bool:
-        """Wait for the lock; ``False`` where the file system has none. ``FailedError`` (transient) when it stays taken."""
+        """Wait for the lock. Return ``False`` if the file system has none. Raise ``FailedError`` (transient) if it is
+        not freed.
+        """
         give_up = time.monotonic() + wait_seconds
         while True:
             control.check()

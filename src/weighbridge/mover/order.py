@@ -1,4 +1,4 @@
-"""The order: what one run of the mover has to do, parsed strictly from ``order.json``. Pure but for reading the file."""
+"""The order: what one run of the mover has to do, read strictly from ``order.json``. Pure, apart from reading the file."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True)
 class Listed:
-    """In place of a list of files that no order holds: what the plan saw, to be listed again and compared."""
+    """Replaces a list of files too long for an order: what the plan saw. The mover lists the source again and compares."""
 
     count: int
     exclude: tuple[str, ...]
-    """Patterns of paths that the set leaves out (``paths.of_set``)."""
+    """Patterns of paths that are not part of the set (``paths.of_set``)."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Order:
     limits: Limits
     proxy: ProxySettings
     expect_set_digest: str | None
-    """The set must have this digest, where it is known beforehand (a lock, an earlier receipt, or a sender)."""
+    """The digest that the set must have, if it is known already (from a lock, an earlier receipt, or a sender)."""
     recorded_set_digest: str | None = None
-    """What the cluster's own record says of this set: a receipt on the volume counts only if it attests just that."""
+    """The digest in the cluster's own record: a receipt on the volume counts only if it attests this set."""
     listed: Listed | None = None
 
     @property
@@ -50,7 +50,7 @@ class Order:
 
 
 def read_order(path: str) -> Order:
-    """Read and parse the file; ``OrderError`` if it is not a whole, sane order."""
+    """Read and parse the file. Raise ``OrderError`` if the order is incomplete or invalid."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -61,7 +61,7 @@ def read_order(path: str) -> Order:
 
 
 def parse_order(document: object) -> Order:
-    """Turn the JSON document into an ``Order``. Unknown keys are refused: a typing slip must not become a default."""
+    """Return the JSON document as an ``Order``. Refuse unknown keys: a typing mistake must not become a default."""
     body = Document(document, "the document")
     if body.take("schema") != 1:
         raise OrderError(
@@ -101,7 +101,7 @@ def parse_order(document: object) -> Order:
 
 
 def parse_source(document: object) -> OrderedSource:
-    """``source`` of an order."""
+    """Parse the ``source`` of an order."""
     body = Document(document, "source")
     kind = body.text("kind")
     parse = SOURCES.get(kind)
@@ -132,7 +132,7 @@ def _listed(document: object) -> Listed | None:
 
 def _files(document: object, *, known_otherwise: bool) -> tuple[OrderFile, ...]:
     if document == [] and known_otherwise:
-        return ()  # listed by the source, or by the receipt on the volume where a digest says that it is the right one
+        return ()  # the source lists them; or, if a digest says that it is the right one, the receipt on the volume
     if not isinstance(document, list) or not document:
         raise OrderError("files", "is not a list of at least one file")
     files = []
@@ -147,7 +147,7 @@ def _files(document: object, *, known_otherwise: bool) -> tuple[OrderFile, ...]:
 
 
 def sound_files(files: list[OrderFile]) -> tuple[OrderFile, ...]:
-    """Sorted by path; ``OrderError`` where they are no set that could be served."""
+    """Return the files sorted by path. Raise ``OrderError`` if they are not a set that could be served."""
     files = sorted(files, key=lambda file: file.path)
     try:
         paths = safe_set(file.path for file in files)
@@ -179,7 +179,7 @@ def _limits(document: object) -> Limits:
     body.finish()
     if limits.chunk_bytes < 1 << 16:
         raise OrderError("limits.chunk_bytes", "is below 65536")
-    if not 1 <= limits.workers <= 64:  # noqa: PLR2004 - beyond this, memory and the server suffer, not the clock
+    if not 1 <= limits.workers <= 64:  # noqa: PLR2004 - more would cost memory and load the server, and save no time
         raise OrderError("limits.workers", "is not between 1 and 64")
     if limits.check_etag not in {"auto", "single", "all", "none"}:
         raise OrderError("limits.check_etag", "is none of auto, single, all, none")

@@ -1,4 +1,4 @@
-"""Which paths a weight set may hold, and which files it must hold. Pure."""
+"""Which paths a weight set may hold, and which files it must hold. Without side effects."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from collections.abc import Iterable, Sequence
 REFUSED_SUFFIXES = (
     ".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pt2", ".pth",
 )  # fmt: skip
-"""Formats that hold, or commonly hold, Python pickles: loading one runs code. Weights are data (safetensors).
+"""Formats that hold, or often hold, Python pickles: loading one runs code. Weights are data (safetensors).
 
-Refused whatever else is so, by the plan and by the mover. The plan refuses more of a new set (``domain.model.kinds.CODE``, of which this is
-a part); a set that is in place with such files is verified and repaired as it is.
+Always refused, by the plan and by the mover. The plan refuses more in a new set (``domain.model.kinds.CODE``, which
+includes these). A set in place that has such files is verified and repaired as it is.
 """
 
 MAX_PATH_BYTES = 1024
-"""S3's limit of a key (S3 User Guide, "Naming Amazon S3 objects"); Linux allows longer paths."""
+"""S3's limit for a key (S3 User Guide, "Naming Amazon S3 objects"); Linux allows longer paths."""
 MAX_NAME_BYTES = 255
 """NAME_MAX of every usual Linux file system."""
 
 OURS = ".weighbridge"
-"""Top directory of the volume that holds receipts, locks and what is in flight."""
+"""Top directory on the volume for receipts, locks and files in transfer."""
 
 
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
 
 
 class UnsafePathError(ValueError):
-    """The path could reach outside its directory, or no file system would hold it."""
+    """The path could lead out of its directory, or no file system could hold it."""
 
 
 def safe_relative(path: str) -> str:
-    """Return ``path`` if it is a plain relative path, or raise ``UnsafePathError`` that says what is wrong with it."""
+    """Return ``path`` if it is a plain relative path. Else raise ``UnsafePathError`` that says what is wrong."""
     try:
         encoded = path.encode()
     except UnicodeEncodeError as error:
@@ -61,7 +61,7 @@ def safe_relative(path: str) -> str:
 
 
 def safe_set(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the paths of one set sorted, or raise ``UnsafePathError``: each safe, none twice, none inside another."""
+    """Return the paths of one set sorted. Raise ``UnsafePathError`` for one that is unsafe, there twice, or inside another."""
     ordered = tuple(sorted(safe_relative(path) for path in paths))
     known = set(ordered)
     if len(known) != len(ordered):
@@ -79,8 +79,8 @@ def safe_set(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def of_set(path: str, size: int, exclude: Sequence[str]) -> bool:
-    """Whether what a source lists belongs to the set: folder markers (no bytes, path empty or ending in ``/``) do not, nor
-    what a pattern of ``exclude`` matches (``*`` also matches ``/``).
+    """Return whether a listed object belongs to the set. Folder markers do not (no bytes, path empty or ending in
+    ``/``), nor does what a pattern of ``exclude`` matches (``*`` also matches ``/``).
     """
     if size == 0 and (not path or path.endswith("/")):
         return False
@@ -88,8 +88,8 @@ def of_set(path: str, size: int, exclude: Sequence[str]) -> bool:
 
 
 def printable(text: str) -> str:
-    """A name as somebody else wrote it, fit for logs: control characters and what is not Unicode are escaped. Paths of a
-    set hold neither (``safe_relative``), so theirs stay as they are.
+    """Return a name written by others in a form fit for logs: escape control characters and what is not Unicode. The
+    paths of a set have neither (``safe_relative``), so they stay unchanged.
     """
     return "".join(
         character.encode("unicode_escape").decode()
@@ -100,16 +100,17 @@ def printable(text: str) -> str:
 
 
 def refused_suffix(path: str) -> str | None:
-    """The suffix for which a file is refused as code rather than data, or ``None``."""
+    """Return the suffix for which a file is refused as code, or ``None``."""
     lowered = path.lower()
     return next((suffix for suffix in REFUSED_SUFFIXES if lowered.endswith(suffix)), None)
 
 
 def missing_required(paths: Iterable[str]) -> tuple[str, ...]:
-    """What IBM requires of a custom foundation model and this set lacks, as text for a person.
+    """Return what IBM requires of a custom foundation model and this set lacks, as text for a person.
 
     ``config.json``, ``tokenizer.json`` (a time series model has ``tsfm_config.json`` instead) and at least one
-    ``*.safetensors``, all in the set's top directory (IBM watsonx.ai, "Preparing to deploy a custom foundation model").
+    ``*.safetensors``, all in the set's top directory (IBM watsonx.ai, "Preparing to deploy a custom foundation
+    model").
     """
     top = {path for path in paths if "/" not in path}
     missing = []

@@ -1,4 +1,4 @@
-"""How long to keep asking a source that fails: until nothing new has come for too long."""
+"""How long to keep asking a source that fails: until no new byte has come for too long."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ class Persistence:
         return Patience(self)
 
     def insist(self, ask: Callable[[], T]) -> T:
-        """The answer to ``ask``, asked again as long as it raises ``TryAgain`` and patience lasts."""
+        """Return the answer to ``ask``. Ask again as long as it raises ``TryAgain`` and patience lasts."""
         patience = self.patience()
         while True:
             try:
                 return ask()
-            except TryAgain as problem:  # noqa: PERF203 - likewise once a failure
+            except TryAgain as problem:  # noqa: PERF203 - once for each failure
                 patience.wait(problem)
 
     def wait(self, problem: TryAgain, failures: int, idle: float) -> None:
-        """Sleep before the next try, or raise ``FailedError`` (transient) when ``idle`` seconds are too long.
+        """Sleep before the next try, or raise ``FailedError`` (transient) if ``idle`` seconds are too long.
 
-        A source that never answered in this run gets a tenth of the time: that is a wrong address more often than an outage.
+        A source that never answered in this run gets a tenth of the time: the usual cause is a wrong address, not an
+        outage.
         """
         limit = self._seconds if self._source.answered else self._seconds / 10
         if idle >= limit:
@@ -57,11 +58,11 @@ class Persistence:
             self._noted = now
             self._note(f"{problem}; trying again")
         longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(failures, 10))
-        self._control.sleep(random.uniform(longest / 4, longest))  # noqa: S311 - spreads retries, guards nothing
+        self._control.sleep(random.uniform(longest / 4, longest))  # noqa: S311 - spreads retries, protects nothing
 
 
 class Patience:
-    """One worker's patience with one range; every new byte renews it."""
+    """One worker's patience with one range. Every new byte renews it."""
 
     def __init__(self, persistence: Persistence) -> None:
         self._persistence = persistence

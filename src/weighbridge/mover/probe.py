@@ -1,4 +1,4 @@
-"""Looks at image, volume and the way to the source from where the movers work, and moves nothing."""
+"""Check the image, the volume and the connection to the source, from where the movers work. Move nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .order import parse_source
 
 
 def look_at_volume(root: Path) -> Finding:
-    """Whether this user can make and remove a file at the volume's root, where the mover works."""
+    """Check whether this user can create and delete a file at the volume's root, where the mover works."""
     groups = ",".join(map(str, sorted({os.getgid(), *os.getgroups()})))
     who = f"user {os.getuid()}, groups {groups}"
     try:
@@ -35,7 +35,7 @@ def look_at_volume(root: Path) -> Finding:
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, with what was put into it."""
+    """Yield a folder that is deleted afterwards with its content."""
     folder.mkdir()
     try:
         yield folder
@@ -44,7 +44,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def look_at_image(*, rsync: bool) -> list[Finding]:
-    """Python's version, and rsync where the order needs it."""
+    """Return Python's version, and rsync's if the order needs rsync."""
     found = [passed("python", f"{platform.python_implementation()} {platform.python_version()}")]
     if rsync:
         place = shutil.which("rsync")
@@ -57,7 +57,7 @@ def look_at_image(*, rsync: bool) -> list[Finding]:
 def main(
     order_file: str, *, volume: str, credentials: str | None, ca_file: str | None, termination: str | None
 ) -> int:
-    """Look at everything that the order names; the findings go into the termination message. Always 0: findings are no failure."""
+    """Check all that the order names; write findings to the termination message. Return 0: findings are not failures."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
     found = look_at_image(rsync=bool(order.get("rsync")))
     if order.get("volume"):

@@ -1,8 +1,9 @@
-"""Which proxy leads to a host: settings first, then the environment variables that clusters inject.
+"""Which proxy leads to a host: from the settings first, then from the environment variables that clusters inject.
 
-One meaning for every program that dials, the one that ``curl`` and Go (``golang.org/x/net/http/httpproxy``) share. Where they
-differ: a leading dot or ``*.`` covers the domain itself too (curl), an entry may name a port, lower-case variables win and this
-machine's own loopback is never behind a proxy (Go). ``no_proxy_for_children`` writes a list that other programs read the same way.
+All programs that connect get the same rules, those shared by ``curl`` and Go (``golang.org/x/net/http/httpproxy``).
+Where these two differ: a leading dot or ``*.`` covers the domain itself too (curl), an entry may name a port,
+lower-case variables win, and this machine's own loopback is never behind a proxy (Go). ``no_proxy_for_children``
+writes a list that other programs read in the same way.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 @dataclass(frozen=True)
 class ProxySettings:
-    """Proxies that the environment file names; each unset one falls back to the process's environment variables."""
+    """Proxies that the environment file names. For each unset one, the process's environment variables count."""
 
     http: str | None = None
     https: str | None = None
     no_proxy: tuple[str, ...] | None = None
     alone: bool = False
-    """The environment's variables do not count, not even for what is unset here."""
+    """Ignore the environment's variables, even for what is unset here."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Exempt:
-    """One entry of ``no_proxy``: everything, a network, or a domain with all below it; ``port`` narrows it."""
+    """One entry of ``no_proxy``: everything, a network, or a domain with all its subdomains; ``port`` narrows it."""
 
     network: _Network | None = None
     domain: str | None = None
     port: int | None = None
 
     def covers(self, host: str, port: int) -> bool:
-        """``host`` in lower case and without brackets."""
+        """``host``: in lower case and without brackets."""
         if self.port not in (None, port):
             return False
         address = _address(host)
@@ -76,8 +77,8 @@ class Exempt:
 
 
 def exempt(entry: str) -> Exempt | None:
-    """An entry as it is written: ``*``, ``host``, ``.domain``, ``*.domain``, an address, a network, most of them with ``:port``;
-    IPv6 with or without brackets. ``None`` for what is none of these.
+    """Parse an entry: ``*``, ``host``, ``.domain``, ``*.domain``, an address or a network, most of them with
+    ``:port``; IPv6 with or without brackets. Return ``None`` for anything else.
     """
     text = entry.strip().lower()
     if text == "*":
@@ -104,7 +105,7 @@ def chosen_proxy(
     environment: Mapping[str, str],
     port: int | None = None,
 ) -> str | None:
-    """The URL of the proxy for URLs of ``scheme`` (``http`` or ``https``) at ``host``, as it was written; ``None``: directly."""
+    """Return the proxy's URL, unchanged, for ``scheme`` (``http`` or ``https``) at ``host``; ``None``: connect directly."""
     variables: Mapping[str, str] = {} if settings.alone else environment
     configured = settings.https if scheme == "https" else settings.http
     url = configured or _variable(variables, f"{scheme}_proxy")
@@ -120,13 +121,13 @@ def proxy_for(
     environment: Mapping[str, str],
     port: int | None = None,
 ) -> Proxy | None:
-    """``chosen_proxy``, to be dialled. ``RefusedError`` for one that is no plain HTTP proxy."""
+    """Return ``chosen_proxy``, parsed for connecting. Raise ``RefusedError`` if it is not a plain HTTP proxy."""
     url = chosen_proxy(scheme, host, settings, environment, port)
     return _parse(url) if url else None
 
 
 def is_direct(host: str, port: int, entries: Iterable[str]) -> bool:
-    """Whether no proxy is to be used: an entry of ``no_proxy`` covers it, or it is this machine's loopback."""
+    """Return whether to use no proxy: an entry of ``no_proxy`` covers the host, or it is this machine's loopback."""
     plain = host.strip("[]").rstrip(".").lower()
     address = _address(plain)
     if plain == "localhost" or (address is not None and address.is_loopback):
@@ -135,14 +136,14 @@ def is_direct(host: str, port: int, entries: Iterable[str]) -> bool:
 
 
 def no_proxy_for_children(settings: ProxySettings, environment: Mapping[str, str]) -> str:
-    """The value of ``NO_PROXY`` that Go, curl and Python's libraries take for what it means here."""
+    """Return a ``NO_PROXY`` value that means the same to Go, curl and Python's libraries as it means here."""
     variables: Mapping[str, str] = {} if settings.alone else environment
     found = [exempt(entry) for entry in _exempt(settings, variables)]
     return ",".join(dict.fromkeys(str(item) for item in found if item is not None))
 
 
 def proxy_variables(settings: ProxySettings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a child that dials for itself, in both spellings, so that it decides as we do. Empty without a proxy."""
+    """Return the variables for a child that connects by itself, in both spellings. Empty without a proxy."""
     variables: Mapping[str, str] = {} if settings.alone else environment
     values = {
         "http_proxy": settings.http or _variable(variables, "http_proxy"),

@@ -1,8 +1,8 @@
-"""Makes verified files one published set, so that a crash between any two steps is taken up where it happened.
+"""Publish verified files as one set, so that a run after a crash between any two steps can continue there.
 
-The steps, each made to last before the next: everything in staging is fsynced; the receipt-to-be is written beside it;
-the files come under their published names (a fresh set by one rename of its directory, a repair by one rename a file);
-the receipt-to-be becomes the receipt; what is left in staging goes.
+The steps, each flushed to the disk before the next: fsync everything in staging; write the pending receipt beside it;
+rename the files to their published names (a new set by one rename of its directory, a repair by one rename for each
+file); rename the pending receipt to the receipt; remove the rest of staging.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .volume import Volume
 
 @dataclass(frozen=True)
 class Attested:
-    """What an earlier run left of a set, and somebody else vouches for."""
+    """What an earlier run left of a set, if another source vouches for it."""
 
     receipt: SetReceipt
     final: bool
-    """Whether it is the set's receipt, rather than a receipt-to-be."""
+    """Whether it is the set's receipt, rather than a pending receipt."""
 
 
 def attested(run: Run) -> Attested | None:
-    """What is known of the order's set from an earlier run.
+    """Return what is known from an earlier run about the order's set.
 
-    Whoever writes to the volume can write receipts: one counts only if it is vouched for from elsewhere. One that is
-    malformed, or attests something else than the order asks for, counts as none.
+    Everybody who can write to the volume can write receipts, so a receipt counts only if another source vouches for
+    it. One that is malformed, or attests something else than the order asks for, does not count.
     """
     for path, final in ((run.layout.receipt, True), (run.layout.verified, False)):
         content = run.volume.read(path, largest(run.order))
@@ -67,10 +67,11 @@ def publish(
     extra: Sequence[str],
     published_at: str | None,
 ) -> SetReceipt:
-    """Publish the set: ``staged`` names its files that lie in staging (the rest is in place), ``extra`` what must go.
+    """Publish the set. ``staged``: its files that lie in staging (the others are in place); ``extra``: files to be
+    removed.
 
-    Every file's digest is known and verified by now. Raises ``VerificationError`` when the set as a whole is not the
-    one that was asked for, ``RefusedError`` for weights whose headers are not sound, ``OSError`` of the volume.
+    Every file's digest is known and verified by now. Raise ``VerificationError`` if the set as a whole is not the
+    requested one, ``RefusedError`` for weights with unsound headers, ``OSError`` of the volume.
     """
     order, volume, layout = run.order, run.volume, run.layout
     receipt = receipt_for(order, digests, published_at)
@@ -109,7 +110,7 @@ def publish(
 
 
 def _replace(run: Run, coming: Sequence[str], extra: Sequence[str]) -> None:
-    """Repair in place: whoever has one of the other files open or mapped is not disturbed."""
+    """Repair in place. Programs that have one of the other files open or mapped are not disturbed."""
     volume, layout = run.volume, run.layout
     for path in extra:
         volume.remove(f"{layout.published}/{path}")
@@ -122,8 +123,8 @@ def _replace(run: Run, coming: Sequence[str], extra: Sequence[str]) -> None:
 
 
 def _confirm(run: Run) -> None:
-    """What has appeared under the published names is the set and nothing else: whoever slipped something in between the
-    proof and the renames is found out before the receipt says that all is well.
+    """Check that the published directory holds the set and nothing else. This finds files that somebody added between
+    the proof and the renames, before the receipt says that all is well.
     """
     there = {entry.path: (entry.kind, entry.size) for entry in run.volume.tree(run.layout.published)}
     wanted = {file.path: ("file", file.size) for file in run.order.files}

@@ -1,4 +1,4 @@
-"""Files that a sender has put into staging (the push route), against what the sender says of them."""
+"""Compare the files that a sender has put into staging (the route push) with what the sender says of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .survey import survey
 
 
 def receive(run: Run) -> None:
-    """Make the places that a sender writes to and reads from. What no sender could write to is removed or put aside."""
+    """Create the places that a sender writes to and reads from. Remove or put aside anything that blocks them."""
     volume, layout = run.volume, run.layout
     for place in (STAGING, RECEIPTS):
         volume.make_way(place)
@@ -25,10 +25,10 @@ def receive(run: Run) -> None:
 
 
 def sent_digests(order: Order) -> dict[str, str]:
-    """Path to SHA-256 as the sender had it. The order alone is believed: what lies on the volume may have been written
-    by whoever got hold of the way into it.
+    """Return path to SHA-256 as the sender had it. Trust only the order: whoever has access to the volume may have
+    written what is there.
 
-    Raises ``RefusedError`` for an order that does not say it of every file, as a freshly rendered one does not.
+    Raise ``RefusedError`` for an order without the digest of every file, as it is when freshly rendered.
     """
     sent = {file.path: file.sha256 for file in order.files if file.sha256}
     if order.expect_set_digest is None or len(sent) != len(order.files):
@@ -43,8 +43,8 @@ def sent_digests(order: Order) -> dict[str, str]:
 def verify_pushed(run: Run, files: Sequence[OrderFile], sent: Mapping[str, str]) -> dict[str, str]:
     """Read these files in staging and return path to SHA-256.
 
-    Raises ``FailedError`` (transient) when files are not there yet, ``VerificationError`` when bytes are not those that
-    were sent: such files are removed, since rsync would take one of the right size and time for sent.
+    Raise ``FailedError`` (transient) if files are not there yet, ``VerificationError`` if bytes are not those that
+    were sent. Remove such files, because rsync would take one with the right size and time for sent.
     """
     volume, layout = run.volume, run.layout
     sizes = {file.path: file.size for file in files}

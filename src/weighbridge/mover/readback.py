@@ -1,4 +1,4 @@
-"""Reading stored bytes: the digest of a file on the volume, and the headers of its weights."""
+"""Read stored bytes: the digest of a file on the volume, and the headers of its weights."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _BUFFER = 1 << 20
 
 
 class Check(Protocol):
-    """Fed with the whole content in order, then asked."""
+    """Takes the whole content in order; then ``holds`` gives the result."""
 
     name: str
     strong: bool
-    """Whether it also tells forged bytes, not just damaged ones."""
+    """Whether it also detects forged bytes, not just damaged ones."""
 
     def update(self, data: memoryview) -> None: ...
 
@@ -33,7 +33,7 @@ class Check(Protocol):
 
 
 MakeCheck = Callable[[], Check]
-"""Each check made serves one reading."""
+"""Makes a check for one reading."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class ReadBack:
     sha256: str
     size: int
     wrong: tuple[Extent, ...]
-    """Extents whose stored bytes are not those that arrived."""
+    """Extents whose stored bytes differ from those that arrived."""
 
 
 class Tally:
-    """Digests of the bytes of one extent, as they come."""
+    """Digests of one extent's bytes, computed as they come."""
 
     def __init__(self) -> None:
         self._crc = 0
         self._sha256: Any = None
 
     def update(self, data: memoryview, *, strong: bool) -> None:
-        """``strong``: against forgery as well. It costs several times as much, and is the same for the whole extent."""
+        """``strong``: also protect against forgery. It costs much more, and must be the same for the whole extent."""
         self._crc = zlib.crc32(data, self._crc)
         if strong:
             self._sha256 = self._sha256 or hashlib.sha256()
@@ -74,11 +74,10 @@ def read_back(
     check: Check | None = None,
     count: Callable[[int], None] = lambda _: None,
 ) -> ReadBack:
-    """Read the whole file once, from the device where the kernel lets go of its cached pages.
+    """Read the whole file once; from the device, if the kernel drops its cached pages.
 
-    ``extents`` are sorted and without overlap; each one's digest is compared: SHA-256 where we saw the bytes arrive, else
-    CRC-32. ``check`` is fed with every byte;
-    ``count`` hears how many bytes each step read.
+    ``extents``: sorted, without overlap. Each one's digest is compared: SHA-256 if we saw the bytes arrive, else
+    CRC-32. ``check`` gets every byte; ``count`` gets the number of bytes that each step read.
     """
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -91,7 +90,7 @@ def read_back(
     while True:
         control.check()
         room = _BUFFER
-        if pending:  # never read across the border of an extent, so that each CRC takes whole buffers
+        if pending:  # never read across the border of an extent, so that each digest covers whole buffers
             border = pending[-1].offset if position < pending[-1].offset else pending[-1].end
             room = min(room, border - position)
         got = os.preadv(descriptor, [buffer[:room]], position)
@@ -116,16 +115,17 @@ def read_back(
 
 
 def check_weights(volume: Volume, location: Callable[[str], str], paths: Sequence[str]) -> None:
-    """Every safetensors header is sane, and every index names shards that exist and hold its tensors.
+    """Check that every safetensors header is valid, and that every index names shards that exist and hold its
+    tensors.
 
-    ``location`` tells where on the volume a path of the set lies now. Raises ``RefusedError`` that names the file.
+    ``location`` returns where a path of the set lies on the volume now. Raise ``RefusedError`` that names the file.
     """
     weights = {path for path in paths if path.endswith(".safetensors")}
     checked: set[str] = set()
     for path in paths:
         if path.endswith(
             shard_index.SUFFIX
-        ):  # one index and one header at a time: memory does not grow with the set
+        ):  # one index and one header at a time, so that memory does not grow with the set
             for shard, names in _placed(path, volume.read(location(path), shard_index.MAX_INDEX)).items():
                 if shard not in weights:
                     raise _unfit(path, f"it names the shard {shard}, which is not in the set")
@@ -159,7 +159,7 @@ def _header(volume: Volume, place: str, path: str) -> safetensors_header.Header:
 
 
 def _placed(path: str, content: bytes | None) -> dict[str, set[str]]:
-    """Shard, as a path of the set, to the tensors that the index ``path`` places in it."""
+    """Return shard, as a path of the set, to the tensors that the index ``path`` places in it."""
     if content is None:
         raise _unfit(path, shard_index.TOO_LARGE)
     try:

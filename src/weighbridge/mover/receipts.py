@@ -17,12 +17,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class ReceiptError(ValueError):
-    """The document is not a sound receipt; the message says why."""
+    """The document is not a valid receipt; the message says why."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One file: its bytes, and the ETag of the source that they came from."""
+    """One file: its bytes, and the ETag that they had at the source."""
 
     path: str
     size: int
@@ -57,7 +57,7 @@ class SetReceipt:
 
 
 def receipt_for(order: Order, digests: Mapping[str, str], published_at: str | None = None) -> SetReceipt:
-    """The receipt of the order's files with these digests, published now unless said otherwise."""
+    """Return the receipt of the order's files with these digests; published now if no time is given."""
     return SetReceipt(
         model_id=order.model_id,
         sub_path=order.sub_path,
@@ -69,7 +69,7 @@ def receipt_for(order: Order, digests: Mapping[str, str], published_at: str | No
 
 
 def encode_receipt(receipt: SetReceipt) -> bytes:
-    """JSON, one line a file so that a person can read and compare it."""
+    """Return JSON with one line for each file, so that a person can read and compare it."""
     head = {
         "schema": 1,
         "model_id": receipt.model_id,
@@ -87,7 +87,7 @@ def encode_receipt(receipt: SetReceipt) -> bytes:
 
 
 def parse_receipt(content: bytes) -> SetReceipt:
-    """Parse and check: the set digest must follow from the rows. Raises ``ReceiptError``."""
+    """Parse and check a receipt: the set digest must follow from the rows. Raise ``ReceiptError``."""
     try:
         document = json.loads(content.decode())
         rows = tuple(_row(item) for item in document["files"])
@@ -114,7 +114,7 @@ def parse_receipt(content: bytes) -> SetReceipt:
 
 
 def contradiction(receipt: SetReceipt, order: Order) -> str | None:
-    """How the receipt differs from what the order asks for, or ``None`` if it attests just that."""
+    """Return how the receipt differs from the order, or ``None`` if it attests exactly what the order asks for."""
     if receipt.fingerprint != order.fingerprint:
         return f"it attests fingerprint {receipt.fingerprint}, the order wants {order.fingerprint}"
     if receipt.sub_path != order.sub_path:
@@ -132,8 +132,8 @@ def contradiction(receipt: SetReceipt, order: Order) -> str | None:
 
 
 def vouched_for(receipt: SetReceipt, order: Order) -> bool:
-    """Whether somebody else than the volume says what the receipt says: the cluster's record, whoever knows the set, or
-    the order's own digests of all its files (``contradiction`` has compared them).
+    """Return whether another source than the volume confirms the receipt: the cluster's record, the expected digest,
+    or the order's own digests of all its files (``contradiction`` has compared them).
     """
     if receipt.set_digest in {order.recorded_set_digest, order.expect_set_digest}:
         return True
@@ -141,7 +141,7 @@ def vouched_for(receipt: SetReceipt, order: Order) -> bool:
 
 
 def largest(order: Order) -> int:
-    """Bytes that a receipt of the order's files can have: what is longer was written by somebody else."""
+    """Return the most bytes that a receipt of the order's files can have. A longer one was written by others."""
     return 4096 + sum(6 * (len(file.path) + len(file.etag)) + 256 for file in order.files)
 
 

@@ -1,4 +1,4 @@
-"""What the mover says: JSON lines on standard output, and one short result in the container's termination message."""
+"""The mover's reports: JSON lines on standard output, and one short result in the container's termination message."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .errors import MoverError
 from .paths import printable
 
 TERMINATION_BYTES = 4096
-"""Kubernetes keeps no more (Kubernetes, "Determine the Reason for Pod Failure")."""
+"""Kubernetes keeps no more than this (Kubernetes, "Determine the Reason for Pod Failure")."""
 NAMED_FILES = 20
-"""At most so many paths in a result; the event stream names them all."""
+"""Most paths in a result; the event stream names them all."""
 _INTERVAL = 0.5
 _WINDOW = 5.0
 
 
 @dataclass
 class Result:
-    """What came of a run; the counters are also what a failed run got done."""
+    """The result of a run. After a failure, the counters say what was done."""
 
     outcome: str = "failed"
     set_digest: str | None = None
@@ -39,7 +39,7 @@ class Result:
 
 
 class Reporter:
-    """Writes events, one JSON object a line; safe to call from any thread."""
+    """Writes events, one JSON object a line. Several threads may use it."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -50,7 +50,7 @@ class Reporter:
         self._samples: dict[str, deque[tuple[float, int]]] = {}
 
     def progress(self, phase: str, done: int, total: int, *, final: bool = False) -> None:
-        """Bytes done of this phase. At most one line each half second goes out, and the last one always does."""
+        """Report the bytes done in this phase. Write at most one line each half second, and always the last one."""
         now = self._clock()
         with self._lock:
             samples = self._samples.setdefault(phase, deque([(self._clock(), done)]))
@@ -67,12 +67,12 @@ class Reporter:
             )
 
     def file(self, path: str, size: int, sha256: str) -> None:
-        """This file's stored bytes have been read and have this digest."""
+        """Report that this file's stored bytes have been read and have this digest."""
         with self._lock:
             self._write({"event": "file", "path": path, "size": size, "sha256": sha256})
 
     def problem(self, path: str, reason: str) -> None:
-        """``damaged``, ``missing`` or ``extra``: what is wrong with one file of a published or pushed set."""
+        """Report what is wrong with one file of a published or pushed set: ``damaged``, ``missing`` or ``extra``."""
         with self._lock:
             self._write({"event": "problem", "path": printable(path), "reason": reason})
 
@@ -81,7 +81,7 @@ class Reporter:
             self._write({"event": "note", "text": printable(text)})
 
     def result(self, result: Result, error: MoverError | None, termination: str | None) -> None:
-        """The termination message, and the same as the last line. If the former cannot be written, a note says so."""
+        """Write the termination message, and the same as the last line. If the message cannot be written, add a note."""
         message = termination_message(result, error, seconds=self._clock() - self._started)
         if termination is not None:
             try:
@@ -95,7 +95,7 @@ class Reporter:
         try:
             self._stream.write(json.dumps(event, separators=(",", ":")) + "\n")
             self._stream.flush()
-        except (BrokenPipeError, ValueError):  # whoever listened has gone: the work matters more than its log
+        except (BrokenPipeError, ValueError):  # the reader has gone: the work matters more than its log
             pass
 
 
@@ -104,7 +104,7 @@ def encode(message: dict[str, Any]) -> bytes:
 
 
 def termination_message(result: Result, error: MoverError | None, *, seconds: float) -> dict[str, Any]:
-    """The result as a JSON object of at most 4096 bytes: lists and sentences are shortened until it fits."""
+    """Return the result as a JSON object of at most 4096 bytes. Shorten lists and sentences until it fits."""
     message: dict[str, Any] = {
         "schema": 1,
         "outcome": "failed" if error else result.outcome,
@@ -133,7 +133,7 @@ def termination_message(result: Result, error: MoverError | None, *, seconds: fl
 
 
 def peak_memory() -> int:
-    """Most bytes of memory this process has had resident. ``ru_maxrss`` would count those of whoever started it."""
+    """Return this process's peak resident memory in bytes. ``ru_maxrss`` would include that of the process that started it."""
     try:
         found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     except OSError:

@@ -1,4 +1,4 @@
-"""One run of the mover: its order, where it works, and whom it tells."""
+"""One run of the mover: its order, its volume, and its reporter."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from .volume import Volume
 
 @dataclass(frozen=True)
 class Run:
-    """Passed to whatever does a part of the work."""
+    """Passed to all functions that do a part of the work."""
 
     order: Order
     volume: Volume
     control: Control
     reporter: Reporter
     result: Result
-    """Filled in as the work proceeds, so that a failed run can tell how far it came."""
+    """Filled in during the work, so that a failed run can report how far it came."""
     credentials: str | None = None
-    """Directory of the mounted credentials Secret; without it the source is read anonymously."""
+    """Directory of the mounted credentials Secret. Without it, the source is read anonymously."""
     ca_file: str | None = None
-    """PEM file of further authorities; those of the image count too."""
+    """PEM file of further authorities. Those of the image are trusted too."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     @property
     def reach(self) -> Reach:
-        """What the source is given."""
+        """What the source gets."""
         return Reach(
             limits=self.order.limits,
             proxy=self.order.proxy,

@@ -1,9 +1,11 @@
-"""The header of a safetensors file: is it sane, and does it describe exactly the bytes that follow? Pure.
+"""Check the header of a safetensors file: is it valid, and does it describe exactly the bytes that follow? Without
+side effects.
 
-Format: https://github.com/huggingface/safetensors, "Format": eight bytes little-endian length N, N bytes of JSON, then
-the buffer, which the tensors cover without holes or overlaps. What its reference reader (safetensors 0.8) takes is taken here, but for
-what the format itself forbids (a header that begins with something else than ``{``, a key that stands twice) and a dtype that is
-written as an object. What it refuses is refused here, but for nesting beyond 127 levels in a field that nobody reads.
+Format: https://github.com/huggingface/safetensors, "Format": eight bytes little-endian length N, N bytes of JSON,
+then the buffer, which the tensors cover without holes or overlaps. This module accepts what the reference reader
+(safetensors 0.8) accepts, with these exceptions: what the format itself forbids (a header that does not begin with
+``{``, a key that is there twice), and a dtype written as an object. It refuses what the reference reader refuses,
+except nesting beyond 127 levels in a field that nobody reads.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from typing import Any
 PREFIX = 8
 """Bytes of the length field."""
 MAX_HEADER = 8 << 20
-"""Bytes. The reference implementation takes 100 MB, but a header takes up to 24 times its size while it is parsed (lists of
-lists of nothing, as nobody but an attacker writes them), and a mover's pod has 512 MiB. A tensor takes some 120 bytes.
+"""Bytes. The reference implementation allows 100 MB. But parsing takes up to 24 times the header's size (for lists of
+empty lists, which only an attacker writes), and a mover's pod has 512 MiB. A tensor takes about 120 bytes.
 """
 
 _BITS = {
@@ -30,28 +32,28 @@ _BITS = {
 
 
 _FIELDS = {"dtype", "shape", "data_offsets"}
-"""Of a tensor, at least; or just these, in this order, where it is written as a list."""
+"""Fields that every tensor has; or all its fields, in this order, if it is written as a list."""
 _LONGEST = 20
-"""Digits of an integer of 64 bits."""
+"""Most digits of a 64-bit integer."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""Half a character as an escape: fine where both halves stand together."""
+"""Half a character as an escape. Valid only if both halves follow each other."""
 _DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,31}\Z")
 
 
 class HeaderError(ValueError):
-    """The file is not a whole, well-formed safetensors file; the message says why."""
+    """The file is not a complete, well-formed safetensors file; the message says why."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says: tensor names, and the free-form string metadata (``{"format": "pt"}`` as a rule)."""
+    """The content of a header: tensor names, and free-form string metadata (usually ``{"format": "pt"}``)."""
 
     tensors: frozenset[str]
     metadata: Mapping[str, str]
 
 
 def header_length(prefix: bytes, size: int) -> int:
-    """Bytes of JSON that follow the 8-byte ``prefix`` of a file of ``size`` bytes; ``HeaderError`` if absurd."""
+    """Return the bytes of JSON after the 8-byte ``prefix`` of a file of ``size`` bytes. Raise ``HeaderError`` if impossible."""
     if size < PREFIX or len(prefix) < PREFIX:
         message = f"only {min(size, len(prefix))} bytes: too short for a header"
         raise HeaderError(message)
@@ -68,8 +70,8 @@ def header_length(prefix: bytes, size: int) -> int:
 def check(head: bytes, size: int) -> Header:
     """Check the header in ``head`` (the file's first bytes, at least 8 + header length) of a file of ``size`` bytes.
 
-    Raises ``HeaderError``: malformed JSON, a tensor outside the file, holes or overlaps, a size that its shape and
-    dtype contradict, a buffer that is longer or shorter than the tensors say.
+    Raise ``HeaderError`` for malformed JSON, a tensor outside the file, holes or overlaps, a size that contradicts
+    its shape and dtype, or a buffer that is longer or shorter than the tensors say.
     """
     length = header_length(head[:PREFIX], size)
     if len(head) < PREFIX + length:
@@ -109,7 +111,7 @@ def _parse(text: bytes) -> dict[str, Any]:
         raise HeaderError(message) from error
     except HeaderError:
         raise
-    except ValueError as error:  # also UnicodeDecodeError and JSONDecodeError
+    except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
         message = f"header is not JSON: {error}"
         raise HeaderError(message) from error
     if not isinstance(document, dict):  # pragma: no cover - text that begins with '{' parses to an object
@@ -127,7 +129,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int | float:
-    """As the reference reader has it, minus zero is a fraction, and so is what no integer of its own can hold."""
+    """Read a number as the reference reader does: minus zero, and an integer beyond 64 bits, are fractions."""
     return _float(text) if text == "-0" or len(text) > _LONGEST else int(text)
 
 
@@ -169,7 +171,7 @@ def _span(name: str, entry: object) -> tuple[int, int, str]:
     if begin > end:
         message = f"tensor {name[:200]!r} ends before it begins"
         raise HeaderError(message)
-    bits = _BITS.get(dtype)  # a dtype that is newer than this table is judged by its offsets alone
+    bits = _BITS.get(dtype)  # a dtype missing in this table is judged only by its offsets
     if bits is not None and _elements(shape) * bits != (end - begin) * 8:
         message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"
         raise HeaderError(message)

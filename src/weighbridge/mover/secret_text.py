@@ -1,8 +1,9 @@
-"""What a secret may look like, and what of others' words may be told. Pure; the pod and the machine outside go by these same rules.
+"""What a secret may look like, and how much of foreign texts may be shown. The pod and the machine outside use the
+same rules.
 
-A line break at the end comes from ``echo``, an editor or ``base64``. No key begins or ends in white space, as no header could
-carry it (RFC 9110, 5.5), and Pulumi trims a passphrase that it reads from a file. So white space around a secret is left out,
-everywhere; what stands within it is refused, because nobody can tell which part was meant.
+A line break at the end comes from ``echo``, an editor or ``base64``. No key begins or ends in white space, because no
+header could carry it (RFC 9110, 5.5), and Pulumi trims a passphrase that it reads from a file. So white space around
+a secret is always removed. White space inside it is refused, because nobody can tell which part was meant.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from urllib.parse import quote, quote_plus
 WHITE_SPACE = " \t\r\n\v\f"
 HIDDEN = "[hidden]"
 LARGEST = 64 * 1024
-"""Characters; a secret that is longer is the wrong file."""
+"""Characters. A longer secret is the wrong file."""
 
 _SHORTEST_HIDDEN = 4
-"""Characters; hiding shorter ones would hide half of every sentence."""
+"""Characters. Hiding shorter secrets would hide half of every sentence."""
 _DELETE = 0x7F
 _HEADERS = re.compile(
     r"(?i)((?:authorization|security-token|credential|signature)[\"']?\s*[:=]\s*[\"']?)(?:AWS4\S+\s+|Bearer\s+|Basic\s+)?[^\s,\"']+"
 )
-"""What servers and libraries quote of a request that they do not understand."""
+"""Headers that servers and libraries quote from a request that they do not understand."""
 
 
 def trimmed(text: str) -> str:
-    """The secret without the white space around it."""
+    """Return the secret without the white space around it."""
     return text.strip(WHITE_SPACE)
 
 
 def flaw(text: str) -> str | None:
-    """What a trimmed key or token holds that none can, in words that do not show it; ``None``: nothing."""
+    """Return what a trimmed key or token holds that none may hold, in words that do not show it; ``None``: nothing."""
     if any("\ud800" <= character <= "\udfff" for character in text):
         return "bytes that are no UTF-8 text"
     if "\n" in text or "\r" in text:
@@ -43,7 +44,7 @@ def flaw(text: str) -> str | None:
 
 
 def header_flaw(text: str) -> str | None:
-    """As ``flaw``, for what is sent in a header: visible ASCII alone."""
+    """Like ``flaw``, for a value of a header: only visible ASCII is allowed."""
     if found := flaw(text):
         return found
     if " " in text:
@@ -52,9 +53,10 @@ def header_flaw(text: str) -> str | None:
 
 
 def told(text: str, secrets: Iterable[str], limit: int = 300) -> str:
-    """Foreign ``text`` as it may be shown: one line, printable, at most ``limit`` characters, none of ``secrets`` in it.
+    """Return foreign ``text`` in a form that may be shown: one line, printable, at most ``limit`` characters, without
+    ``secrets``.
 
-    They are looked for in clear and in the ways in which libraries quote: as JSON, in ``repr`` and in a URL.
+    Secrets are found in plain text and in the forms in which libraries quote: as JSON, in ``repr`` and in a URL.
     """
     known = [secret for secret in secrets if len(secret) >= _SHORTEST_HIDDEN]
     forms = {form for secret in known for form in _forms(secret)}

@@ -1,6 +1,7 @@
-"""The index of a model in shards: which file holds which tensor. Pure.
+"""The index of a model in shards: which file holds which tensor. Without side effects.
 
-Names and form as transformers writes them (``save_pretrained``): ``model.safetensors.index.json``, a JSON object with a ``weight_map``.
+Names and form are those that transformers writes (``save_pretrained``): ``model.safetensors.index.json``, a JSON
+object with a ``weight_map``.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import json
 
 SUFFIX = ".safetensors.index.json"
 MAX_INDEX = 16 << 20
-"""Bytes of a shard index; of each tensor it has some 100."""
+"""Bytes of a shard index; each tensor takes about 100."""
 TOO_LARGE = f"it has more than {MAX_INDEX} bytes, too large for a shard index"
 
 
 class ShardIndexError(ValueError):
-    """Not a shard index; the message says why."""
+    """The content is not a shard index; the message says why."""
 
 
 def parse_index(path: str, content: bytes) -> dict[str, str]:
-    """Tensor to its shard, both as the index ``path`` names them, the shard as a path of the set. As servers read it: UTF-8.
+    """Return tensor to its shard, both as named in the index ``path``, the shard as a path of the set. Read as UTF-8,
+    as servers do.
 
-    Raises ``ShardIndexError``.
+    Raise ``ShardIndexError``.
     """
     if len(content) > MAX_INDEX:
         raise ShardIndexError(TOO_LARGE)

@@ -1,7 +1,8 @@
-"""Files in flight: sparse files in the staging directory, and a journal of what has arrived in them.
+"""Files in transfer: sparse files in the staging directory, and a journal of what has arrived in them.
 
-Others may write here. The journal only says what need not be fetched again, and is believed of files alone that are
-checked as a whole afterwards (``Fetch``); what lies under a name of ours and is no plain file of one name is removed.
+Others may write here. The journal only says what need not be fetched again, and it is trusted only for files that are
+checked as a whole afterwards (``Fetch``). Anything under a name of ours that is not a plain file with a single name
+is removed.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from .order import Order
 from .volume import Volume
 
 _MAX_JOURNAL = 32 << 20
-"""Bytes; a longer one is as good as none. 100,000 files make about 10 MB."""
+"""Bytes. A longer journal is ignored. 100,000 files need about 10 MB."""
 _SHORT = re.compile(r"[0-9a-f]{12}")
 _PUSH_GRACE_SECONDS = 3600
 
 
 class StagedFile:
-    """One file in flight. No descriptor is held: of a set of many files there would be too many."""
+    """One file in transfer. It holds no descriptor: a set of many files would need too many."""
 
     def __init__(self, file: OrderFile, place: str, allocated: int, extents: Sequence[Extent]) -> None:
         self.file = file
         self.place = place
-        """Where on the volume it lies."""
+        """Its path on the volume."""
         self.unallocated = max(0, file.size - allocated)
-        """Bytes that the volume had to find room for when the file was prepared."""
+        """Bytes that the volume had to allocate when the file was prepared."""
         self.extents = list(extents)
         """What has arrived; guarded by the journal's lock."""
         self.unfinished = 0
-        """Ranges that are being fetched or wait for it; guarded by the fetch's lock."""
+        """Number of ranges that are being fetched or wait; guarded by the fetch's lock."""
         self.attempts = 0
         """How often the file turned out wrong after it was complete."""
 
@@ -54,7 +55,7 @@ def write(descriptor: int, data: memoryview, offset: int) -> None:
 
 
 class Staging:
-    """The staging directory of one set with its journal, prepared for the files that are to be fetched."""
+    """The staging directory of one set with its journal, prepared for the files to be fetched."""
 
     def __init__(self, volume: Volume, layout: Layout, fingerprint: str, files: Iterable[OrderFile]) -> None:
         wanted = {file.path: file for file in files}
@@ -77,7 +78,7 @@ class Staging:
         self._journal = volume.open(layout.journal, os.O_WRONLY | os.O_APPEND)
 
     def _prepare(self, place: str, size: int) -> os.stat_result:
-        """Make it a plain file of ``size`` bytes; returns what it was."""
+        """Make it a plain file of ``size`` bytes; return its status before."""
         descriptor = self._volume.open_sole(place)
         try:
             there = os.fstat(descriptor)
@@ -88,7 +89,7 @@ class Staging:
 
     @contextlib.contextmanager
     def opened(self, staged: StagedFile) -> Iterator[int]:
-        """A descriptor to write to, of what lies there under its name now."""
+        """Yield a descriptor for writing to the file that has its name now."""
         descriptor = self._volume.open_sole(staged.place)
         try:
             yield descriptor
@@ -96,14 +97,14 @@ class Staging:
             os.close(descriptor)
 
     def restart(self, staged: StagedFile) -> int:
-        """Take back all that was recorded of this file; returns how many bytes that were."""
+        """Cancel all that was recorded for this file; return how many bytes that were."""
         self._prepare(staged.place, 0)
         self._prepare(staged.place, staged.file.size)
         staged.unallocated = staged.file.size
         return self.forget(staged, 0, staged.file.size)
 
     def arrived(self, staged: StagedFile, extent: Extent, descriptor: int) -> None:
-        """Record that these bytes are on the volume: first they are made to last, then the journal says so."""
+        """Record that these bytes are on the volume: first flush them to the disk, then write the journal."""
         if not extent.length:
             return
         os.fdatasync(descriptor)
@@ -113,7 +114,7 @@ class Staging:
             os.write(self._journal, journal_line(staged.file.path, extent))
 
     def forget(self, staged: StagedFile, offset: int, length: int) -> int:
-        """Take back what was recorded of these bytes; returns how many were recorded."""
+        """Cancel what was recorded for these bytes; return how many were recorded."""
         with self._lock:
             overlapping = [e for e in staged.extents if e.end > offset and e.offset < offset + length]
             staged.extents = [e for e in staged.extents if e not in overlapping]
@@ -125,14 +126,14 @@ class Staging:
 
 
 def make_room(volume: Volume, layout: Layout) -> None:
-    """What lies in place of the staging directory is one that we may write to throughout, or nothing."""
+    """Put aside anything at the staging directory's place that we may not write to completely."""
     volume.make_way(layout.staging)
     if volume.is_directory(layout.staging) and not volume.writable(layout.staging):
         volume.put_aside(layout.staging)
 
 
 def clear(volume: Volume, layout: Layout) -> None:
-    """Remove everything in flight of one set. The sidecars go last, so that a crash leaves a trace to sweep by."""
+    """Remove all files in transfer of one set. The sidecars go last, so that a crash leaves a trace for the next cleanup."""
     volume.remove_tree(layout.staging)
     for suffix in SIDECARS:
         volume.remove(layout.staging + suffix)
@@ -141,10 +142,10 @@ def clear(volume: Volume, layout: Layout) -> None:
 
 
 def sweep_abandoned(volume: Volume, order: Order) -> list[str]:
-    """Remove what other versions of the same model left in flight: a source that changed gets another fingerprint, and
-    the half-fetched old set would hold its room for ever. Returns what was removed.
+    """Remove what other versions of the same model left in transfer, and return what was removed. A changed source
+    gets another fingerprint, so the half-fetched old set would otherwise keep its room for ever.
 
-    Only sets with a sidecar of ours, whose lock is free, and no push that was touched within the last hour.
+    Remove only sets that have a sidecar of ours and a free lock, and no push that was active within the last hour.
     """
     parent = f"{STAGING}/{order.model_id}"
     here = order.sub_path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What a published directory really holds, against what is known of the set."""
+"""Compare what a published directory really holds with what is known about the set."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from .run import Run
 
 @dataclass(frozen=True)
 class Survey:
-    """Every path of the set or the directory, sorted into what it is."""
+    """Every path of the set or the directory, sorted by its state."""
 
     digests: Mapping[str, str]
-    """Path to SHA-256 of every file of the set that was read: of those that are not ``wrong`` it is proven."""
+    """Path to SHA-256 of every file of the set that was read. It is proven for files that are not ``wrong``."""
     damaged: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
-    """As they are called on the volume: ``paths.printable`` before anybody reads them."""
+    """Names as they are on the volume. Pass them through ``paths.printable`` before they are shown."""
 
     @property
     def sound(self) -> bool:
-        """Exactly the set's files, each with the known bytes."""
+        """Whether it holds exactly the set's files, each with the known bytes."""
         return not (self.damaged or self.missing or self.extra)
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """Files of the set that are not as they must be."""
+        """Files of the set that are damaged or missing."""
         return tuple(sorted({*self.damaged, *self.missing}))
 
 
-def survey(  # noqa: PLR0913 - what is compared, and with what
+def survey(  # noqa: PLR0913 - what is compared with what
     run: Run,
     place: str,
     sizes: Mapping[str, int],
@@ -43,11 +43,11 @@ def survey(  # noqa: PLR0913 - what is compared, and with what
     checks: Mapping[str, MakeCheck | None] | None = None,
     measure: bool = False,
 ) -> Survey:
-    """Read every file of the set at directory ``place`` and compare it with the digest that is ``known`` of it, else with what
-    the source attests (``checks``).
+    """Read every file of the set in directory ``place``. Compare it with its ``known`` digest, else with what the
+    source attests (``checks``).
 
-    A file of which neither is known counts as damaged: unproven. It is read only to ``measure`` its digest. Each file
-    and each problem is reported as it is found.
+    A file without either counts as damaged, because it is unproven; it is read only to ``measure`` its digest. Each
+    file and each problem is reported as it is found.
     """
     checks = checks or {}
     entries = {entry.path: entry for entry in run.volume.tree(place)}
@@ -99,7 +99,7 @@ def _read(run: Run, place: str, check: Check | None, count: Callable[[int], None
     try:
         return read_back(descriptor, run.control, check=check, count=count)
     except OSError as error:
-        # A block that the device cannot read is damage of this file, and the others still have to be looked at.
+        # A block that the device cannot read means damage of this file; continue with the others.
         if error.errno == errno.EIO:
             return None
         raise

@@ -1,4 +1,4 @@
-"""One worker's keep-alive connection to the source, which another thread can cut when it stalls."""
+"""One worker's keep-alive connection to the source. Another thread can cut it when it stalls."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .proxies import Proxy
 
 Connection = http.client.HTTPConnection
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
-"""What a broken connection may raise: sockets and TLS raise OSError; a TLS socket cut while in use, ValueError."""
+"""What a broken connection may raise: sockets and TLS raise OSError, a TLS socket cut while in use raises ValueError."""
 
 
-class Stalled(Exception):  # noqa: N818 - a state of the connection, turned into a retry
-    """The watchdog cut the connection because nothing came."""
+class Stalled(Exception):  # noqa: N818 - a state of the connection that leads to a retry
+    """The watchdog cut the connection because no bytes came."""
 
 
 class Lane:
-    """Used by one worker thread; ``cut`` and ``idle_seconds`` may be called from others."""
+    """Used by one worker thread. Other threads may call ``cut`` and ``idle_seconds``."""
 
     def __init__(self, endpoint: str, tls: ssl.SSLContext, proxy: Proxy | None, stall_seconds: float) -> None:
         parts = urlsplit(endpoint)
@@ -43,7 +43,7 @@ class Lane:
         self._cut = False
 
     def request(self, method: str, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        """Send a request and return the response's head. A kept connection that the server has closed is replaced once."""
+        """Send a request and return the response's head. Replace a kept connection once if the server has closed it."""
         reused = self._connection is not None and self._used
         try:
             return self._send(method, target, headers)
@@ -78,7 +78,7 @@ class Lane:
         return response
 
     def read_into(self, response: http.client.HTTPResponse, view: memoryview) -> int:
-        """Bytes put into ``view``: all of it, or fewer at the end of the body; 0 means that it has ended."""
+        """Return the number of bytes put into ``view``: all of it, or fewer at the end of the body; 0 after the end."""
         self._waiting_since = time.monotonic()
         try:
             count = response.readinto(view)
@@ -93,27 +93,27 @@ class Lane:
         return count
 
     def finish(self, response: http.client.HTTPResponse) -> None:
-        """Keep the connection for the next request, if the body was read to its end and the server allows it."""
+        """Keep the connection for the next request if the body was read to its end and the server allows it."""
         if response.will_close or not response.isclosed():
             self.close()
 
     def idle_seconds(self) -> float:
-        """How long the present read or request has been waiting for the network."""
+        """Return how long the present read or request has been waiting for the network."""
         since = self._waiting_since
         return 0.0 if since is None else time.monotonic() - since
 
     def via(self) -> str:
-        """For messages: which proxy the connection goes through."""
+        """Return text for messages: the proxy that the connection goes through."""
         return f" (through proxy {self._proxy.host}:{self._proxy.port})" if self._proxy else ""
 
     def cut(self) -> None:
-        """Make a pending read fail now."""
+        """Make a waiting read fail now."""
         with self._lock:
             self._cut = True
             sock = self._connection.sock if self._connection else None
             if sock is not None:
-                # The plain socket's method: SSLSocket.shutdown would drop the TLS state under the reading thread.
-                with contextlib.suppress(OSError):  # already gone
+                # The plain socket's method: SSLSocket.shutdown would remove the TLS state that the reading thread still uses.
+                with contextlib.suppress(OSError):  # already closed
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The volume as a tree that only plain files and directories are read from and written to.
+"""The volume as a tree. Only plain files and directories are read and written.
 
-Every path is walked one component at a time with ``O_NOFOLLOW``, so a symbolic link anywhere below the root is refused
-rather than followed: whoever else can write to a shared volume cannot point the mover elsewhere.
+Every path is opened one component at a time with ``O_NOFOLLOW``, so a symbolic link anywhere below the root is
+refused, not followed: others who can write to a shared volume cannot lead the mover elsewhere.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .errors import FailedError, MoverError, RefusedError
 from .paths import OURS
 
 DEEPEST = 200
-"""Levels of directories below one that is listed; a path of a set has fewer, and a planted tree must not exhaust us."""
+"""Levels of directories below a listed one. A set has fewer, and an attacker's tree must not exhaust us."""
 _OF_ONE_MODEL = 2
-"""Slashes in the name of a directory of ours that serves one model (``.weighbridge/staging/MODEL``); those above serve all."""
+"""Slashes in the name of a directory of ours that serves one model (``.weighbridge/staging/MODEL``). Those above serve all."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Something below a directory that is not a directory itself, or an empty directory."""
+    """An item below a directory: anything but a directory, or an empty directory."""
 
     path: str
     kind: str
@@ -36,8 +36,8 @@ class Entry:
 
 
 class Volume:
-    """A mounted volume. Paths are relative to its root, ``/``-separated and already known to be safe. ``note`` hears what had to
-    be removed. An ``OSError`` names the whole path.
+    """A mounted volume. Paths are relative to its root, ``/``-separated and already checked. ``note`` gets reports of
+    what had to be removed. An ``OSError`` names the whole path.
     """
 
     def __init__(self, root: str, note: Callable[[str], None] = lambda _: None) -> None:
@@ -46,7 +46,7 @@ class Volume:
 
     @contextlib.contextmanager
     def directory(self, path: str, *, create: bool = False) -> Iterator[int]:
-        """A descriptor of the directory ``path`` (``""`` is the root), made where missing if ``create``."""
+        """Yield a descriptor of the directory ``path`` (``""`` is the root). With ``create``, create missing directories."""
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for place in _downwards(path):
@@ -59,7 +59,7 @@ class Volume:
             os.close(descriptor)
 
     def open(self, path: str, flags: int, *, create_directories: bool = False) -> int:
-        """A descriptor of the plain file ``path``; anything else of that name is refused."""
+        """Return a descriptor of the plain file ``path``. Refuse anything else with that name."""
         parent, name = _split(path)
         with self.directory(parent, create=create_directories) as above, _naming(path):
             descriptor = os.open(
@@ -73,8 +73,9 @@ class Volume:
         return descriptor
 
     def open_sole(self, path: str) -> int:
-        """A descriptor to read and write the plain file ``path``, made where absent. Whatever else lies there goes first:
-        through a file's second name we would write into somebody else's.
+        """Return a descriptor for reading and writing the plain file ``path``; create it if it is missing. First
+        remove anything else with that name, also a file with a second name: through it we would write into a file of
+        others.
         """
         found = self.lstat(path)
         if found is not None and not (stat.S_ISREG(found.st_mode) and found.st_nlink <= 1):
@@ -85,7 +86,7 @@ class Volume:
         except PermissionError:
             if found is None:
                 raise
-            self.remove_tree(path)  # somebody else's
+            self.remove_tree(path)  # another user's file
             descriptor = self.open(path, flags, create_directories=True)
         if os.fstat(descriptor).st_nlink > 1:
             os.close(descriptor)
@@ -95,7 +96,7 @@ class Volume:
         return descriptor
 
     def lstat(self, path: str) -> os.stat_result | None:
-        """What lies at ``path`` itself, or ``None``."""
+        """Return the status of ``path`` itself, or ``None``."""
         parent, name = _split(path)
         try:
             with self.directory(parent) as above:
@@ -104,7 +105,7 @@ class Volume:
             return None
 
     def is_directory(self, path: str) -> bool:
-        """Whether a real directory lies at ``path``; a link or a file in its place, or above it, is refused."""
+        """Return whether ``path`` is a real directory. Refuse a link or a file in its place or above it."""
         try:
             with self.directory(path):
                 return True
@@ -114,9 +115,9 @@ class Volume:
             raise (self.explain(error) if strange(error) else error) from error
 
     def make_way(self, path: str, clear: set[str] | None = None) -> None:
-        """Remove whatever is no directory at ``path`` or above it: a link itself, never what it leads to; and put aside the
-        directories of one model that we may not write to. For places of ours alone, where nobody else has anything to keep.
-        ``clear`` are directories that need no look; it grows.
+        """Remove anything but a directory at ``path`` or above it: a link itself, never its target. Put aside
+        directories of one model that we may not write to. Only for our own places, where nobody else keeps anything.
+        ``clear``: directories that were checked; new ones are added.
         """
         clear = set() if clear is None else clear
         for place in _downwards(path):
@@ -131,7 +132,7 @@ class Volume:
             clear.add(place)
 
     def writable(self, path: str) -> bool:
-        """Whether this process may change what lies in the directory ``path``, and in all below it."""
+        """Return whether this process may change the content of the directory ``path`` and of all directories below it."""
         try:
             entries = [(f"{path}/{entry.path}", entry.kind) for entry in self.tree(path)]
         except PermissionError:
@@ -145,7 +146,7 @@ class Volume:
             return os.access(name, os.W_OK | os.X_OK, dir_fd=above)
 
     def put_aside(self, path: str) -> None:
-        """Under another name in the same directory: the system lets no directory that we may not write to go elsewhere."""
+        """Rename it within the same directory: the system lets us move no directory that we may not write to."""
         aside = next(
             name for name in map(f"{path}.not-ours-{{}}".format, itertools.count(1)) if not self.lstat(name)
         )
@@ -156,7 +157,7 @@ class Volume:
         self._note(f"put aside on the volume, since it is another user's: {path} is {aside} now")
 
     def tree(self, path: str) -> list[Entry]:
-        """Every file, odd thing and empty directory below ``path``, with paths relative to it, sorted."""
+        """Return every file, special file and empty directory below ``path``, by relative path, sorted."""
         found: list[Entry] = []
         try:
             with self.directory(path) as descriptor:
@@ -171,7 +172,7 @@ class Volume:
         for name in names:
             try:
                 status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            except FileNotFoundError:  # somebody removed it since
+            except FileNotFoundError:  # removed meanwhile
                 continue
             if stat.S_ISDIR(status.st_mode):
                 if prefix.count("/") >= DEEPEST:
@@ -194,7 +195,7 @@ class Volume:
                 )
 
     def read(self, path: str, limit: int) -> bytes | None:
-        """The whole file if it is a plain one of at most ``limit`` bytes, else ``None``."""
+        """Return the whole content of a plain file of at most ``limit`` bytes, else ``None``."""
         try:
             descriptor = self.open(path, os.O_RDONLY)
         except (FileNotFoundError, NotADirectoryError, RefusedError):
@@ -211,7 +212,7 @@ class Volume:
         return content if len(content) <= limit else None
 
     def write_atomically(self, path: str, content: bytes) -> None:
-        """Make ``path`` hold ``content``: after a crash at any moment it holds either the old or the new bytes."""
+        """Make ``path`` hold ``content``. After a crash at any moment it holds either the old or the new bytes."""
         fresh = path + ".new"
         self.remove_tree(fresh)
         with os.fdopen(
@@ -223,7 +224,7 @@ class Volume:
         self.rename(fresh, path)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename, replacing whatever lies at ``new``, and make it last: both directories are fsynced."""
+        """Rename, replace anything at ``new``, and fsync both directories."""
         there_now = self.lstat(new)
         if there_now is not None and stat.S_ISDIR(there_now.st_mode):
             self.remove_tree(new)
@@ -239,7 +240,7 @@ class Volume:
             os.fsync(here)
 
     def remove(self, path: str) -> None:
-        """Remove a file, link or empty directory; nothing there is fine."""
+        """Remove a file, link or empty directory. Do nothing if it is missing."""
         parent, name = _split(path)
         with contextlib.suppress(FileNotFoundError), self.directory(parent) as above, _naming(path):
             if stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
@@ -248,8 +249,8 @@ class Volume:
                 os.unlink(name, dir_fd=above)
 
     def remove_tree(self, path: str) -> None:
-        """Remove ``path`` and everything below it; nothing there is fine. What another user keeps from being removed is put
-        aside; ``PermissionError`` where not even that may be done.
+        """Remove ``path`` and everything below it; do nothing if it does not exist. Put aside what another user's
+        rights prevent from being removed. Raise ``PermissionError`` if that is not allowed either.
         """
         try:
             self._remove_tree(path)
@@ -267,7 +268,7 @@ class Volume:
         self.remove(path)
 
     def prune_upwards(self, path: str, stop: str) -> None:
-        """Remove the directory ``path`` and its parents below ``stop`` as long as they are empty."""
+        """Remove the directory ``path`` and its parents below ``stop``, as long as they are empty."""
         while path.startswith(stop + "/"):
             try:
                 self.remove(path)
@@ -278,7 +279,7 @@ class Volume:
             path = _split(path)[0]
 
     def sync_tree(self, path: str) -> None:
-        """Fsync every file and directory below ``path`` and ``path`` itself: what is there survives a power cut."""
+        """Fsync ``path`` and every file and directory below it, so that all survives a power cut."""
         with self.directory(path) as descriptor:
             self._sync(descriptor)
 
@@ -300,12 +301,12 @@ class Volume:
         os.fsync(descriptor)
 
     def free_bytes(self) -> int:
-        """Bytes that a process without privileges can still write."""
+        """Return the bytes that a process without privileges can still write."""
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize
 
     def explain(self, error: OSError) -> MoverError:
-        """The one seam where an operating system's error on the volume becomes a failure for people."""
+        """Turn an operating system's error on the volume into a failure for people. Only this method does so."""
         detail = f"{error.strerror or error}{f' ({error.filename!r})' if error.filename else ''}"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return self.full(f"the volume is full: {detail}", error)
@@ -335,7 +336,7 @@ class Volume:
         )
 
     def full(self, message: str, error: OSError, *, needed: int | None = None) -> MoverError:
-        """What ran out: bytes, of which ``needed`` are still to be written, inodes, or a quota of either."""
+        """Return what ran out: bytes (``needed`` are still to be written), inodes, or a quota of either."""
         try:
             status = os.statvfs(self.root)
         except OSError:
@@ -379,14 +380,14 @@ _SOMEBODYS = (
 
 
 def strange(error: Exception) -> bool:
-    """Whether something else than a file or directory of ours stands on the way, or in its place."""
+    """Return whether something else than our file or directory is at the path or above it."""
     if isinstance(error, OSError):
         return error.errno in {errno.ELOOP, errno.ENOTDIR}
     return isinstance(error, RefusedError) and error.code == "volume-strange-file"
 
 
 def volume_full(message: str, *, needed: int | None, free: int | None) -> RefusedError:
-    """No room: ``needed`` and ``free`` in bytes, where known."""
+    """Return the error for a full volume. ``needed`` and ``free`` in bytes, if known."""
     if needed is not None and free is not None:
         message = (
             f"{message}: {needed} bytes still to be written, {free} free, {max(0, needed - free)} missing"
@@ -402,7 +403,7 @@ def volume_full(message: str, *, needed: int | None, free: int | None) -> Refuse
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """The system names the last part alone, of which nobody knows where it lies."""
+    """Put the whole path into the error: the system names only its last part."""
     try:
         yield
     except OSError as error:
@@ -423,7 +424,7 @@ def _enter(name: str, above: int, *, create: bool) -> int:
 
 
 def _downwards(path: str) -> list[str]:
-    """Every directory on the way to ``path``, and ``path``."""
+    """Return every directory above ``path``, and ``path``."""
     return list(itertools.accumulate(path.split("/"), "{}/{}".format)) if path else []
 
 

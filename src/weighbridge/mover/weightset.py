@@ -1,4 +1,4 @@
-"""A weight set's identity: what it is called and where it lies do not matter, only which bytes it holds."""
+"""A weight set's identity. Its name and place do not count, only its bytes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Row = tuple[str, int, str]
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
-    """``sha256:`` and 64 hex digits of what a source lists: path, size and ETag in place of the digest; the same as
-    ``domain.weights.SourceListing.fingerprint``.
+    """Return ``sha256:`` and 64 hex digits for what a source lists: path, size and, instead of the digest, the ETag.
+    The same as ``domain.weights.SourceListing.fingerprint``.
     """
     return set_digest(rows)
 
 
 def set_digest(rows: Iterable[Row]) -> str:
-    """``sha256:`` and 64 hex digits, over the canonical JSON ``[[path, size, sha256], …]`` sorted by path.
+    """Return ``sha256:`` and 64 hex digits, over the canonical JSON ``[[path, size, sha256], …]`` sorted by path.
 
-    Canonical: UTF-8, no spaces, characters outside ASCII as they are. The order in which rows come does not matter; two
-    rows of one path are refused with ``ValueError``.
+    Canonical: UTF-8, no spaces, characters outside ASCII unescaped. The order of the rows does not matter. Raise
+    ``ValueError`` if two rows have the same path.
     """
     ordered = sorted([path, size, sha256] for path, size, sha256 in rows)
     if len({row[0] for row in ordered}) != len(ordered):

@@ -1,1 +1,1 @@
-"""What looking at the world is made of, for the doctor and for the steps that it asks."""
+"""The means to look at the world, for the doctor and for the steps that it asks."""

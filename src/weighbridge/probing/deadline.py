@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def within(seconds: float, what: str, call: Callable[[], T]) -> T:
-    """What ``call`` gives, or ``StepFailedError`` once the time is over; what it does then nobody waits for."""
+    """Return the result of ``call``. Raise ``StepFailedError`` after the time; nobody then waits for the call."""
     found = together(seconds, what, [call])[0]
     if isinstance(found, BaseException):
         raise found
@@ -19,7 +19,7 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
 
 
 def together(seconds: float, what: str, calls: Sequence[Callable[[], T]]) -> list[T | BaseException]:
-    """All at once; what each gives or raises, and ``StepFailedError`` for one that is not over in time."""
+    """Run all calls at once. Return for each its result or its exception, or ``StepFailedError`` if it did not end in time."""
     late = StepFailedError(
         f"no answer within {seconds:g} s",
         remedy="is it overloaded, or cut off?",
@@ -31,7 +31,7 @@ def together(seconds: float, what: str, calls: Sequence[Callable[[], T]]) -> lis
     def run(index: int, call: Callable[[], T]) -> None:
         try:
             results[index] = call()
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001 - the caller raises it again
             results[index] = error
 
     threads = [

@@ -1,5 +1,5 @@
-"""What the doctor needs of the world. Every method looks and writes nothing, except ``pod``; each may raise
-``errors.WeighbridgeError`` and nothing else, and each ends within a deadline of its own.
+"""What the doctor needs from the world. Every method reads and writes nothing, except ``pod``. Each may raise
+``errors.WeighbridgeError`` and nothing else, and each ends within its own deadline.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,24 +14,24 @@ from weighbridge.errors import WeighbridgeError
 from weighbridge.watsonx.custom_resource import LiveCustomResource
 
 Object: TypeAlias = Mapping[str, Any]
-"""One Kubernetes object as the API server answers it."""
+"""One Kubernetes object, as in the API server's answer."""
 
 Stage: TypeAlias = Mapping[str, Any]
-"""One finding of ``mover/endpoint.py``: ``stage``, ``ok``, ``said``, ``code`` where it failed."""
+"""One finding of ``mover/endpoint.py``: ``stage``, ``ok``, ``said``, and ``code`` if it failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One object to be rehearsed."""
+    """One object for a dry run."""
 
     body: dict[str, Any]
     optional: bool = False
-    """Who may not create it is not told so: a run does not create it either."""
+    """Do not report that a user may not create it: a run does not create it either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A program or library on this machine, or another thing that a run cannot do without."""
+    """A program or library on this machine, or another thing that a run needs."""
 
     name: str
     version: str | None = None
@@ -39,7 +39,7 @@ class Tool:
     problem: str | None = None
     remedy: str | None = None
     needed: bool = True
-    """False: something else does as well, or one of several routes needs it."""
+    """``False``: something else can replace it, or only one of several routes needs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +50,9 @@ class Server:
     version: str
     """``v1.34.4``"""
     user: str | None
-    """Who it takes us for; ``None`` where it does not tell (SelfSubjectReview, Kubernetes 1.28)."""
+    """The user that it sees; ``None`` if it does not tell (SelfSubjectReview, Kubernetes 1.28)."""
     skew_seconds: float | None
-    """How far our clock is ahead of its ``Date`` header."""
+    """Seconds that our clock is ahead of its ``Date`` header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +67,19 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """How a dry run of creating one object ended."""
+    """The result of a dry run of creating one object."""
 
     kind: str
     name: str
     error: WeighbridgeError | None = None
     warnings: tuple[str, ...] = ()
     exists: bool = False
-    """It was left out, because there is such an object already."""
+    """The dry run was left out, because there is such an object already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedState:
-    """What the backend holds of one stack."""
+    """What the backend holds about one stack."""
 
     stack: str
     exists: bool
@@ -88,12 +88,12 @@ class RecordedState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodReport:
-    """What a probing pod found; ``error``: it never came to that."""
+    """What a probing pod found. ``error``: the pod failed before it could check."""
 
     stages: tuple[Stage, ...] = ()
     error: WeighbridgeError | None = None
     skipped: WeighbridgeError | None = None
-    """Why none was started: another run is under way, say."""
+    """Why no pod was started, for example because another run is active."""
     volume: bool = False
     """Whether the model's claim was mounted."""
 
@@ -101,7 +101,7 @@ class PodReport:
 class Probes(Protocol):
     @property
     def where(self) -> str:
-        """The cluster in words. ``PreconditionError`` where the kubeconfig names none."""
+        """Describe the cluster. Raise ``PreconditionError`` if the kubeconfig names none."""
         ...
 
     def tools(self) -> Sequence[Tool]: ...
@@ -111,19 +111,19 @@ class Probes(Protocol):
     def uid(self) -> str: ...
 
     def allowed(self, asked: Iterable[Access]) -> Mapping[Access, bool]:
-        """The API server's answers (SelfSubjectAccessReview)."""
+        """Return the API server's answers (SelfSubjectAccessReview)."""
         ...
 
     def namespace(self) -> Object | None: ...
 
     def served_versions(self) -> tuple[str, ...]:
-        """Of the API group of ``Watsonxaiifm``; empty where there is no such group."""
+        """Return the versions of the API group of ``Watsonxaiifm``; none if there is no such group."""
         ...
 
     def custom_resource(self) -> LiveCustomResource | None: ...
 
     def operators(self) -> Sequence[Operator] | None:
-        """``None`` where they may not be read."""
+        """Return the operators; ``None`` if they may not be read."""
         ...
 
     def storage_class(self, name: str) -> Object | None: ...
@@ -139,21 +139,21 @@ class Probes(Protocol):
     def network_policies(self) -> Sequence[Object]: ...
 
     def rehearse(self, documents: Sequence[Document]) -> Sequence[Rehearsal]:
-        """Server-side dry runs of creating them."""
+        """Create them as server-side dry runs."""
         ...
 
     def under_way(self) -> str | None:
-        """Whose run holds the environment, in words."""
+        """Describe the run that holds the environment."""
         ...
 
     def references(self, environment: Environment) -> Sequence[tuple[str, WeighbridgeError | None]]:
-        """Each reference to a secret as the file has it (``env:NAME``, ``file:PATH``, ``secret:NAME``), and what keeps it from
-        being resolved.
+        """Return each reference to a secret as in the file (``env:NAME``, ``file:PATH``, ``secret:NAME``), and why it
+        cannot be resolved.
         """
         ...
 
     def reach(self, server: str) -> Sequence[Stage]:
-        """The URL of a source's server, from this machine, without a login."""
+        """Check the connection to ``server``, the URL of a source's server, from this machine, without a login."""
         ...
 
     def listing(self, model: Model) -> SourceListing: ...
@@ -161,7 +161,7 @@ class Probes(Protocol):
     def states(self) -> Sequence[RecordedState]: ...
 
     def pod(self, model: Model, *, volume: bool) -> PodReport:
-        """Start a pod that looks, and remove all of it again, also when interrupted."""
+        """Start a pod that checks, and remove everything afterwards, also after an interruption."""
         ...
 
 

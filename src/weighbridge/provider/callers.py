@@ -1,8 +1,9 @@
-"""Whom our provider answers: the engine that started it, and nobody else on this machine.
+"""Who may call our provider: the engine that started it, and no other process on this machine.
 
-Pulumi's engine reaches a plugin over a port of the loopback interface and has no token for it, so any local process could ask it to
-write with our login. The kernel knows who holds the other end of a connection (``/proc/net/tcp`` and ``tcp6``, proc(5)); where it cannot be asked
-(not Linux), everybody is answered, as by any other plugin.
+Pulumi's engine reaches a plugin over a port of the loopback interface and has no token for it, so any local process
+could ask it to write with our login. The kernel knows which process holds the other end of a connection
+(``/proc/net/tcp`` and ``tcp6``, proc(5)). If the kernel cannot be asked (not Linux), everybody is answered, as by any
+other plugin.
 """
 
 import contextlib
@@ -17,16 +18,16 @@ import grpc
 _PROC: Final = Path("/proc")
 _PEER: Final = re.compile(r"ipv4:127\.0\.0\.1:(\d+)")
 _LOOPBACK: Final = "(?:0100007F|0000000000000000FFFF00000100007F)"
-"""127.0.0.1 as a socket of IPv4 has it, and one of IPv6 that speaks IPv4."""
+"""127.0.0.1 in ``/proc/net``, for an IPv4 socket and for an IPv6 socket that speaks IPv4."""
 _ROW: Final = r"(?m)^ *\d+: {near} {far} (?:\S+ ){{4}} *(\d+) +\d+ (\d+)"
-"""Of ``/proc/net/tcp``, by both of its ends: user and inode. The kernel gives one local port to any number of connections, as
-long as they lead elsewhere, and shows those that have ended for a minute.
+"""A row of ``/proc/net/tcp`` for both ends of a connection: user and inode. The kernel gives one local port to
+several connections with different other ends, and shows ended connections for a minute.
 """
 
 
 class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtime carries no types
-    """``engine``: the process that may call; ``None``: any of this user's, for a provider that was started by hand. ``port``: our
-    own, to be set before the server starts.
+    """``engine``: the process that may call; ``None``: any process of this user, for a provider that was started by
+    hand. ``port``: our own port, to be set before the server starts.
     """
 
     def __init__(self, engine: int | None, proc: Path = _PROC) -> None:
@@ -56,8 +57,8 @@ class EngineOnly(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC's runtim
 
 
 def is_caller(peer: str, port: int, engine: int | None, proc: Path = _PROC) -> bool:
-    """Whether ``peer`` (gRPC's word for the other end of a connection to our ``port``) is held by process ``engine``, or by this
-    user where that is ``None``.
+    """Return whether process ``engine`` holds ``peer`` (gRPC's name for the other end of a connection to our
+    ``port``); if it is ``None``, whether this user holds it.
     """
     table = _table(proc)
     if table is None:
@@ -83,7 +84,9 @@ def _table(proc: Path) -> str | None:
 
 
 def _holds(descriptors: Path, socket: str) -> bool:
-    """A process that may not be looked into (another's, or one that is not dumpable) is not told from the engine."""
+    """Return whether the process holds the socket. A process whose descriptors may not be read (another user's, or
+    one that is not dumpable) counts as the engine: it cannot be told from it.
+    """
     try:
         entries = list(descriptors.iterdir())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Time that the engine can end."""
+"""A clock that the engine can cancel."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from weighbridge.errors import InterruptedByUserError
 
 
 class CancelledClock:
-    """Real time, until the engine cancels: then whoever waits is interrupted."""
+    """Real time. When the engine cancels, everything that waits is interrupted."""
 
     def __init__(self, cancelled: threading.Event, monotonic: Callable[[], float]) -> None:
         self._cancelled = cancelled

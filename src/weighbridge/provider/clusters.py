@@ -1,5 +1,5 @@
-"""Which cluster a resource is of, and a connection to it. Credentials never become inputs: a resource names a context
-and the UID of namespace ``kube-system``, and any other cluster is refused.
+"""The cluster of a resource, and a connection to it. Credentials never become inputs: a resource names a context and
+the UID of namespace ``kube-system``, and any other cluster is refused.
 """
 
 import os
@@ -21,25 +21,25 @@ _TOKEN: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Which cluster, by reference."""
+    """A reference to a cluster."""
 
     context: str | None
     in_cluster: bool = False
 
     def as_run(self) -> "Connection":
-        """The same cluster, reached as this process was told to by whoever runs it."""
+        """Return the same cluster, reached in the way that this process was told at its start."""
         if os.environ.get(IN_CLUSTER_VARIABLE) == "true":
             return Connection(None, in_cluster=True)
         return Connection(chosen) if (chosen := context_of_run()) else self
 
 
 def context_of_run() -> str | None:
-    """The context that whoever runs this process told it to use."""
+    """Return the context that this process was told to use at its start."""
     return os.environ.get(CONTEXT_VARIABLE)
 
 
 def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> None:
-    """``PreconditionError`` if ``actual`` is not the cluster that is ``meant``; ``whose``: ``these registrations``."""
+    """Raise ``PreconditionError`` if ``actual`` is not the ``meant`` cluster. ``whose``: for example ``these registrations``."""
     if actual != meant:
         raise PreconditionError(
             f"{where} is cluster {actual}, but {whose} belong to cluster {meant}",
@@ -50,22 +50,22 @@ def refuse_other_cluster(where: str, actual: str, meant: str, whose: str) -> Non
 
 @lru_cache
 def open_kube(connection: Connection) -> "Kube":
-    """A connection, the same one each time."""
-    import weighbridge.denied  # noqa: F401, PLC0415 - a write that is refused names the rule that it lacked
-    from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port is out
+    """Return a connection, the same one each time."""
+    import weighbridge.denied  # noqa: F401, PLC0415 - so that a refused write names the missing rule
+    from weighbridge.kubernetes.client import connect  # noqa: PLC0415  after the port was printed
 
     return connect(context=connection.context, in_cluster=connection.in_cluster or _in_a_pod(connection))
 
 
 def _in_a_pod(connection: Connection) -> bool:
-    """No context is named and there is no kubeconfig, but a service account: what kubectl does then."""
+    """Return whether no context is named and there is no kubeconfig, but a service account. kubectl then uses that account."""
     if connection.context is not None or os.environ.get("KUBECONFIG"):
         return False
     return not _is_file(at_home(USUAL_KUBECONFIG)) and _is_file(_TOKEN)
 
 
 def _is_file(path: Path) -> bool:
-    """False too where the folder may not be entered."""
+    """Return whether it is a file; false also if the folder may not be read."""
     try:
         return path.is_file()
     except OSError:
@@ -74,5 +74,5 @@ def _is_file(path: Path) -> bool:
 
 @lru_cache
 def identity(kube: "Kube") -> str:
-    """UID of namespace ``kube-system``."""
+    """Return the UID of namespace ``kube-system``."""
     return kube.identity()

@@ -1,4 +1,4 @@
-"""Notes to whoever looks at Pulumi's screen, through the engine. Losing one is no failure."""
+"""Notes for Pulumi's screen, sent through the engine. A lost note is not a failure."""
 
 import contextlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class EngineLog:
-    """An observer of one resource's operation."""
+    """An observer of the operation on one resource."""
 
     engine: engine_pb2_grpc.EngineStub | None
     urn: str
@@ -37,7 +37,7 @@ class EngineLog:
 
 
 def connect_engine(address: str | None) -> engine_pb2_grpc.EngineStub | None:
-    """The engine at ``host:port``; nothing is sent yet. None without an address (a provider started by hand)."""
+    """Return the engine at ``host:port``; nothing is sent yet. ``None`` without an address (a provider started by hand)."""
     if not address:
         return None
     return engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))

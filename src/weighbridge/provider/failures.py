@@ -1,7 +1,7 @@
 """Our failures as gRPC statuses that Pulumi's engine understands.
 
-The engine takes INTERNAL, UNKNOWN and DATA_LOSS to mean that a resource may be in any state, and anything else that
-nothing happened (pulumi/pulumi ``sdk/go/common/resource/plugin/provider_plugin.go``, ``resourceStateAndError``).
+The engine reads INTERNAL, UNKNOWN and DATA_LOSS as "the resource may be in any state", and all others as "nothing
+happened" (pulumi/pulumi ``sdk/go/common/resource/plugin/provider_plugin.go``, ``resourceStateAndError``).
 """
 
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -25,7 +25,7 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 
 
 def code_of(error: WeighbridgeError) -> grpc.StatusCode:
-    """The gRPC status code of a failure."""
+    """Return the gRPC status code of a failure."""
     match error:
         case InputError():
             return grpc.StatusCode.INVALID_ARGUMENT
@@ -44,7 +44,7 @@ def code_of(error: WeighbridgeError) -> grpc.StatusCode:
 def abort(
     context: grpc.ServicerContext, error: WeighbridgeError, details: "Message | None" = None
 ) -> NoReturn:
-    """End the call with ``error``, ``details`` packed beside it as the engine expects them."""
+    """End the call with ``error``, and ``details`` packed beside it as the engine expects."""
     code, text = code_of(error), encode(error)
     if details is not None:
         from google.protobuf.any_pb2 import Any  # noqa: PLC0415  rarely needed
@@ -56,4 +56,4 @@ def abort(
         status = Status(code=number, message=text, details=[packed])
         context.set_trailing_metadata(((DETAILS_KEY, status.SerializeToString()),))
     context.abort(code, text)
-    raise AssertionError  # abort raises; its stub does not say so
+    raise AssertionError  # abort raises, but its stub does not say so

@@ -1,7 +1,7 @@
-"""``pulumi-resource-weighbridge``: the process that Pulumi's engine starts, once or twice a command.
+"""``pulumi-resource-weighbridge``: the process that Pulumi's engine starts, once or twice for each command.
 
-Of Pulumi's SDK it needs the messages, and nothing else. Python would import the whole SDK with them, because they lie in a
-package of it, and that is half of what this process costs to start.
+It needs only the messages of Pulumi's SDK. They are in a package of the SDK, so Python would import the whole SDK
+with them, which is half of this process's start time.
 """
 
 import importlib.util
@@ -12,8 +12,8 @@ _PACKAGES: Final = ("pulumi", "pulumi.runtime", "pulumi.runtime.proto")
 
 
 def without_sdk() -> None:
-    """From here on the packages around Pulumi's messages are empty in this process: what lies in them is found, nothing of
-    their own is run.
+    """From now on, make the packages around Pulumi's messages empty in this process: their modules are found, but no
+    code of the packages themselves runs.
     """
     for name in _PACKAGES:
         spec = importlib.util.find_spec(name)

@@ -29,7 +29,7 @@ _UNKNOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Plain values, and which of them (by their first key) hold a secret or are not known yet anywhere inside."""
+    """Plain values, and the first keys of those that are secret or unknown, or contain a secret or unknown value."""
 
     values: Mapping[str, Json]
     secret: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class Properties:
 
 
 def unmarshal(message: struct_pb2.Struct) -> Properties:
-    """The plain values of ``message``. Nulls are dropped, as the engine itself does with inputs that are not set."""
+    """Return the plain values of ``message``. Drop nulls, as the engine does with inputs that are not set."""
     values: dict[str, Json] = {}
     secret, unknown = set(), set()
     for key, value in message.fields.items():
@@ -87,7 +87,7 @@ def _plain_object(message: struct_pb2.Struct, marks: set[str]) -> Json:
 def marshal(
     values: Mapping[str, Json], *, secret: Iterable[str] = (), unknown: Iterable[str] = ()
 ) -> struct_pb2.Struct:
-    """``values`` for the engine; what is under a ``secret`` key is marked, ``unknown`` keys are marked instead."""
+    """Return ``values`` for the engine. Mark what is under a ``secret`` key; put a mark in place of ``unknown`` keys."""
     message = struct_pb2.Struct()
     secret_keys = set(secret)
     for key, value in values.items():

@@ -1,7 +1,7 @@
-"""What a module below ``resources/`` brings, so that the server can speak Pulumi's protocol for it.
+"""What a module below ``resources/`` must define, so that the server can speak Pulumi's protocol for it.
 
-Plain values in, plain values out: gRPC, secrets' marks and the engine's wrapping are the server's. Whatever a module raises is
-a ``WeighbridgeError``; anything else is our defect.
+It takes and returns plain values: the server handles gRPC, the marks of secrets and the engine's wrapping. A module
+raises only ``WeighbridgeError``; any other exception is our defect.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,24 +14,24 @@ from weighbridge.errors import WeighbridgeError
 from weighbridge.provider.cancellation import CancelledClock
 
 Values: TypeAlias = Mapping[str, Json]
-"""Properties by name, as Pulumi's schema calls them (``customResource``)."""
+"""Properties by their names in Pulumi's schema (``customResource``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What surrounds one call of the engine's."""
+    """The context of one call by the engine."""
 
     clock: CancelledClock
-    """A wait by this ends with the engine's ``Cancel``."""
+    """A wait on this clock ends with the engine's ``Cancel``."""
     observer: Observer
-    """Notes to whoever looks at Pulumi's screen."""
+    """Receives notes for Pulumi's screen."""
     seconds: float = 0.0
-    """That a write may take, by ``customTimeouts``; 0: the module's own default."""
+    """How long a write may take, from ``customTimeouts``; 0: the module's own default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One wrong input: Pulumi property path and what would be right."""
+    """One wrong input: its Pulumi property path, and what would be right."""
 
     path: str
     reason: str
@@ -49,17 +49,17 @@ class Stored:
     """One resource as the engine keeps it."""
 
     id: str
-    """Also what an import names."""
+    """The same id that an import names."""
     inputs: Values
-    """What would have to be declared for it to be as it is."""
+    """The inputs that declare the resource as it is."""
     properties: Values
-    """What ``diff``, ``read``, ``write`` and ``delete`` get back later: inputs that are kept, and outputs."""
+    """What ``diff``, ``read``, ``write`` and ``delete`` get back later: the kept inputs, and the outputs."""
     unknown: tuple[str, ...] = ()
-    """Of a preview: properties that only the write will tell."""
+    """Only in a preview: properties that are known only after the write."""
 
 
 class PartialFailureError(WeighbridgeError):
-    """It was written, then something failed: ``stored`` has to be kept."""
+    """It was written, then something failed: ``stored`` must be kept."""
 
     def __init__(self, cause: WeighbridgeError, stored: Stored) -> None:
         super().__init__(cause.what)
@@ -69,35 +69,33 @@ class PartialFailureError(WeighbridgeError):
 
 @runtime_checkable
 class Quoting(Protocol):
-    """An error that quotes values, and can be told without them."""
+    """An error that quotes values, and can also be worded without them."""
 
     def without_values(self) -> WeighbridgeError: ...
 
 
 class Resource(Protocol):
-    """One type of resource. An instance serves every resource of its type, from several threads."""
+    """One type of resource. One instance serves every resource of its type, from several threads."""
 
     @property
     def identifying(self) -> frozenset[str]:
-        """Inputs that say where it is; as long as one of them is not known, nobody is asked whether that is the right
-        cluster.
-        """
+        """Inputs that name the cluster. The cluster is compared only when all of them are known."""
         ...
 
     @property
     def unstored(self) -> frozenset[str]:
-        """Inputs that are not kept and not compared."""
+        """Inputs that are neither kept nor compared."""
         ...
 
     @property
     def outcome(self) -> str:
-        """An output that whatever was written has: where it is missing, a read is an import."""
+        """An output that every written resource has. If it is missing, a read is an import."""
         ...
 
     @property
     def sensitive(self) -> tuple[str, ...]:
-        """Properties that hold the same values: if one of them is secret, all are, and no failure quotes them. The first
-        one names them to people.
+        """Properties that hold the same values: if one of them is secret, all are, and no failure quotes them.
+        Messages use the first name.
         """
         ...
 
@@ -106,44 +104,44 @@ class Resource(Protocol):
         ...
 
     def check(self, given: Values, unknown: Collection[str]) -> tuple[Problem, ...]:
-        """Every problem of the inputs themselves. Looks at no cluster; does not judge what is not known yet."""
+        """Return every problem of the inputs themselves. Ask no cluster; skip what is not known yet."""
         ...
 
     def normalised(self, given: Values, unknown: Collection[str]) -> Values:
-        """Those inputs that have another form than they were given in, as they are stored and compared."""
+        """Return those inputs that are stored and compared in another form than they were given, in that form."""
         ...
 
     def refuse_other(self, inputs: Values, operation: Operation) -> None:
-        """``PreconditionError`` where the cluster in reach is not the one of ``inputs``; nothing else is asked of it."""
+        """Raise ``PreconditionError`` if the reached cluster is not that of ``inputs``. Ask the cluster nothing else."""
         ...
 
     def diff(self, old: Values, new: Values, unknown: Collection[str]) -> Mapping[str, PropertyDifference]:
-        """Property path → difference between what stands there and what is wanted."""
+        """Return property path → difference between what stands there and what is wanted."""
         ...
 
     def preview(self, old: Values | None, new: Values, operation: Operation) -> Stored:
-        """What ``write`` would leave. Writes nothing; refuses what a write would refuse."""
+        """Return what ``write`` would leave. Write nothing; refuse what a write would refuse."""
         ...
 
     def write(self, old: Values | None, new: Values, operation: Operation) -> Stored:
-        """Make it as ``new`` says; ``old`` is what was stored, ``None`` for a resource that the engine does not hold.
+        """Write what ``new`` says. ``old``: what was stored; ``None`` for a resource that the engine does not hold.
 
-        ``PartialFailureError`` where it was written, but something failed after that.
+        Raise ``PartialFailureError`` if it was written, but something failed after that.
         """
         ...
 
     def read(self, old: Values, operation: Operation) -> Stored | None:
-        """As it stands; ``None`` where it is gone."""
+        """Return the resource as it stands; ``None`` if it is gone."""
         ...
 
     def import_(self, identifier: str, operation: Operation) -> Stored | None:
-        """As it stands, of a resource that the engine does not hold."""
+        """Return the present state of a resource that the engine does not hold."""
         ...
 
     def delete(self, old: Values, inputs: Values, operation: Operation) -> None:
-        """Take away what was stored as ``old``, declared by ``inputs``. It is no failure if it is gone already."""
+        """Remove what was stored as ``old`` and declared by ``inputs``. Do nothing if it is already gone."""
         ...
 
     def lock_key(self, values: Values) -> str:
-        """Of two resources with the same key only one is written at a time, whatever their types."""
+        """Return a key. Of several resources with the same key, of any type, only one is written at a time."""
         ...

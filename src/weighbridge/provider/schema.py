@@ -6,6 +6,6 @@ from weighbridge.provider.resources import Types
 
 
 def schema(version: str, types: Types) -> str:
-    """JSON of the schema, each type's part as its module says it."""
+    """Return the schema as JSON, with the part of each type from its module."""
     resources = {token: types.of(token).schema() for token in types}
     return json.dumps({"name": "weighbridge", "version": version, "resources": resources})

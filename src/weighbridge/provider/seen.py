@@ -1,4 +1,4 @@
-"""What the plan saw, told to this process beside the inputs: whoever writes refuses what was replaced since."""
+"""What the plan saw, passed to this process beside the inputs. A write refuses what was replaced since."""
 
 import json
 import os
@@ -13,17 +13,17 @@ from weighbridge.provider.resource import Values
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """``StackSpec.seen`` and what it is about."""
+    """``StackSpec.seen`` and the objects that it describes."""
 
     namespace: str
     settings: Values
     digests: Mapping[str, str]
-    """By name of the object; empty where there was none."""
+    """By object name; empty if there was none."""
 
 
 def seen_by_plan() -> Seen | None:
-    """``None`` where this process was not told. ``PreconditionError`` where it was, but it cannot be read: then nothing may
-    be written.
+    """Return ``None`` if this process got no such file. Raise ``PreconditionError`` if it got one that cannot be
+    read: then nothing may be written.
     """
     name = os.environ.get(SEEN_VARIABLE)
     if not name:

@@ -1,6 +1,6 @@
-"""Pulumi's provider protocol, as the engine calls it, for whatever type of resource is registered.
+"""Pulumi's provider protocol, as the engine calls it, for every registered type of resource.
 
-Served by threads: every call may block on an API server, and ``Cancel`` must get through meanwhile.
+Served by threads: every call may wait for an API server, and ``Cancel`` must arrive meanwhile.
 """
 
 import sys
@@ -46,7 +46,7 @@ _KINDS: Final = {
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """One provider process. ``Construct``, ``Call`` and ``Invoke`` have nothing to offer."""
+    """One provider process. ``Construct``, ``Call`` and ``Invoke`` are not implemented."""
 
     def __init__(self, types: Types, cancelled: threading.Event, *, version: str, engine: str | None) -> None:
         self._types = types
@@ -96,7 +96,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Cancel(self, request: empty_pb2.Empty, context: Context) -> empty_pb2.Empty:  # noqa: N802
-        """Whatever waits, or tries again, ends now; a request on its way is left to finish."""
+        """End every wait and every retry now. A running request is left to finish."""
         del request, context
         self._cancelled.set()
         return empty_pb2.Empty()
@@ -208,7 +208,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
-        """One write at a time for each ``key``; waiting for one's turn ends with a cancellation."""
+        """Allow one write at a time for each ``key``. A cancellation ends the wait for the turn."""
         with self._locks_lock:
             lock = self._locks.setdefault(key, threading.Lock())
         while not lock.acquire(timeout=0.2):
@@ -227,7 +227,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _guarded(
         self, context: Context, urn: str, *properties: Properties, timeout: float = 0.0
     ) -> Iterator[Asked]:
-        """The module of the resource's type; failures end the call, in one sentence and without a secret."""
+        """Yield the module of the resource's type. A failure ends the call, in one sentence and without a secret."""
         resource: Resource | None = None
         hidden = ""
         try:
@@ -239,7 +239,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             abort(context, error.cause, details)
         except WeighbridgeError as error:
             abort(context, _without_values(error, hidden) if hidden else error)
-        except Exception as error:  # noqa: BLE001  the last seam before the wire: nothing may pass it untyped
+        except Exception as error:  # noqa: BLE001  the last place before the wire: every exception must become a status
             if not hidden:
                 traceback.print_exc(file=sys.stderr)
             what = f"weighbridge's provider broke down: {type(error).__name__}" + (
@@ -254,13 +254,13 @@ def _type_of(urn: str) -> str:
 
 
 def _hidden(resource: Resource, properties: tuple[Properties, ...]) -> str:
-    """What must not be quoted, in a word; empty where nothing is secret."""
+    """Return the name of what must not be quoted; empty if nothing is secret."""
     secret = any(key in one.secret for one in properties for key in resource.sensitive)
     return resource.sensitive[0] if secret else ""
 
 
 def _without_values(error: WeighbridgeError, hidden: str) -> WeighbridgeError:
-    """The same failure in words that hold none of the values it is about."""
+    """Return the same failure in words without its values."""
     if isinstance(error, Quoting):
         return error.without_values()
     return type(error)(
@@ -291,7 +291,7 @@ def _preview(
 
 
 def _replaced(news: struct_pb2.Struct, given: Properties, normalised: Values) -> struct_pb2.Struct:
-    """The inputs as they were given, but for those that have another form."""
+    """Return the inputs as given, except those that are stored in another form."""
     checked = struct_pb2.Struct()
     checked.CopyFrom(news)
     message = marshal(normalised, secret=given.secret & normalised.keys())

@@ -1,7 +1,7 @@
 """The provider as a process: a server on a port of this machine, for the engine that started it.
 
-Its standard output is the port and nothing else. What needs time to import (a type's module, the Kubernetes client) waits
-until the engine asks for it, and the process ends with the engine, however that ends.
+Its standard output is only the port. Slow imports (a type's module, the Kubernetes client) wait until the engine asks
+for them. The process ends with the engine, however the engine ends.
 """
 
 import os
@@ -31,8 +31,8 @@ def serve(
     engine: str | None,
     caller: int | None = None,
 ) -> tuple[grpc.Server, int]:
-    """A started server on this machine alone, and its port. ``caller``: the only process that is answered; ``None``: any of this
-    user's.
+    """Return a server, started for this machine only, and its port. ``caller``: the only process that is answered;
+    ``None``: any process of this user.
     """
     options = [
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
@@ -50,8 +50,8 @@ def serve(
 def end_with_parent(server: grpc.Server, parent: int) -> None:
     """Stop as soon as ``parent`` is no longer our parent.
 
-    Looking is the portable way, and the sound one: Linux's PR_SET_PDEATHSIG follows the parent's thread, and the
-    engine's threads come and go.
+    Polling is portable and safe: Linux's PR_SET_PDEATHSIG follows the parent's thread, and the engine's threads come
+    and go.
     """
     while os.getppid() == parent:
         time.sleep(0.5)
@@ -68,7 +68,7 @@ def main() -> None:
     server, port = serve(RESOURCES, cancelled, engine, parent if engine is not None else None)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    sys.stdout = sys.stderr  # whatever a library prints must not look like a port
-    if engine is not None:  # otherwise started by hand, for an engine that attaches to it
+    sys.stdout = sys.stderr  # a library's output must not look like a port
+    if engine is not None:  # otherwise started by hand; an engine attaches to it later
         threading.Thread(target=end_with_parent, args=(server, parent), daemon=True).start()
     server.wait_for_termination()

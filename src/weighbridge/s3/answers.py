@@ -1,7 +1,8 @@
-"""Answers that are not S3's: pages for people, and redirects that no client of S3 follows. Pure but for the hook into botocore.
+"""Recognize answers that are not S3's: pages for people, and redirects that no client of S3 follows. Without side
+effects, apart from the hook into botocore.
 
-A redirect is not followed: the keys are signed for one host and are sent to no other. Left alone, botocore asks HEAD of the
-bucket for its region, is redirected again, and so on for ever.
+A redirect is not followed: the keys are signed for one host and are sent to no other. Without this module, botocore
+asks HEAD of the bucket for its region, is redirected again, and so on without end.
 """
 
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from urllib.parse import urlsplit
 
 _LISTS: Final = frozenset({"ListObjectsV2", "ListObjects"})
 _OF_REGIONS: Final = frozenset({"PermanentRedirect", "TemporaryRedirect"})
-"""Codes with which S3 itself sends to another region; botocore follows them, within the same endpoint."""
+"""Codes with which S3 itself redirects to another region. botocore follows them, within the same endpoint."""
 
 
 class StrangeAnswerError(Exception):
-    """What came instead of S3's answer. ``location``: where a redirect leads; ``None``: it is a page for people."""
+    """An answer that is not S3's. ``location``: the target of a redirect; ``None``: the answer is a page for people."""
 
     def __init__(self, status: int, location: str | None = None) -> None:
         super().__init__(f"an answer of status {status}")
@@ -28,7 +29,7 @@ class StrangeAnswerError(Exception):
 
     @property
     def host(self) -> str:
-        """Scheme and host that a redirect leads to, without path and query, which may be signed; empty where there is none."""
+        """Scheme and host of the redirect's target, without path and query, which may be signed; empty if there is none."""
         try:
             parts = urlsplit(self.location or "")
             port = f":{parts.port}" if parts.port else ""
@@ -40,7 +41,7 @@ class StrangeAnswerError(Exception):
 def strange(
     operation: str, status: int, headers: Mapping[str, str], error: Mapping[str, Any]
 ) -> StrangeAnswerError | None:
-    """Whether an answer is S3's. ``error``: its error document, as parsed."""
+    """Return an error unless the answer is S3's. ``error``: the answer's error document, as parsed."""
     if status // 100 == HTTPStatus.MULTIPLE_CHOICES // 100 and status != HTTPStatus.NOT_MODIFIED:
         known = headers.get("x-amz-bucket-region") or error.get("Region") or error.get("Code") in _OF_REGIONS
         return None if known else StrangeAnswerError(status, headers.get("location", ""))
@@ -57,7 +58,7 @@ def strange(
 
 
 def refuse_strange_answers(client: Any) -> None:
-    """Have ``client``, botocore's, raise ``StrangeAnswerError`` before anything else is made of such an answer."""
+    """Make botocore's ``client`` raise ``StrangeAnswerError`` before it does anything else with such an answer."""
 
     def look(response: Any, operation: Any, **_: Any) -> None:
         if response is not None and (found := strange(operation.name, *_parts(response))) is not None:
@@ -67,7 +68,7 @@ def refuse_strange_answers(client: Any) -> None:
 
 
 def _parts(response: tuple[Any, Mapping[str, Any]]) -> tuple[int, Mapping[str, str], Mapping[str, Any]]:
-    """Status, headers and error. The status as it came: botocore makes a 500 of a 200 whose body it cannot read."""
+    """Return status, headers and error. The status is the original: botocore turns a 200 with an unreadable body into a 500."""
     raw, parsed = response
     status = int(getattr(raw.raw, "status", raw.status_code))
     return (

@@ -1,8 +1,9 @@
-"""The seam to botocore: how a client is made.
+"""How a client of botocore is made.
 
-botocore is imported here alone, and only when a client is asked for (0.1 s). Nothing ambient decides: no profile, no
-``~/.aws``, no ``AWS_*``; endpoint, region, keys and proxy are the environment file's. Without ``proxy`` the process's
-``HTTPS_PROXY`` and ``NO_PROXY`` count, and the system's authorities are trusted beside ``trust.ca_bundle``, as everywhere.
+Only here is botocore imported, and only when a client is made (0.1 s). No ambient setting counts: no profile, no
+``~/.aws``, no ``AWS_*``. Endpoint, region, keys and proxy come from the environment file. Without ``proxy``, the
+process's ``HTTPS_PROXY`` and ``NO_PROXY`` count. The system's authorities are trusted besides ``trust.ca_bundle``, as
+everywhere.
 """
 
 import os
@@ -26,17 +27,17 @@ READ_SECONDS = 30
 """A server that sends nothing for this long counts as stalled."""
 
 CONNECTIONS = 16
-"""Kept open by one client: as many threads may use it without waiting for each other."""
+"""Open connections of one client: this many threads can use it without waiting for each other."""
 
 ATTEMPTS = 4
-"""Tries of one short request inside botocore, with its own backoff."""
+"""Tries of one short request inside botocore, with botocore's own backoff."""
 
 _ONE_AT_A_TIME = Lock()
-"""A session makes its parts when a client first needs them, and two threads must not do so at once."""
+"""A session creates its parts when a client first needs them; two threads must not do so at once."""
 
 
 class S3Client(Protocol):
-    """The calls used, as botocore's generated client has them."""
+    """The methods of botocore's generated client that are used."""
 
     def list_objects_v2(self, **request: Any) -> dict[str, Any]: ...
 
@@ -58,11 +59,13 @@ def open_client(
     read_seconds: float = READ_SECONDS,
     addressing: str | None = None,
 ) -> S3Client:
-    """A client. Several threads may use it (boto3, "Multithreading or multiprocessing with clients"), as long as none closes it.
+    """Return a client. Several threads may use it (boto3, "Multithreading or multiprocessing with clients"), as long
+    as none closes it.
 
-    ``addressing``: ``path`` or ``virtual``, where the bucket's name stands; by default in the path, except at Amazon's.
+    ``addressing``: ``path`` or ``virtual`` is the place of the bucket's name; by default the path, except for
+    Amazon's servers.
     """
-    import botocore.config  # noqa: PLC0415 - lazy, see the module's text
+    import botocore.config  # noqa: PLC0415 - lazy, see the module's docstring
 
     trusted = trusted_file(target.ca_bundle)
     amazon = (urlsplit(target.source.endpoint).hostname or "").endswith(
@@ -98,8 +101,8 @@ def open_client(
 
 @cache
 def _session() -> Any:
-    """The session of every client: a new one would read S3's description anew (0.1 s, a client 0.01 s)."""
-    import boto3.session  # noqa: PLC0415 - lazy, see the module's text
+    """Return the session of all clients: a new one reads S3's description again (0.1 s; a client takes 0.01 s)."""
+    import boto3.session  # noqa: PLC0415 - lazy, see the module's docstring
     import botocore.session  # noqa: PLC0415
 
     nothing: tuple[object, ...] = (None, None, None, None)
@@ -117,8 +120,8 @@ def _session() -> Any:
 
 
 def trusted_file(ca_bundle: Path | None) -> str:
-    """One PEM file of the system's authorities and those of ``ca_bundle``: botocore would replace the one by the other, and
-    brings a list of its own. ``PreconditionError`` where ``ca_bundle`` is absent.
+    """Return one PEM file with the system's authorities and those of ``ca_bundle``: botocore would replace one by the
+    other, and has a list of its own. Raise ``PreconditionError`` if ``ca_bundle`` is missing.
     """
     try:
         return trust.bundle_file(ca_bundle)
@@ -135,8 +138,8 @@ def trusted_file(ca_bundle: Path | None) -> str:
 def proxies_for(
     endpoint: str, proxy: Proxy | None, environ: Mapping[str, str] | None = None
 ) -> Mapping[str, str]:
-    """Proxies for ``endpoint`` as botocore takes them, by scheme: of the environment file, else of the process's variables; empty
-    where it is reached directly.
+    """Return the proxies for ``endpoint`` by scheme, as botocore takes them: from the environment file, else from the
+    process's variables. Return none if it is reached directly.
     """
     parts = urlsplit(endpoint)
     settings = (

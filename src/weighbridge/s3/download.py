@@ -1,7 +1,8 @@
-"""One object of S3 into one local file, hashed on its way, continued where it stopped.
+"""Download one object of S3 into one local file: hashed during the download, continued where it stopped.
 
-The file grows at its end only, so its length says how much of it is there; after a restart that part is read once to continue the
-hash. ``If-Match`` pins the content that was listed: what was replaced meanwhile is refused, never mixed.
+The file only grows at its end, so its length says how much of it is there. After a restart, this part is read once to
+continue the hash. ``If-Match`` demands the content that was listed: a replaced object is refused, never mixed with
+the old one.
 """
 
 import hashlib
@@ -22,18 +23,18 @@ from weighbridge.s3.target import S3Target
 
 CHUNK_BYTES = 1024 * 1024
 FRUITLESS_TRIES = 8
-"""Tries in a row that brought no byte before giving up: about a minute of refused connections."""
+"""Tries in a row without a new byte before giving up: about a minute of refused connections."""
 
 LONGEST_PAUSE_SECONDS = 20.0
 
 
 class Advance(Protocol):
-    """Told of bytes gained: over the network, or ``resumed`` from an earlier try. May raise to stop the download."""
+    """Called with the bytes gained: over the network, or ``resumed`` from an earlier try. May raise to stop the download."""
 
     def __call__(self, gained: int, *, resumed: bool) -> None: ...
 
 
-def download(  # noqa: PLR0913 - one call, all of it needed
+def download(  # noqa: PLR0913 - one call needs all of it
     client: S3Client,
     target: S3Target,
     file: SourceFile,
@@ -42,10 +43,10 @@ def download(  # noqa: PLR0913 - one call, all of it needed
     deadline: float,
     advance: Advance,
 ) -> str:
-    """Makes ``into`` the whole of ``file`` and returns its sha256 as 64 hex digits.
+    """Complete ``into`` to the whole of ``file`` and return its sha256 as 64 hex digits.
 
-    ``deadline`` is a ``time.monotonic`` value. Raises ``PreconditionError`` when the source refuses or changed, and
-    ``StepFailedError`` when the connection kept failing (``transient``) or the disk is full.
+    ``deadline`` is a ``time.monotonic`` value. Raise ``PreconditionError`` if the source refuses or has changed, and
+    ``StepFailedError`` if the connection kept failing (``transient``) or the disk is full.
     """
     fruitless = 0
     with _Part(into, file.size) as part:
@@ -68,7 +69,7 @@ def download(  # noqa: PLR0913 - one call, all of it needed
 
 
 class _Part:
-    """The growing file and the hash of what it holds."""
+    """The growing file and the hash of its content."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
@@ -89,7 +90,7 @@ class _Part:
             self._handle.close()
 
     def recall(self, advance: Advance) -> None:
-        """Hashes what an earlier try left; drops it when it is longer than the file can be."""
+        """Hash what an earlier try left. Drop it if it is longer than the file can be."""
         with _disk(self._path):
             left = self._path.stat().st_size
             if left > self._size:
@@ -108,7 +109,7 @@ class _Part:
         self.have += len(chunk)
 
     def restart(self) -> int:
-        """Drops everything and returns how many bytes that were."""
+        """Drop the whole content and return how many bytes it had."""
         dropped = self.have
         with _disk(self._path):
             self._handle.truncate(0)
@@ -119,7 +120,7 @@ class _Part:
 def _stream(  # noqa: PLR0913, PLR0917 - the loop's body, under a name
     client: S3Client, target: S3Target, file: SourceFile, part: _Part, deadline: float, advance: Advance
 ) -> None:
-    """One request: from what is there to the end."""
+    """Send one request, for everything after the bytes that are there."""
     answer = get_pinned(client, target, file, **({"Range": f"bytes={part.have}-"} if part.have else {}))
     body = answer["Body"]
     try:

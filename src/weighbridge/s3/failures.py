@@ -1,4 +1,4 @@
-"""What botocore's errors mean to the user. Its words are passed on only where they can hold no secret (``mover/secret_text.py``)."""
+"""Translate botocore's errors for the user. Their text is shown only if it cannot hold a secret (``mover/secret_text.py``)."""
 
 import datetime as dt
 import re
@@ -17,7 +17,7 @@ from weighbridge.s3.target import S3Target
 
 @contextmanager
 def s3_errors(target: S3Target, doing: str) -> Iterator[None]:
-    """Turns botocore's exceptions into ours; ``doing`` completes "cannot … WHERE"."""
+    """Turn botocore's exceptions into ours; ``doing`` completes "cannot … WHERE"."""
     try:
         yield
     except foreign_errors() as error:
@@ -25,14 +25,14 @@ def s3_errors(target: S3Target, doing: str) -> Iterator[None]:
 
 
 def _known() -> Any:
-    """Botocore's exceptions, imported when first needed."""
+    """Return botocore's exceptions, imported at the first use."""
     import botocore.exceptions  # noqa: PLC0415
 
     return botocore.exceptions
 
 
 def _unparsable() -> type[Exception]:
-    """An answer that is no S3 server's. It stands beside the parsers, not among botocore's exceptions."""
+    """Return botocore's error for an answer that no S3 server gives. Its parsers define it, not its exceptions."""
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     found: type[Exception] = ResponseParserError
@@ -40,9 +40,9 @@ def _unparsable() -> type[Exception]:
 
 
 def foreign_errors() -> tuple[type[Exception], ...]:
-    """What botocore, urllib3 and the sockets under them raise; ``ValueError`` is botocore's word on a malformed endpoint."""
+    """Return what botocore, urllib3 and the sockets below raise. botocore raises ``ValueError`` for a malformed endpoint."""
     known = _known()
-    import urllib3.exceptions  # noqa: PLC0415 - botocore lets its errors through while a body is read
+    import urllib3.exceptions  # noqa: PLC0415 - botocore passes its errors on while a body is read
 
     return (
         known.BotoCoreError,
@@ -57,13 +57,13 @@ def foreign_errors() -> tuple[type[Exception], ...]:
 
 
 def is_damage(error: BaseException) -> bool:
-    """The bytes that came do not match the server's own checksum: nothing received so far can be trusted."""
+    """Return whether the received bytes contradict the server's own checksum: then none of them can be trusted."""
     known = _known()
     return isinstance(error, known.FlexibleChecksumError)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Worth another try: the connection, the server's load, or bytes damaged on their way."""
+    """Return whether another try may help: after errors of the connection, the server's load, or bytes damaged in transit."""
     known = _known()
     import urllib3.exceptions  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 _ALIASES = {"XAdminUserNotFound": "InvalidAccessKeyId"}
-"""Codes of other servers (this one is versitygw's) that mean one of Amazon's."""
+"""Codes of other servers (this one is versitygw's) → Amazon's code with the same meaning."""
 
 
 def _code(error: Exception) -> str:
@@ -99,13 +99,13 @@ def _code(error: Exception) -> str:
 
 
 def _unsent(error: BaseException) -> bool:
-    """Whether the request could not even be written: what urllib3 says of it quotes its headers, and so the keys."""
+    """Return whether the request could not even be written. urllib3's message then quotes its headers, and so the keys."""
     inner = getattr(error, "kwargs", {}).get("error")
     return isinstance(error, _known().HTTPClientError) and isinstance(inner, ValueError)
 
 
 def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
-    """One of ours for one of botocore's: a refusal with what to do (exit 3), or a failure that may pass (exit 4)."""
+    """Return our error for one of botocore's: a refusal with what to do (exit 3), or a failure, perhaps temporary (exit 4)."""
     known = _known()
     if isinstance(error, known.ClientError):
         return _refusal(error, target, doing)
@@ -118,7 +118,7 @@ def translate(error: Exception, target: S3Target, doing: str) -> WeighbridgeErro
 
 
 def _connection(error: Exception, target: S3Target) -> PreconditionError | None:
-    """What of the way itself has to be mended first, if anything."""
+    """Return the error if the connection itself has to be repaired first, else ``None``."""
     known = _known()
     if isinstance(error, known.SSLError):
         trusts = (
@@ -153,7 +153,7 @@ def _connection(error: Exception, target: S3Target) -> PreconditionError | None:
 
 
 def _not_s3(error: Exception, target: S3Target) -> PreconditionError | None:
-    """Where something else than an S3 server answered."""
+    """Return the error if the answer is not from an S3 server."""
     if isinstance(error, StrangeAnswerError):
         return _strange(error, target)
     if isinstance(error, _unparsable()) and re.search(r"(?i)<(!doctype )?html", str(error)):
@@ -237,7 +237,7 @@ _REFUSALS = {
     "PreconditionFailed": _CHANGED,
     "412": _CHANGED,
 }
-"""S3's error codes (Amazon S3 API Reference, "Error responses") → what it means here, and what to do."""
+"""S3's error codes (Amazon S3 API Reference, "Error responses") → the meaning here, and what to do."""
 
 
 def _refusal(error: Exception, target: S3Target, doing: str) -> WeighbridgeError:
@@ -276,12 +276,12 @@ def _refusal(error: Exception, target: S3Target, doing: str) -> WeighbridgeError
 
 
 def _hint(access_key: str) -> str:
-    """Enough of an access key to recognise it; never the whole of a short one."""
+    """Return enough of an access key to recognize it, but never a whole short one."""
     return f"{access_key[:4]}…" if len(access_key) >= 12 else "of this source"  # noqa: PLR2004
 
 
 def _skew(date: str | None) -> str:
-    """`` by N minutes (ahead)`` from the server's Date header, or nothing where there is none."""
+    """Return `` by N minutes (ahead)`` from the server's Date header, or nothing if there is none."""
     try:
         seconds = (dt.datetime.now(dt.UTC) - parsedate_to_datetime(date or "")).total_seconds()
     except ValueError:
@@ -295,8 +295,8 @@ def _kebab(code: str) -> str:
 
 
 def _innermost(error: BaseException, target: S3Target) -> str:
-    """The last sentence of a chain of wrapped network errors, on one line and without a secret. What a ``ValueError`` says is
-    not told, for it quotes what it was given, unless it is botocore's on the endpoint.
+    """Return the last sentence of a chain of wrapped network errors, on one line and without a secret. Do not show
+    the text of a ``ValueError``, because it quotes its input, unless it is botocore's about the endpoint.
     """
     text = str(error)
     if isinstance(error, ValueError) and not text.startswith("Invalid endpoint"):

@@ -1,4 +1,4 @@
-"""Keys of an S3 user by the names that AWS's tools know them by, as a Secret of ours or of others holds them."""
+"""Keys of an S3 user under the names that AWS's tools use. A Secret, ours or another's, holds them under these names."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -15,7 +15,7 @@ _FIELDS: Final = {"AWS_ACCESS_KEY_ID": "access_key", "AWS_SESSION_TOKEN": "sessi
 
 
 def key_references(credentials: S3Credentials) -> dict[str, SecretReference]:
-    """Name → where this process finds the value; nothing where a Secret of the cluster holds them."""
+    """Return name → where this process finds the value; nothing if a Secret of the cluster holds the keys."""
     if isinstance(credentials, KubernetesSecretReference):
         return {}
     token = credentials.session_token
@@ -27,7 +27,7 @@ def key_references(credentials: S3Credentials) -> dict[str, SecretReference]:
 
 
 def keys_from(values: Mapping[str, str]) -> S3Keys:
-    """The keys, once their values are known. ``PreconditionError`` where no header could carry one that has to be sent."""
+    """Return the keys from their values. Raise ``PreconditionError`` for one that is sent and that no header could carry."""
     for name in ("AWS_ACCESS_KEY_ID", *OPTIONAL):
         if wrong := header_flaw(values.get(name, "")):
             raise PreconditionError(

@@ -1,4 +1,4 @@
-"""Single small objects of a bucket: the state's identity, read before Pulumi is started, and the locks beside it."""
+"""Single small objects of a bucket: the state's identity, read before Pulumi starts, and the locks beside it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,22 +20,22 @@ _ABSENT = frozenset({"NoSuchKey", "404"})
 _AMBIENT = S3KeyPair(
     access_key=EnvReference(env="AWS_ACCESS_KEY_ID"), secret_key=EnvReference(env="AWS_SECRET_ACCESS_KEY")
 )
-"""What stands in messages where AWS's own chain found the keys."""
+"""Stands in messages for keys that AWS's own chain found."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReader:
-    """With the state's own keys."""
+    """Read, list and delete with the state's own keys."""
 
     keys: S3Keys | None
-    """``None``: what AWS's usual chain finds (variables, profile, web identity, instance role)."""
+    """``None``: use AWS's usual chain (variables, profile, web identity, instance role)."""
     proxy: Proxy | None = None
     ca_bundle: Path | None = None
 
     def read(
         self, bucket: str, key: str, *, endpoint: str, region: str, path_style: bool = False
     ) -> bytes | None:
-        """The object's bytes, or ``None`` where there is none. ``PreconditionError`` where the server refuses."""
+        """Return the object's bytes, or ``None`` if there is none. Raise ``PreconditionError`` if the server refuses."""
         with (
             self._client(bucket, key, endpoint, region, path_style=path_style) as (client, target),
             s3_errors(target, "read"),
@@ -53,7 +53,7 @@ class ObjectReader:
     def list(
         self, bucket: str, prefix: str, *, endpoint: str, region: str, path_style: bool = False
     ) -> tuple[str, ...]:
-        """The first keys (1000) below ``prefix``, which ends in ``/``."""
+        """Return the first keys (at most 1000) below ``prefix``, which ends in ``/``."""
         with (
             self._client(bucket, prefix, endpoint, region, path_style=path_style) as (client, target),
             s3_errors(target, "list"),
@@ -62,7 +62,7 @@ class ObjectReader:
             return tuple(str(row["Key"]) for row in page.get("Contents", ()))
 
     def delete(self, bucket: str, key: str, *, endpoint: str, region: str, path_style: bool = False) -> None:
-        """One object; one that is gone already is fine."""
+        """Delete one object. Do nothing if it is already gone."""
         with (
             self._client(bucket, key, endpoint, region, path_style=path_style) as (client, target),
             s3_errors(target, "delete"),
@@ -117,7 +117,7 @@ def _ambient_keys() -> S3Keys:
 
 
 def _cause(error: Exception) -> str:
-    """In words where botocore's name no more than a profile or a file: what a login helper wrote may hold a secret."""
+    """Return botocore's text only if it names just a profile or a file: a login helper's output may hold a secret."""
     import botocore.exceptions as known  # noqa: PLC0415
 
     harmless = known.ProfileNotFound | known.ConfigNotFound | known.ConfigParseError

@@ -1,4 +1,4 @@
-"""Reads of one version of an object: the one that was listed, or none."""
+"""Read one version of an object: the one that was listed, or none."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +13,7 @@ from weighbridge.s3.target import S3Target
 
 
 def get_pinned(client: S3Client, target: S3Target, file: SourceFile, **more: Any) -> dict[str, Any]:
-    """GetObject of the file as it was listed: by ``If-Match``, or for a server without conditions by the ETag that it answers with."""
+    """Get the file as it was listed: by ``If-Match``, or, if the server has no conditions, by the ETag in its answer."""
     request = {"Bucket": target.source.bucket, "Key": folder_prefix(target.source.prefix) + file.path, **more}
     try:
         return client.get_object(IfMatch=f'"{file.etag}"', **request)

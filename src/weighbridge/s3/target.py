@@ -1,4 +1,4 @@
-"""A place in S3 with everything that is needed to reach it."""
+"""A place in S3 with everything needed to reach it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,5 +19,5 @@ class S3Target:
 
     @property
     def where(self) -> str:
-        """``s3://bucket/prefix at endpoint``, for messages."""
+        """The place in messages: ``s3://bucket/prefix at endpoint``."""
         return f"s3://{self.source.bucket}/{self.source.prefix} at {self.source.endpoint}"

@@ -1,7 +1,8 @@
-"""What a source of weights is: a kind of place that a model's files come from.
+"""What a source of weights is: a kind of place that holds a model's files.
 
-A kind is a value without state (``Source``); ``open`` makes what reads one place of it (``OpenSource``). Whatever is heavy
-(a client library, say) is imported there and not before, because reading an environment file imports every kind.
+A kind is a value without state (``Source``); ``open`` makes the object that reads one place of it (``OpenSource``).
+``open`` also does the heavy imports (such as a client library), because reading an environment file imports every
+kind.
 """
 
 import threading
@@ -21,16 +22,16 @@ C_contra = TypeVar("C_contra", bound=Strict, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class SourceSecrets:
-    """What a source needs to log in, by the name of the key under which a Kubernetes Secret holds it."""
+    """What a source needs to log in, by the key's name in a Kubernetes Secret."""
 
     references: Mapping[str, SecretReference] = field(default_factory=dict)
-    """Key → where this process finds the value. Pods get them in a short-lived Secret of ours."""
+    """Key → where this process finds the value. Pods get the values in a short-lived Secret of ours."""
     existing: str | None = None
-    """The Secret of the operands namespace that holds them instead; it is somebody else's."""
+    """The Secret of the operands namespace that holds them instead; it belongs to others."""
     required: tuple[str, ...] = ()
     """Keys that an existing Secret must have."""
     optional: tuple[str, ...] = ()
-    """Keys that it may have."""
+    """Keys that an existing Secret may have."""
     called: str = "keys"
     """Plural, for messages."""
 
@@ -43,11 +44,11 @@ NO_SECRETS = SourceSecrets()
 
 
 def _silent(_: str) -> None:
-    """Nobody listens."""
+    """Drop the text."""
 
 
 class Closing(Protocol):
-    """What holds connections."""
+    """An object with connections to close."""
 
     def close(self) -> None: ...
 
@@ -56,21 +57,21 @@ H = TypeVar("H", bound=Closing)
 
 
 class Shared:
-    """What the places that are opened with it have in common, such as a client: made once, used by several threads, closed together."""
+    """What places share that are opened with it, such as a client: made once, used by several threads, closed together."""
 
     def __init__(self) -> None:
         self._made: dict[Hashable, Closing] = {}
         self._lock = threading.Lock()
 
     def once(self, key: Hashable, make: Callable[[], H]) -> H:
-        """What ``make`` gave for ``key`` when it was first asked for. ``key`` names everything that ``make`` goes by."""
+        """Return what ``make`` gave at the first call for ``key``. ``key`` must hold everything that ``make`` depends on."""
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
             return cast("H", self._made[key])
 
     def close(self) -> None:
-        """Everything that was made; what is asked for later is made anew."""
+        """Close everything that was made. Later calls of ``once`` make it again."""
         with self._lock:
             while self._made:
                 self._made.popitem()[1].close()
@@ -78,7 +79,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What the environment brings along for whatever source is opened."""
+    """What the environment gives to every source that is opened."""
 
     folder: Path = Path()
     """Where relative paths start: the environment file's folder."""
@@ -87,24 +88,24 @@ class Around:
     ca_bundle: Path | None = None
     proxy: Proxy | None = None
     cache: Path | None = None
-    """A folder of this machine for what may be lost at any time; ``None``: nothing is remembered."""
+    """A folder of this machine whose content may be lost at any time; ``None``: remember nothing."""
     say: Callable[[str], None] = _silent
-    """Told in words what takes long."""
+    """Receives reports of slow work, in words."""
     shared: Shared | None = None
-    """What the places of several models share; ``None``: each place makes its own, and closes it."""
+    """What the places of several models share; ``None``: each place makes its own and closes it."""
 
 
 class Advance(Protocol):
-    """Told of bytes gained: from the source, or ``resumed`` from an earlier try. May raise to stop a download."""
+    """Called with the bytes gained: from the source, or ``resumed`` from an earlier try. May raise to stop a download."""
 
     def __call__(self, gained: int, *, resumed: bool) -> None: ...
 
 
 class OpenSource(Protocol):
-    """One place that weights come from, open for reading. For one thread at a time. Nothing is ever written to it.
+    """One place of weights, open for reading. For one thread at a time. It is never written to.
 
-    Every method may raise ``PreconditionError`` where the place refuses, is not what it was or does not hold what it
-    should, and ``StepFailedError`` where the way to it failed.
+    Every method may raise ``PreconditionError`` if the place refuses, has changed or lacks what it should hold, and
+    ``StepFailedError`` if the connection to it failed.
     """
 
     @property
@@ -113,17 +114,18 @@ class OpenSource(Protocol):
         ...
 
     def list(self, exclude: Sequence[str] = ()) -> SourceListing:
-        """What lies there now and is not excluded (``domain.listing.to_listing``): at least one file."""
+        """Return what is there now and not excluded (``domain.listing.to_listing``): at least one file."""
         ...
 
     def read(self, file: SourceFile, start: int, stop: int) -> bytes:
-        """Bytes ``start`` to ``stop`` (exclusive, within the file) of the file as it was listed."""
+        """Return the bytes ``start`` to ``stop`` (exclusive, inside the file) of the file as it was listed."""
         ...
 
     def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
-        """Make ``into`` the whole file, going on where it stops now, and return its sha256 as 64 hex digits.
+        """Complete ``into`` to the whole file, from where it ends now, and return its sha256 as 64 hex digits.
 
-        ``deadline`` is a ``time.monotonic`` value. ``VerificationError`` where the content is not the one that was listed.
+        ``deadline`` is a ``time.monotonic`` value. Raise ``VerificationError`` if the content is not the one that was
+        listed.
         """
         ...
 
@@ -131,7 +133,7 @@ class OpenSource(Protocol):
 
 
 class Source(Protocol[C_contra]):
-    """A kind of place. ``C_contra``: the model of its section of the environment file."""
+    """A kind of place. ``C_contra``: the model of its section in the environment file."""
 
     @property
     def kind(self) -> str:
@@ -140,49 +142,49 @@ class Source(Protocol[C_contra]):
 
     @property
     def settings(self) -> type[Strict]:
-        """What stands under that key."""
+        """The type of the section under that key."""
         ...
 
     @property
     def description(self) -> str:
-        """Of that key, for the reference."""
+        """Description of that key, for the reference."""
         ...
 
     @property
     def example(self) -> Mapping[str, Plain]:
-        """Of what stands there."""
+        """Example of that section."""
         ...
 
     @property
     def routes(self) -> frozenset[Route]:
-        """The ways by which it can come."""
+        """The routes that can carry it."""
         ...
 
     @property
     def remedies(self) -> Mapping[str, str]:
-        """What to do about codes of its own that a look at the way to it ends with (``mover/endpoint.py``)."""
+        """What to do about its own error codes at the end of a look (``mover/endpoint.py``)."""
         ...
 
     def rules(self, section: Node) -> Iterable[Finding]:
-        """What is wrong between the fields of its section. Tolerant: it judges what is there and of the right type."""
+        """Yield what is wrong between the fields of its section. Judge only fields that are there and have the right type."""
         ...
 
     def meant_by(self, text: str) -> str | None:
-        """What to write where ``text``, a URL say, stands in place of a section; ``None``: it is none of this kind."""
+        """Return what to write if ``text``, such as a URL, stands in place of a section; ``None``: it is not of this kind."""
         ...
 
     def where(self, settings: C_contra) -> str:
-        """Short words for one place, such as ``s3://bucket/prefix``."""
+        """Return a short name of one place, such as ``s3://bucket/prefix``."""
         ...
 
     def order(self, settings: C_contra) -> Mapping[str, Json] | None:
-        """What the mover is told besides the kind; ``None`` where no pod can fetch from it."""
+        """Return what the mover is told besides the kind; ``None`` if no pod can fetch from it."""
         ...
 
     def secrets(self, settings: C_contra) -> SourceSecrets: ...
 
     def server(self, settings: C_contra) -> str | None:
-        """URL of the server that has to be reached, if there is one."""
+        """Return the URL of the server to be reached, if there is one."""
         ...
 
     def open(self, settings: C_contra, around: Around) -> OpenSource: ...
@@ -190,7 +192,7 @@ class Source(Protocol[C_contra]):
 
 @dataclass(frozen=True)
 class Chosen(Generic[C]):
-    """The source of one model: a kind, and what the file says under its key."""
+    """The source of one model: a kind, and the section under its key in the file."""
 
     source: Source[C]
     settings: C
@@ -221,13 +223,13 @@ class Chosen(Generic[C]):
 
     @property
     def order(self) -> dict[str, Json] | None:
-        """``source`` of the mover's order."""
+        """The ``source`` of the mover's order."""
         told = self.source.order(self.settings)
         return None if told is None else {"kind": self.kind, **told}
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As JSON, for who opens it elsewhere (``sources.chosen``): secrets stay references."""
+        """As JSON, to be opened elsewhere (``sources.chosen``): secrets stay references."""
         return {"kind": self.kind, **self.settings.model_dump(mode="json", exclude_none=True)}
 
     def open(self, around: Around) -> OpenSource:

@@ -1,11 +1,12 @@
-"""Is what a source lists a model that can be served? Asked of every kind alike, before a byte moves.
+"""Judge whether a source lists a model that can be served. The same for every kind, before a byte moves.
 
-Beyond names and sizes it reads small files, both ends of others, and the headers of safetensors files; what they say is judged in
-``domain/model``. What stops every look (a model that lacks its files, an index or a header that is none) is raised here; the rest
-comes along as ``SourceListing.flaws``, because what is refused of a new set is only told of one that is in place.
+Besides names and sizes, it reads small files, both ends of others, and the headers of safetensors files;
+``domain/model`` judges them. Flaws that stop every look are raised here: a model without its files, an index or a
+header that is not one. All others are returned as ``SourceListing.flaws``, because a flaw that refuses a new set only
+causes a warning for a set that is in place.
 
-A set that is in place was looked at when it was brought in, and its fingerprint says that it is the same: nothing of it is read
-again but ``config.json``, and that only where the environment file says how the model is registered.
+A set in place was checked when it was brought in, and its fingerprint says that it is the same. So only its
+``config.json`` is read again, and only if the environment file says how the model is registered.
 """
 
 import contextlib
@@ -37,11 +38,11 @@ from weighbridge.sources.interface import OpenSource
 
 HEADERS_DEADLINE_SECONDS = 120
 HEAD_OF_HEADER_BYTES = 256 * 1024
-"""Asked for first of each safetensors file; most headers fit."""
+"""First bytes to read of each safetensors file; most headers fit."""
 
 MAX_HEADERS_CHECKED = 512
 MAX_PEEKS: Final = 512
-"""Of other files; those that servers read come first."""
+"""Limit for other files. Files that servers read come first."""
 
 
 def look(
@@ -57,9 +58,9 @@ def look(
 
 
 def listed(source: OpenSource, exclude: tuple[str, ...] = ()) -> SourceListing:
-    """What the set is now, sorted by path, by names, sizes and identities alone.
+    """Return the set as it is now, sorted by path: names, sizes and identities only.
 
-    ``PreconditionError`` when the source cannot be listed or lacks files that every model has.
+    Raise ``PreconditionError`` if the source cannot be listed or lacks files that every model has.
     """
     listing = source.list(exclude)
     check_required(listing, source.where)
@@ -73,9 +74,10 @@ def looked_at(
     parameters: Mapping[str, Parameter] | None = None,
     deadline_seconds: float = HEADERS_DEADLINE_SECONDS,
 ) -> SourceListing:
-    """The set with what is wrong with it. ``parameters``: as the model is to be registered.
+    """Return the set with its flaws. ``parameters``: the parameters of the model's registration.
 
-    ``PreconditionError`` when the source cannot be read, is another than was listed, or does not hold the files of a model.
+    Raise ``PreconditionError`` if the source cannot be read, has changed since the listing, or does not hold the
+    files of a model.
     """
     reading = _Reading(source, listing, time.monotonic() + deadline_seconds)
     maps, no_indexes = reading.indexes()
@@ -88,8 +90,8 @@ def looked_at(
 def looked_at_in_place(
     source: OpenSource, listing: SourceListing, *, parameters: Mapping[str, Parameter]
 ) -> SourceListing:
-    """The set with what names alone say is wrong with it, and what its registration says against its ``config.json``: that may
-    have been changed in the environment file since the set was brought in.
+    """Return the set with the flaws that names alone show, and with contradictions between its registration and its
+    ``config.json``: the registration may have changed in the environment file since the set was brought in.
     """
     documents: dict[str, Json] = {}
     config = next((file for file in listing.files if file.path == CONFIG), None)
@@ -101,17 +103,19 @@ def looked_at_in_place(
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Reads of one source, within limits: what exceeds them is left out, told of, and not judged."""
+    """Reads of one source, within limits. Files beyond the limits are left out, reported, and not judged."""
 
     source: OpenSource
     listing: SourceListing
     deadline: float
     """A ``time.monotonic`` value, for headers and ends of files."""
     left_out: set[str] = field(default_factory=set)
-    """Paths."""
+    """Paths of the files that were left out."""
 
     def indexes(self) -> tuple[dict[str, dict[str, str]], list[str]]:
-        """Those of the top directory are checked as well; of the others those that are indexes, and paths of those that are none."""
+        """Return the indexes by path, and the paths of files that only have an index's name. Check those of the top
+        directory.
+        """
         found: dict[str, dict[str, str]] = {}
         none: list[str] = []
         top = indexes(self.listing)
@@ -132,7 +136,9 @@ class _Reading:
         return found, none
 
     def headers(self) -> dict[str, Header]:
-        """By path: at most ``MAX_HEADERS_CHECKED``, and as many as the deadline allows. ``PreconditionError`` names a bad one."""
+        """Return headers by path: at most ``MAX_HEADERS_CHECKED``, as many as the deadline allows. Raise
+        ``PreconditionError`` for a bad one.
+        """
         found: dict[str, Header] = {}
         for file in self.listing.files:
             if not is_weights(file.path):
@@ -144,7 +150,7 @@ class _Reading:
         return found
 
     def others(self, indexes: Mapping[str, object]) -> tuple[dict[str, Peek], dict[str, Json]]:
-        """Both ends of the files that are neither safetensors nor ``indexes``, and the documents in those that are JSON."""
+        """Return both ends of files that are neither safetensors nor ``indexes``, and the documents of those that are JSON."""
         peeks: dict[str, Peek] = {}
         documents: dict[str, Json] = {}
         for file in sorted(self.listing.files, key=lambda file: look_order(file.path)):
@@ -161,7 +167,7 @@ class _Reading:
 
     @staticmethod
     def _peeked_at(file: SourceFile) -> bool:
-        """Whether its bytes can say more than its name does."""
+        """Return whether its bytes can show more than its name."""
         return not (is_weights(file.path) or is_sidecar(file.path) or suffix_of(file.path) in CODE)
 
     def _peek(self, file: SourceFile) -> Peek:

@@ -1,4 +1,4 @@
-"""The steps of an environment, a room each, in the order in which they run. Whoever adds a step adds one line here."""
+"""The steps of an environment, one package each, in the order in which they run. To add a step, add one line here."""
 
 from typing import Final
 

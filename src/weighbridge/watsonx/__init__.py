@@ -1,1 +1,1 @@
-"""The platform's custom resource: our entries in somebody else's list."""
+"""The platform's custom resource: our entries in a list that belongs to others."""

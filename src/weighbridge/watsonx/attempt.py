@@ -1,4 +1,4 @@
-"""One write of our entries: looks, merges, records, patches, and starts over as long as others write between look and patch."""
+"""Write our entries once: look, merge, record, patch; start over if others wrote between the look and the patch."""
 
 import contextlib
 import random
@@ -29,7 +29,7 @@ from weighbridge.watsonx.refusals import Refused
 
 
 class Patching(Protocol):
-    """What is used of ``kubernetes.client.Kube``."""
+    """The part of ``kubernetes.client.Kube`` that is used here."""
 
     def json_patch(
         self, kind: Kind, name: str, namespace: str | None, operations: Sequence[Object]
@@ -50,7 +50,7 @@ class Patience(Protocol):
 
 
 class Registry(Protocol):
-    """What is needed of ``watsonx.registry.WatsonxRegistry``."""
+    """The part of ``watsonx.registry.WatsonxRegistry`` that is used here."""
 
     @property
     def kube(self) -> Patching: ...
@@ -76,12 +76,12 @@ class Registry(Protocol):
 
 _CONFLICTS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 _UNKNOWN: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT})
-"""Answers below 500 after which the write may have been done all the same."""
+"""Status codes below 500 after which the write may have been done nevertheless."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """See above. ``old``, ``new``, ``adopt`` and ``seen`` as in ``three_way``."""
+    """One write, repeated until it is done. ``old``, ``new``, ``adopt`` and ``seen`` as in ``three_way``."""
 
     registry: Registry
     old: tuple[Entry, ...]
@@ -90,18 +90,19 @@ class Attempt:
     observer: Observer
     seen: Mapping[str, str] | None
     by_version: bool = False
-    """Guard the patch by resourceVersion: the API server found the list different though it reads equal (it compares
-    numbers as text, ``1e-7`` is not ``1e-07``)."""
+    """Guard the patch by resourceVersion. Needed if the API server finds the list different although it reads equal:
+    it compares numbers as text, so ``1e-7`` is not ``1e-07``.
+    """
     tries: int = 0
     refused: set[str] = field(default_factory=set)
-    """Digests of lists that the API server did not take from us."""
+    """Digests of the lists that the API server refused to take from us."""
 
     def until_written(self) -> Written:
         """See ``WatsonxRegistry.write``."""
         clock = self.registry.clock
         deadline = clock.monotonic() + self.registry.limits.write
         while True:
-            clock.sleep(0)  # a clock that can be cancelled notices here
+            clock.sleep(0)  # a clock that can be cancelled raises here
             try:
                 if (written := self._once()) is not None:
                     return written
@@ -122,11 +123,11 @@ class Attempt:
                     transient=True,
                 )
             self.tries += 1
-            # Short at first: the sooner the next look, the shorter the window in which others can write.
+            # Short at first: the sooner the next look, the less time others have to write in between.
             clock.sleep(random.uniform(0.2, 1.0) * min(2.0, 0.02 * 2**self.tries))  # noqa: S311  jitter, no secret
 
     def _once(self) -> Written | None:
-        """One look and one patch; None if somebody wrote in between."""
+        """Look once and patch once. Return ``None`` if somebody wrote in between."""
         live, recorded = self._quiet(), self.registry.intents()
         intents = resolved(recorded, live, self.refused)
         known = (*self._old(recorded, intents), *intents.known())
@@ -156,19 +157,19 @@ class Attempt:
         return None if patched is None else self._wrote(patched, merge, intended, left)
 
     def _old(self, recorded: Intents, intents: Intents) -> tuple[Entry, ...]:
-        """Of what the caller knows to be ours, nothing that our record shows to be gone: what stands there is theirs."""
+        """Return ``old`` without entries that our record shows to be gone: an entry with such an id now belongs to others."""
         gone = recorded.models.keys() - intents.models.keys()
         if intents.mark is not None and intents.mark.intended is None:
             gone |= intents.mark.removed - intents.models.keys()
         return tuple(entry for entry in self.old if entry.model_id not in gone)
 
     def _settle_record(self, recorded: Intents, intents: Intents) -> None:
-        """Keep what a look has shown of an earlier write. Where that fails, what is being said matters more."""
+        """Record what the list shows about an earlier write. Ignore a failure: the caller's own error matters more."""
         with contextlib.suppress(WeighbridgeError):
             self.registry.record(recorded, intents)
 
     def _take_back(self) -> None:
-        """Where the API server did not take our write, the record of it goes before anybody goes by it."""
+        """Remove the record of a write that the API server refused, before anybody relies on it."""
         if not self.refused:
             return
         with contextlib.suppress(WeighbridgeError):
@@ -178,7 +179,7 @@ class Attempt:
                 self.registry.record(recorded, resolved(recorded, self.registry.read(), self.refused))
 
     def _quiet(self) -> LiveCustomResource:
-        """The custom resource, between two runs of the operator if that can be had."""
+        """Return the custom resource, if possible between two runs of the operator."""
         registry, clock = self.registry, self.registry.clock
         live = registry.read()
         start = said_at = clock.monotonic()
@@ -188,7 +189,7 @@ class Attempt:
             if live.status.digest != said:
                 said, said_at = live.status.digest, now
             if now - start >= registry.limits.quiet and said_at > start:
-                break  # busy but alive, with other people's changes: ours joins the queue
+                break  # busy with other people's changes, but not stuck: write anyway
             if now - said_at >= registry.limits.stuck:
                 raise PreconditionError(
                     f"the operator of {live.where} is under way since before and says nothing new: {live.status.describe()}",
@@ -258,15 +259,15 @@ class Attempt:
     def _nothing_to_do(
         self, live: LiveCustomResource, recorded: Intents, intents: Intents, left: Mapping[str, Entry]
     ) -> Written:
-        """Tidy the record: an interrupted run may have left it half written, or somebody else has made the list what we
-        want, which the operator then has to take in as well.
+        """Tidy the record. An interrupted run may have left it half written; or others made the list what we want,
+        and the operator still has to take that in.
         """
         for warning in unproven_words(left):
             self.observer(Warned(warning))
         mark, ours = intents.mark, [entry for entry in self.new if entry.model_id not in left]
         if mark is None and not intents.ours and not ours:
             self.registry.record(recorded, intents)
-            return Written(live, (), None, frozenset(left))  # nothing of ours was ever here
+            return Written(live, (), None, frozenset(left))  # there was never an entry of ours
         if mark is None or mark.written_at is None or overwritten(mark, live) is not None:
             made = mark is None or mark.written_at is None
             writer = (live.spec_written(MANAGER) if made else None) or live.spec_written()
@@ -281,7 +282,7 @@ class Attempt:
         return Written(live, (), mark if ours else None, frozenset(left))
 
     def _settled(self, mark: Mark, left: Mapping[str, Entry]) -> Intents:
-        """Once nothing of them is wanted any more, nobody asks whose unproven entries are."""
+        """Return the record after a write. Drop unproven entries once no entry is wanted: then their owner does not matter."""
         ours = [entry for entry in self.new if entry.model_id not in left]
         return settled(ours, mark, left.values() if self.new else ())
 
@@ -297,14 +298,14 @@ class Attempt:
 
 
 def _written(mark: Mark | None) -> Mark | None:
-    """The last write that is known to have been done, or may have been."""
+    """Return the last write that was done, or may have been done."""
     if mark is not None and mark.intended is not None:
         return mark.intended.before
     return mark
 
 
 def require_writable(live: LiveCustomResource) -> None:
-    """``PreconditionError`` while the custom resource's owner, or an upgrade, forbids changes."""
+    """Raise ``PreconditionError`` while the custom resource's owner, or an upgrade, forbids changes."""
     if (obstacle := live.obstacle()) is not None:
         raise PreconditionError(
             f"{live.where} must not be changed now: {obstacle}",
@@ -314,7 +315,7 @@ def require_writable(live: LiveCustomResource) -> None:
 
 
 def warnings_of(live: LiveCustomResource) -> tuple[str, ...]:
-    """What whoever changes the list should know, though it hinders nobody."""
+    """Return warnings for everybody who changes the list. They stop nothing."""
     if not live.gitops:
         return ()
     return (f"{live.where} is kept by {', '.join(map(str, live.gitops))}, which may undo what others write",)

@@ -1,8 +1,8 @@
-"""Whose failure an operator's message is about. Pure.
+"""Decide whose failure an operator's message is about. Without side effects.
 
-The operator reconciles the list as a whole, and says in words what it failed on (the form of IBM's is not documented, see
-``docs/unproven.md``). Model ids and the words themselves may be anybody's. So a failure counts as others' alone only where
-everything speaks for it, and as one that may be ours wherever it cannot be told.
+The operator reconciles the list as a whole, and names in words what failed. The form of IBM's messages is not
+documented, see ``docs/unproven.md``. Anybody may have written the model ids and the words. So a failure counts as
+others' only if all the evidence says so. In every other case it may be ours.
 """
 
 import re
@@ -13,22 +13,22 @@ from weighbridge.domain.digest import Json
 from weighbridge.watsonx.entry import Entry, entries_by_id
 
 _ID: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
-"""As IBM's own ids are. One of other letters could hold ours, or words of a sentence."""
+"""The form of IBM's own ids. An id with other characters could contain ours, or words of a sentence."""
 _QUOTED: Final = re.compile(r"'([^'\n]*)'|\"([^\"\n]*)\"|`([^`\n]*)`")
 _NAMED: Final = r"\bmodel(?:_id)?\s*[:=]?\s*"
-"""What stands before the id of a model that is named without quotes."""
+"""Text before the id of a model that is named without quotes."""
 _MORE: Final = re.compile(
     r"\b(?:all|any|both|each|entries|every|models|more|others?|several)\b|…|\.\.\.", re.IGNORECASE
 )
-"""Words for models that are not named: ours may be among them."""
+"""Words for models without naming them: our models may be among them."""
 
 
 def only_others(message: str, live: Json, ours: Mapping[str, Entry | None]) -> tuple[str, ...]:
-    """The others' models that ``message`` names, where it names nothing else; empty where that cannot be told.
+    """Return the others' models that ``message`` names, if it names nothing else. Return none if that cannot be told.
 
-    ``ours``: model_id → entry of everything that is or may be ours, ``None`` where it is known by its id alone. A message that
-    holds anything but plain ASCII, an id, claim or path of ours in whatever place, a quoted name that is neither an id of
-    others nor a text of the entries it names, or a word for models it does not name, cannot be told.
+    ``ours``: model_id → entry of everything that is or may be ours; ``None`` if only the id is known. A message cannot be
+    judged if the message holds anything but plain ASCII; an id, claim or path of ours anywhere; a quoted name that is
+    neither an id of others nor a text of the entries it names; or a word for models that it does not name.
     """
     if not message.isascii() or not all(one.isprintable() or one == "\n" for one in message):
         return ()
@@ -54,12 +54,12 @@ def _without(message: str, names: Iterable[str]) -> str:
 
 
 def _whole(model_id: str) -> str:
-    """The id, not within a longer one; a full stop that ends a sentence is none of it."""
+    """Return a pattern for the id, but not inside a longer id. A full stop at the end of a sentence is not part of the id."""
     return rf"(?<![A-Za-z0-9_./-]){re.escape(model_id)}(?![A-Za-z0-9_/-]|\.[A-Za-z0-9])"
 
 
 def _names(message: str, model_id: str) -> bool:
-    """As a name: in quotes, or after the word. An id may be a word that any message holds (``claim``)."""
+    """Return whether the message names the id: in quotes, or after ``model``. An id may be a common word (``claim``)."""
     quoted = any(model_id in found.groups() for found in _QUOTED.finditer(message))
     return quoted or re.search(_NAMED + _whole(model_id), message) is not None
 

@@ -1,7 +1,7 @@
-"""The ``Watsonxaiifm`` resource as we read it: what its owner says, what its operator says, and who wrote when.
+"""The ``Watsonxaiifm`` resource as we read it: its owner's settings, its operator's status, and who wrote when.
 
-Field names and their meaning: IBM/charts ``repo/ibm-helm/watsonx-ai-ifm-cluster-scoped`` (the CRD), IBM Software Hub 5.x
-"Checking the status of watsonx.ai", and operator-sdk's ansible status conditions. All times are the API server's.
+Field names and their meaning: IBM/charts ``repo/ibm-helm/watsonx-ai-ifm-cluster-scoped`` (the CRD), IBM Software Hub
+5.x "Checking the status of watsonx.ai", and operator-sdk's ansible status conditions. All times are the API server's.
 """
 
 import re
@@ -36,22 +36,22 @@ class Condition:
     reason: str
     message: str
     completion: str | None
-    """``ansibleResult.completion``: when the run ended, by the operator's clock. Only ever compared for equality."""
+    """``ansibleResult.completion``: when the run ended, by the operator's clock. Compared only for equality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The operator's word."""
+    """The status that the operator wrote."""
 
     state: str | None
-    """``watsonxaiifmStatus``: ``Completed``, ``InProgress``, ``Failed``; None before the first run."""
+    """``watsonxaiifmStatus``: ``Completed``, ``InProgress``, ``Failed``; ``None`` before the first run."""
     progress: str | None
-    """As written: ``100%``."""
+    """As written by the operator: ``100%``."""
     message: str | None
     reconciled_version: str | None
     conditions: tuple[Condition, ...]
     digest: str
-    """Of what the operator says: differs as soon as anything in it does. Keys that others may add do not count."""
+    """Digest of the operator's status: it changes with every change of it. Keys that others may add do not count."""
 
     def condition(self, kind: str) -> Condition | None:
         return next((condition for condition in self.conditions if condition.type == kind), None)
@@ -63,8 +63,8 @@ class Status:
 
     @property
     def terminal(self) -> bool:
-        """The last run has ended. operator-sdk says so after the playbook has: ``Running`` with reason ``Running`` is not
-        the end, whatever the playbook wrote already.
+        """Whether the last run has ended. operator-sdk reports the end later than the playbook: while ``Running`` has
+        the reason ``Running``, the run has not ended, whatever the playbook wrote.
         """
         running = self.condition("Running")
         under_way = running is not None and running.status == "True" and running.reason == "Running"
@@ -96,7 +96,7 @@ class Status:
 
     @property
     def ready(self) -> bool:
-        """Strict: ``Completed``, 100 %, Successful, and no Failure."""
+        """Whether the last run succeeded. Strict: ``Completed``, 100 %, Successful, and no Failure."""
         successful = self.condition("Successful")
         return (
             self.state == "Completed"
@@ -117,20 +117,20 @@ class Writer:
 
     manager: str
     time: datetime | None
-    """Seconds resolution."""
+    """In whole seconds."""
     status: bool
-    """Wrote through the status subresource."""
+    """Whether it wrote through the status subresource."""
     spec: bool
-    """Owns something under ``spec``."""
+    """Whether it owns a field under ``spec``."""
     models: bool
-    """Owns ``spec.custom_foundation_models``."""
+    """Whether it owns ``spec.custom_foundation_models``."""
     verdict: bool
-    """Wrote what the operator says through the status subresource."""
+    """Whether it wrote the operator's status through the status subresource."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitOps:
-    """A tool that keeps the custom resource as a repository says, and may undo what others write."""
+    """A tool that keeps the custom resource equal to a repository, and may undo what others write."""
 
     tool: str
     evidence: str
@@ -150,9 +150,9 @@ class LiveCustomResource:
     generation: int
     has_spec: bool
     models: Json
-    """``spec.custom_foundation_models`` as it is: a list, ``None`` if absent, anything else if somebody made it so."""
+    """``spec.custom_foundation_models`` as it is: a list, ``None`` if absent, or any other value that somebody wrote."""
     version: str | None
-    """``spec.version``: what is asked for."""
+    """``spec.version``: the requested version."""
     shutdown: str | None
     ignore_for_maintenance: bool
     status: Status
@@ -165,11 +165,11 @@ class LiveCustomResource:
 
     @property
     def status_written_at(self) -> datetime | None:
-        """When the operator wrote last; what others write beside its words does not count."""
+        """The time of the operator's last write. Writes of others to the status do not count."""
         return max((writer.time for writer in self.writers if writer.verdict and writer.time), default=None)
 
     def spec_written(self, manager: str | None = None) -> Writer | None:
-        """The newest writer of the spec, or the newest one of that name."""
+        """Return the newest writer of the spec, or the newest one with that name."""
         found = [
             writer
             for writer in self.writers
@@ -178,7 +178,7 @@ class LiveCustomResource:
         return max(found, key=lambda writer: (writer.time, writer.models), default=None)
 
     def newest_writer_but(self, manager: str) -> Writer | None:
-        """The newest writer of the spec that is not ``manager``."""
+        """Return the newest writer of the spec other than ``manager``."""
         found = [
             writer for writer in self.writers if writer.spec and writer.time and writer.manager != manager
         ]
@@ -186,8 +186,8 @@ class LiveCustomResource:
 
     @property
     def models_writer(self) -> Writer | None:
-        """Who wrote the list last; None where that is not known: nobody owns a list that is gone, and of two that wrote
-        within one second nobody can tell.
+        """Who wrote the list last. ``None`` if unknown: a list that is gone has no owner, and the order of two writes
+        within one second cannot be told.
         """
         found = [writer for writer in self.writers if writer.models and writer.time]
         newest = max((str(writer.time) for writer in found), default="")
@@ -195,7 +195,7 @@ class LiveCustomResource:
         return last[0] if len(last) == 1 else None
 
     def obstacle(self) -> str | None:
-        """Why nothing should be written now, whoever asks (IBM Software Hub, maintenance and upgrade); None if it may."""
+        """Return why nobody should write now (IBM Software Hub, maintenance and upgrade), or ``None``."""
         if self.ignore_for_maintenance:
             return (
                 "spec.ignoreForMaintenance is true: its operator ignores every change until maintenance ends"
@@ -209,7 +209,7 @@ class LiveCustomResource:
 
 
 def parse_time(text: object) -> datetime | None:
-    """RFC 3339 as the API server writes it; None for anything else."""
+    """Parse RFC 3339 as the API server writes it. Return ``None`` for anything else."""
     try:
         return datetime.fromisoformat(str(text)) if text else None
     except ValueError:
@@ -217,7 +217,7 @@ def parse_time(text: object) -> datetime | None:
 
 
 def parse_custom_resource(raw: Mapping[str, Any]) -> LiveCustomResource:
-    """The resource from the API server's JSON. Its schema keeps unknown fields, so any shape is met without failing."""
+    """Return the resource from the API server's JSON. Its schema keeps unknown fields, so accept any shape without failing."""
     metadata = _object(raw.get("metadata"))
     spec = _object(raw.get("spec"))
     fields = metadata.get("managedFields")
@@ -303,7 +303,7 @@ _MANAGERS: Final = {
 
 
 def _gitops(metadata: dict[str, Any], writers: tuple[Writer, ...]) -> tuple[GitOps, ...]:
-    """Tracking marks of Argo CD ("Resource Tracking") and Flux (kustomize- and helm-controller), and their managers."""
+    """Find the tracking marks of Argo CD ("Resource Tracking") and Flux (kustomize- and helm-controller), and managers."""
     found = [
         GitOps(tool, f"{place[:-1]} {key}={quoted(str(_object(metadata.get(place))[key]))}")
         for tool, place, key in _TRACKING

@@ -1,4 +1,4 @@
-"""Entries of ``spec.custom_foundation_models`` as the rest of the house sees them."""
+"""Entries of ``spec.custom_foundation_models`` as other packages see them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,46 +11,46 @@ EntryFate: TypeAlias = Literal["add", "update", "keep", "remove", "foreign"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedEntry:
-    """One element of ``spec.custom_foundation_models`` and what would become of it."""
+    """One element of ``spec.custom_foundation_models``, and what an apply would do with it."""
 
     model_id: str
     fate: EntryFate
     changes: tuple[str, ...] = ()
-    """``location.sub_path: a → b``: what differs, for ``update``."""
+    """What differs, for ``update``: ``location.sub_path: a → b``."""
 
 
 EntryOwner: TypeAlias = Literal["ours", "edited", "foreign"]
-"""``ours``: stands as we wrote it. ``edited``: we registered the model, and somebody has changed the entry since.
+"""``ours``: as we wrote it. ``edited``: we registered the model, and somebody has changed the entry since.
 ``foreign``: nothing shows that we made it, whatever its model id.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingEntry:
-    """One model's entry as it stands in the list now."""
+    """One model's entry in the present list."""
 
     value: Mapping[str, Json]
     owner: EntryOwner
     written: Mapping[str, Json] | None = None
-    """As we wrote it; ``None`` where we did not."""
+    """The entry as we wrote it; ``None`` if we did not write it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationState:
-    """The custom resource as a person wants to see it."""
+    """The custom resource, prepared for people."""
 
     entries: tuple[PlannedEntry, ...]
-    """The whole list as it would be after a write of what is wanted."""
+    """The whole list as it would be after an apply."""
     standing: Mapping[str, StandingEntry]
-    """Every model's entry as it stands there now, by model id, and whose it is."""
+    """By model id: the present entry and its owner."""
     status: str
     """``watsonxaiifmStatus`` and progress."""
     unreconciled: str | None
-    """Why the operator cannot be said to have taken in the list as it stands; ``None`` where it has."""
+    """Why the operator has not, or may not have, taken in the present list; ``None`` if it has."""
     warnings: tuple[str, ...] = ()
-    """What hinders nothing, but should be known before a write."""
+    """What stops nothing, but the user should know before a write."""
 
     @property
     def ours(self) -> dict[str, StandingEntry]:
-        """Those that we registered, edited since or not."""
+        """Entries that we registered, whether edited since or not."""
         return {key: entry for key, entry in self.standing.items() if entry.owner != "foreign"}

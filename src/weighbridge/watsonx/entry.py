@@ -10,9 +10,9 @@ _LARGEST_EXACT: Final = 2**53
 
 
 def _plain(value: Json) -> Json:
-    """``value`` with whole floats as integers and keys in reading order.
+    """Return ``value`` with whole floats as integers and keys in reading order.
 
-    Kubernetes stores ``1.0`` as ``1``; Pulumi knows doubles only, and keeps no order of keys.
+    Kubernetes stores ``1.0`` as ``1``; Pulumi knows doubles only, and does not keep the order of keys.
     """
     match value:
         case float() if value.is_integer() and abs(value) <= _LARGEST_EXACT:
@@ -34,19 +34,19 @@ def _reading_order(key: str) -> tuple[int, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One element of the list, immutable. Two entries are equal if they are equal as JSON (``1`` is ``1.0``, not true)."""
+    """One element of the list, immutable. Two entries are equal if their JSON is equal (``1`` equals ``1.0``, but not true)."""
 
     model_id: str
     digest: str
     """``sha256:…`` of the canonical JSON."""
     text: str
-    """JSON, keys in reading order."""
+    """JSON with the keys in reading order."""
 
     @classmethod
     def of(cls, value: Json) -> Self:
-        """The entry that ``value`` is.
+        """Return ``value`` as an entry.
 
-        Raises ``ValueError`` if it is no object or its ``model_id`` is no text, or an empty one.
+        Raise ``ValueError`` if it is not an object, or its ``model_id`` is empty or not a text.
         """
         if not isinstance(value, dict):
             msg = f"an entry is an object with a model_id, not {json.dumps(value)[:80]}"
@@ -59,7 +59,7 @@ class Entry:
         return cls(model_id, digest(plain), json.dumps(plain, ensure_ascii=False))
 
     def value(self) -> dict[str, Json]:
-        """A fresh copy as parsed JSON."""
+        """Return a new copy as parsed JSON."""
         parsed: dict[str, Json] = json.loads(self.text)
         return parsed
 
@@ -71,12 +71,12 @@ class Entry:
 
 
 def entries_by_id(live: Json) -> dict[str, tuple[tuple[int, Entry], ...]]:
-    """model_id → (index, entry) of every element of ``live`` that has one, duplicates included."""
+    """Return model_id → (index, entry) of every element of ``live`` that has one, duplicates included."""
     found: dict[str, tuple[tuple[int, Entry], ...]] = {}
     for index, element in enumerate(live if isinstance(live, list) else ()):
         try:
             entry = Entry.of(element)
         except ValueError:
-            continue  # somebody's element that cannot be ours: kept as it is
+            continue  # an element without a valid model_id cannot be ours: leave it alone
         found[entry.model_id] = (*found.get(entry.model_id, ()), (index, entry))
     return found

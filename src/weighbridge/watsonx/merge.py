@@ -1,8 +1,8 @@
 """Our entries of ``spec.custom_foundation_models``: a list that other teams and the operator's owner share with us.
 
 The API server treats the list as one atomic value, so neither server-side apply nor a merge patch can change our part
-alone. :func:`three_way` computes the smallest JSON patch that does, from what we know to be ours, what is live and what
-is wanted, or says why it must not be done. Entries of others are never part of an operation.
+alone. :func:`three_way` computes the smallest JSON patch for that, from the entries known to be ours, the live list
+and the wanted entries. Or it says why the patch is not allowed. Entries of others are never part of an operation.
 """
 
 import json
@@ -37,15 +37,15 @@ class Change:
     before: Entry | None
     after: Entry | None
     adopted: bool = False
-    """Somebody else's entry, taken over because that was asked for."""
+    """An entry of others that we take over because the user asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What to write so that our entries are as wanted and everybody else's as they were."""
+    """What to write so that our entries are as wanted and all others stay as they are."""
 
     list_present: bool
-    """False if the list is absent (or null) and has to be made."""
+    """``False`` if the list is absent (or null) and must be created."""
     before_text: str
     """JSON of the list as it was read; ``[]`` if absent."""
     after_text: str
@@ -70,10 +70,11 @@ class Merge:
         return not self.operations
 
     def patch(self, resource_version: str | None = None) -> list[PatchOperation]:
-        """The JSON patch, guarded so that it fails (422) if the list is no longer what it was when merged.
+        """Return the JSON patch, guarded so that it fails (422) if the list has changed since the merge.
 
-        With ``resource_version`` that is the guard instead of the list: needed where the list is absent, since a
-        ``test`` of what is not there fails; elsewhere it costs retries, since status writes change it too.
+        With ``resource_version``, guard that instead of the list. This is needed if the list is absent, because a
+        ``test`` of an absent value fails. Else it costs retries, because status writes change the resourceVersion
+        too.
         """
         if not self.list_present and resource_version is None:
             msg = "an absent list can be guarded by the resourceVersion alone"
@@ -106,22 +107,22 @@ def three_way(  # noqa: PLR0913, PLR0917  everything that is known, since it is 
 ) -> Merge | Refused:
     """Merge our entries into the ``live`` list.
 
-    ``old``: everything known to be ours, several versions of one model_id allowed (the state's, the recorded intent's,
-    what that intent replaced). ``new``: all that we want, each model_id once. Models in ``old`` but not in ``new`` are
-    removed. ``live``: the value as read; ``None`` if absent. ``adopt``: model_ids whose live entry may be taken over
-    whoever made it. ``seen``: model_id → digest of the live entry as the plan saw it, empty where none stood there;
-    models that it does not name are not compared. ``unproven``: live entries of which nobody can tell whether they are ours.
+    ``old``: everything known to be ours; several versions of one model_id are allowed (from the state, from the recorded
+    intent, and what that intent replaced). ``new``: all entries that we want, each model_id once. Models in ``old`` but
+    not in ``new`` are removed. ``live``: the value as read; ``None`` if absent. ``adopt``: model_ids whose live entry may
+    be taken over from any author. ``seen``: model_id → digest of the live entry that the plan saw, empty if there was
+    none; models without a key are not compared. ``unproven``: live entries that may or may not be ours.
 
-    - live is absent: appended, by model_id (also if ours was removed from outside: nothing of anybody's is lost).
-    - live is a version of ours, or what we want: updated in place, or removed; further equal copies are removed.
-    - live is anything else: refused, unless adopted. An entry equal to what we want but not known to be ours is
-      refused as well, because a later ``destroy`` would remove what somebody else relies on.
-    - live is neither what was seen nor what we want: refused, also where it is ours or adopted. Somebody has replaced it
-      since a person looked at the plan. An entry that is gone is no such case: putting it back overwrites nothing. But
-      where the plan saw it as it is wanted, and so showed no change of it, even that was not shown: refused.
-    - live is unproven: left as it stands where that is what is wanted; else refused. Adopted, it is ours.
+    - live is absent: append the entry, by model_id (also if ours was removed from outside: nobody loses anything).
+    - live is a version of ours, or what we want: update it in place, or remove it; remove further equal copies.
+    - live is anything else: refuse, unless adopted. Also refuse an entry that equals what we want but is not known to be
+      ours: a later ``destroy`` would remove what others rely on.
+    - live is neither what was seen nor what we want: refuse, also if it is ours or adopted. Somebody has replaced it since
+      a person looked at the plan. If it is gone, add it again: that overwrites nothing. But refuse that too if the plan saw
+      it as wanted: the plan then showed no change of it.
+    - live is unproven: leave it if it is what we want, else refuse. If adopted, it is ours.
 
-    Merging the result again gives an empty merge. Raises ``ValueError`` if a model_id is wanted twice.
+    Merging the result again gives an empty merge. Raise ``ValueError`` if a model_id is wanted twice.
     """
     wanted = _unique(new)
     known: dict[str, list[Entry]] = {}
@@ -154,7 +155,7 @@ def three_way(  # noqa: PLR0913, PLR0917  everything that is known, since it is 
 
 @dataclass(slots=True)
 class _Draft:
-    """A merge in the making."""
+    """A merge being built."""
 
     refusals: list[Refusal] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -164,7 +165,7 @@ class _Draft:
     def add(
         self, model_id: str, places: Sequence[tuple[int, Entry]], target: Entry | None, *, adopted: bool
     ) -> None:
-        """One model: ``places`` are its live copies and their indexes, all of them ours to change."""
+        """Add one model. ``places``: indexes and values of its live copies, all of them ours to change."""
         if not places:
             if target is not None:
                 self.changes.append(Change(model_id, ChangeKind.ADD, None, target))
@@ -203,7 +204,7 @@ class _Draft:
 def _operations(
     replaced: Mapping[int, Entry], removed: Collection[int], appended: Sequence[Entry], *, list_present: bool
 ) -> list[PatchOperation]:
-    """Element by element, so that others' elements never pass through our hands; removals from the end backwards."""
+    """Return operations on single elements, so that we never rewrite elements of others. Remove from the end backwards."""
     if not list_present:
         fresh: list[Json] = [entry.value() for entry in appended]
         return [{"op": "add", "path": LIST_PATH, "value": fresh}] if fresh else []

@@ -1,9 +1,9 @@
-"""How to make an operator that has failed look once more.
+"""How to make an operator that has failed look again.
 
-It tries again only when the custom resource's spec changes (ansible-operator with ``--reconcile-period 0s``, IBM's chart
-``ibm-watsonx-ai-ifm``). The change that harms nobody is to take one entry of ours out and put it back at another place:
-the list is a set of models by ``model_id``, no element of anybody else is part of the edit, no key is left behind, and
-since both halves are one patch the entry is never missing. Only where the list holds nothing else does it take two.
+It tries again only if the custom resource's spec changes (ansible-operator with ``--reconcile-period 0s``, IBM's
+chart ``ibm-watsonx-ai-ifm``). A change that harms nobody is to take one entry of ours out and put it back at another
+place: the list is a set of models by ``model_id``, the edit touches no element of others and leaves no key behind.
+Both halves are one patch, so the entry is never missing. Only if the list holds nothing else, two patches are needed.
 """
 
 import json
@@ -17,27 +17,27 @@ from weighbridge.watsonx.entry import Entry, entries_by_id
 from weighbridge.watsonx.merge import LIST_PATH, PatchOperation
 
 _WORD: Final = r"[A-Za-z0-9_/-]|\.(?=[A-Za-z0-9])"
-"""What may stand within a model id (IBM's own pattern); a full stop at the end of a sentence is none of it."""
+"""Characters inside a model id (IBM's own pattern). A full stop at the end of a sentence is not part of the id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """One entry of ours that goes out and comes back."""
+    """One entry of ours that is taken out and put back."""
 
     model_id: str
     place: str
-    """Where it comes back, in words."""
+    """Where it is put back, in words."""
     patches: tuple[str, ...]
-    """JSON of each patch, in order, without a guard."""
+    """JSON of each patch, in order, without the guard."""
 
     def operations(self, index: int) -> list[PatchOperation]:
-        """Operations of patch ``index``."""
+        """Return the operations of patch ``index``."""
         parsed: list[PatchOperation] = json.loads(self.patches[index])
         return parsed
 
 
 def named_models(message: str, model_ids: Iterable[str]) -> tuple[str, ...]:
-    """Those of ``model_ids`` that ``message`` names as whole words: ``llama-7b`` is not named by ``llama-7b-chat``."""
+    """Return those of ``model_ids`` that ``message`` contains as whole words: ``llama-7b-chat`` does not name ``llama-7b``."""
     return tuple(
         model_id
         for model_id in model_ids
@@ -46,8 +46,8 @@ def named_models(message: str, model_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def find_nudge(live: Json, ours: Mapping[str, Entry], message: str) -> Nudge | None:
-    """The edit for the ``live`` list; ``ours`` are entries as we wrote them. One that the operator's message names is
-    preferred. None where no entry of ours stands there once and as we wrote it.
+    """Return the edit of the ``live`` list. ``ours``: entries as we wrote them. Prefer an entry that the operator's
+    message names. Return ``None`` if the list holds no entry of ours exactly once and as we wrote it.
     """
     found = entries_by_id(live)
     standing = {

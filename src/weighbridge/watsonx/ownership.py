@@ -1,24 +1,24 @@
-"""Whose an entry is, from our record, the list as it stands, and who changed it last. Pure.
+"""Decide whose an entry is, from our record, the present list, and who changed it last. Without side effects.
 
-What we are about to write is recorded first, as *intended*; it becomes *written* when the write was seen: in the answer to it,
-or, after an interruption, in the list. One patch holds a whole write, so the list shows that it was done, or that it was not:
+What we are about to write is first recorded as *intended*. It becomes *written* when the write was seen: in its answer, or,
+after an interruption, in the list. One patch holds a whole write, so the list shows whether it was done:
 
 =====================================================  ==========================================================
 the list                                               the intended write
 =====================================================  ==========================================================
-is of another custom resource                          was not done: that one was made anew
+is of another custom resource                          was not done: the resource was deleted and created
 is what the write would leave, last changed by us      was done
-is what the write would leave, changed by others       was not done: they made it so
-holds what was to be replaced as it is to be           was done
-holds what was to be replaced, or to go, as it was     was not done
-holds nothing of what was to be added                  was not done, or is undone
-anything else                                          nobody can tell: others wrote since
+is what the write would leave, changed by others       was not done: others wrote the same
+holds the new version of an entry to replace           was done
+holds an entry to replace or remove, unchanged         was not done
+holds no entry that should be added                    was not done, or was undone
+anything else                                          unknown: others wrote since
 =====================================================  ==========================================================
 
-"Last changed by us" is ``managedFields``: the list is atomic, and whoever changes it takes it from everybody else. So:
+"Last changed by us" is read from ``managedFields``: the list is atomic, so its last writer owns all of it. Then:
 
 ===================  =====================  ======================  =======================  ========================
-one entry            of it stands           written                 intended, replacing W    intended, new
+one entry            now in the list        written                 intended, replacing W    intended, new
 ===================  =====================  ======================  =======================  ========================
 as recorded (N)      any                    ours                    ours                     done: ours; not done:
                                                                                              theirs; else *unproven*
@@ -27,19 +27,18 @@ anything else        any                    ours, edited            ours, edited
 nothing              -                      ours, missing           ours, missing            nothing of ours
 ===================  =====================  ======================  =======================  ========================
 
-An entry that was to go is ours while it stands as we wrote it, and nothing of ours otherwise: what stands there then is theirs.
-Of an *unproven* one nothing is changed or removed: where it is what is wanted it stays as it stands, which is said; where it
-is not, it is refused until somebody adopts it.
+An entry to be removed is ours while it stands as we wrote it. Otherwise it is theirs. An *unproven* entry is never changed or
+removed. If it is what we want, it stays, and a warning says so. If not, it is refused until somebody adopts it.
 
 ================================  ================================================================================
 interrupted or refused            next time
 ================================  ================================================================================
 before the record is written      nothing is known, nothing was written
-record written, no patch          W stands: not done. Others added N: theirs. Nothing stands: nothing of ours
-patch refused (409, 422, 403)     the record is taken back before anything else is done
-patch done, not recorded          done, or *unproven* where others have changed the list since
-written, operator not waited for  the record's last write is waited for
-the same id, later, by others     theirs, unless ours of that id was recorded as written and never seen gone
+record written, no patch          W stands: not done. Others added N: theirs. No entry: nothing of ours
+patch refused (409, 422, 403)     the record was removed before anything else was done
+patch done, not recorded          done, or *unproven* if others have changed the list since
+written, operator not waited for  wait for the record's last write
+the same id, later, by others     theirs, unless our entry of that id was recorded and never seen gone
 ================================  ================================================================================
 """
 
@@ -57,7 +56,7 @@ from weighbridge.watsonx.record import Intent, Intents
 
 
 class Fate(StrEnum):
-    """What became of an intended write."""
+    """What happened to an intended write."""
 
     DONE = "done"
     NOT_DONE = "not done"
@@ -68,13 +67,13 @@ Copies = dict[str, list[Entry]]
 
 
 def list_digest(models: Json) -> str:
-    """Of the whole list; an absent one is an empty one."""
+    """Return the digest of the whole list; an absent list counts as empty."""
     return digest(models if isinstance(models, list) else [])
 
 
 def resolved(intents: Intents, live: LiveCustomResource, refused: Collection[str] = ()) -> Intents:
-    """The record with an intended write settled as far as the list shows what became of it, and without rows of models that
-    are not ours. ``refused``: digests of lists that the API server is known not to have taken from us.
+    """Return the record with the intended write settled, as far as the list shows what happened to it, and without
+    rows of models that are not ours. ``refused``: digests of lists that the API server refused to take from us.
     """
     copies = {model_id: [entry for _, entry in rows] for model_id, rows in entries_by_id(live.models).items()}
     rows = {key: row for key, row in intents.models.items() if not row.unproven or _stands(row, copies)}
@@ -102,7 +101,7 @@ def _fate(
 
 
 def _shown(rows: dict[str, Intent], mark: Mark, copies: Copies) -> Fate:
-    """What single entries show: one patch holds them all."""
+    """Judge by single entries: one patch holds them all."""
     replacing = {key: row for key, row in rows.items() if row.previous not in {None, row.entry}}
     if any(copies.get(key) == [row.entry] for key, row in replacing.items()):
         return Fate.DONE
@@ -121,7 +120,7 @@ def _done(row: Intent, mark: Mark, copies: Copies) -> Intent | None:
 
 
 def _not_done(row: Intent, mark: Mark, copies: Copies) -> Intent | None:
-    """As before the write. Of an entry that was to be replaced and was made what we meant by others, both are ours."""
+    """Return the row as before the write. If others made an entry what we intended, both versions of it count as ours."""
     if row.unproven or row.entry.model_id in mark.removed:
         return row
     if row.previous is None:
@@ -143,12 +142,12 @@ _RESOLVED: Final = {Fate.DONE: _done, Fate.NOT_DONE: _not_done, Fate.OPEN: _open
 
 
 def _stands(row: Intent, copies: Copies) -> bool:
-    """Alone, as it was meant."""
+    """Return whether the entry stands exactly once, as we intended it."""
     return copies.get(row.entry.model_id) == [row.entry]
 
 
 def unproven_words(model_ids: Iterable[str]) -> tuple[str, ...]:
-    """What a person should know of entries of which nobody can tell whether we wrote them."""
+    """Return warnings about entries that we may or may not have written."""
     return tuple(
         f"{model_id} stands as an interrupted run of ours was to write it, but others have written the list since: nothing"
         f" shows that it is ours. It stays as it is; --adopt {model_id} makes it ours"

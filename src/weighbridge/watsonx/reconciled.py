@@ -1,10 +1,11 @@
-"""Has the operator taken in what we wrote? A verdict over observations, never fooled by a status of before.
+"""Judge from observations whether the operator has taken in what we wrote. A status from before the write never
+counts.
 
-After an edit the status keeps saying ``Completed`` until the operator picks the edit up (IBM's own automation sleeps a
-minute for that reason). So a status counts only if it was written after our write: it differs from the status that the
-answer to our very write carried, or, where that was not kept, the API server stamped it later. A run that was under way
-when we wrote may have read the spec before it: it has to be followed by another one. And an end counts only after it
-stood for a moment, because the operator starts the next run at once if it has missed an edit.
+After an edit, the status stays ``Completed`` until the operator notices the edit (IBM's own automation sleeps a
+minute for that reason). So a status counts only if it was written after our write: it differs from the status in the
+answer to our write, or, if that was not kept, the API server stamped it later. A run that was active during our write
+may have read the spec before it; another run has to follow. And an end counts only after it has lasted for a moment,
+because the operator starts the next run at once if it has missed an edit.
 """
 
 from collections.abc import Callable
@@ -22,12 +23,12 @@ from weighbridge.watsonx.custom_resource import LiveCustomResource, Status, pars
 from weighbridge.watsonx.entry import entries_by_id
 
 OPERATOR_FAILED: Final = "operator-failed"
-"""Code of the failure that a run of the operator ended in."""
+"""Error code for a failed run of the operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The status that what follows is compared with."""
+    """The status with which later ones are compared."""
 
     digest: str
     running: bool
@@ -35,7 +36,7 @@ class Baseline:
     status_written_at: str | None
     """RFC 3339."""
     exact: bool
-    """It came with the answer to our write; otherwise it was read some time before it."""
+    """Whether it came with the answer to our write; otherwise it was read some time before the write."""
 
     @classmethod
     def of(cls, live: LiveCustomResource, *, exact: bool) -> Self:
@@ -51,31 +52,31 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """A write that was not seen yet."""
+    """A write whose result was not seen yet."""
 
     after: str | None = None
-    """Digest of the whole list as it would leave it; None in records of earlier versions."""
+    """Digest of the whole list after the write; ``None`` in records of earlier versions."""
     before: "Mark | None" = None
-    """The write before it: what counts where this one was not done."""
+    """The previous write: it counts if this one was not done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Our last write, as far as it is known."""
+    """Our last write, as far as we know it."""
 
     cr_uid: str
     written_at: str | None
-    """RFC 3339, the API server's; None if we were interrupted before it could be kept."""
+    """RFC 3339, by the API server; ``None`` if we were interrupted before it could be recorded."""
     baseline: Baseline
     entries: tuple[tuple[str, str | None], ...] = ()
-    """(model_id, digest) of every entry of ours after the write; digest None: removed."""
+    """(model_id, digest) of every entry of ours after the write. Digest ``None``: removed."""
     confirmed: bool = False
-    """The operator was seen to have taken it in."""
+    """Whether the operator was seen to have taken it in."""
     intended: Intended | None = None
-    """Set while it is about to be done (``watsonx/ownership.py``)."""
+    """Set shortly before the write (``watsonx/ownership.py``)."""
 
     def as_json(self) -> dict[str, Json]:
-        """``intended`` is there only where its absence would be read as a write of an earlier version that was not seen."""
+        """Return JSON. Write ``intended`` only if a missing key would mean an unseen write of an earlier version."""
         baseline: dict[str, Json] = asdict(self.baseline)
         intended: dict[str, Json] = {}
         if self.intended is not None:
@@ -94,7 +95,7 @@ class Mark:
 
     @classmethod
     def from_json(cls, raw: object) -> Self:
-        """Raises ``ValueError`` if ``raw`` is not what :meth:`as_json` gives."""
+        """Raise ``ValueError`` if ``raw`` is not a result of :meth:`as_json`."""
         try:
             assert isinstance(raw, dict)  # noqa: S101  one way out for every malformed text
             found = cls(
@@ -104,7 +105,7 @@ class Mark:
                 entries=tuple(raw["entries"].items()),
                 confirmed=raw["confirmed"] is True,
             )
-            if "intended" not in raw:  # fb15824 and before
+            if "intended" not in raw:  # records of earlier versions lack it
                 unseen = found.written_at is None and not found.baseline.exact
                 return replace(found, intended=Intended() if unseen else None)
             if (told := raw["intended"]) is None:
@@ -117,10 +118,10 @@ class Mark:
 
     @classmethod
     def unrecorded(cls, live: LiveCustomResource) -> Self:
-        """Where no record of ours exists: the newest write of the spec by anybody stands for ours.
+        """Return a mark for a list without our record: the newest write of the spec by anybody counts as ours.
 
-        The run that ended last is taken for one of before unless its status is of a later second: within the same one
-        nobody can tell, and no run takes less.
+        The run that ended last counts as older than the write, unless its status is from a later second. Within one
+        second the order cannot be told, and no run is that short.
         """
         writer = live.spec_written()
         written = writer.time.isoformat() if writer and writer.time else None
@@ -130,27 +131,27 @@ class Mark:
 
     @property
     def removed(self) -> frozenset[str]:
-        """Models of ours that the write took out of the list."""
+        """Models of ours that the write removed from the list."""
         return frozenset(model_id for model_id, digest in self.entries if digest is None)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not yet, and why."""
+    """Not taken in yet, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Taken in, and what says so."""
+    """Taken in, and the evidence."""
 
     evidence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refuted:
-    """It will not come: the operator failed, or somebody undid what we wrote."""
+    """It will not be taken in: the operator failed, or somebody undid our write."""
 
     code: str
     reason: str
@@ -162,16 +163,16 @@ Verdict: TypeAlias = Waiting | Reconciled | Refuted
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds."""
+    """Intervals, in seconds."""
 
     settle: float = 2.0
-    """How long an end must stand."""
+    """How long an end must last."""
     lone_end: float = 60.0
-    """How long, if a run was under way when we wrote and no second one was seen: it may have been over between two looks."""
+    """The same, if a run was active during our write and no second one was seen: it may have been too short to see."""
     quick: float = 1.0
     slow: float = 5.0
     quick_for: float = 60.0
-    """Looks are ``quick`` apart for so long, then ``slow``."""
+    """How long to look every ``quick`` seconds; then every ``slow`` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +180,13 @@ class Watch:
     """What the looks so far have shown."""
 
     began: bool = False
-    """A run was seen under way that began after our write."""
+    """Whether a run was seen that began after our write."""
     ends: tuple[str, ...] = ()
     """Identities of the runs that ended after our write."""
     candidate: str | None = None
-    """Digest of the status that may be the answer."""
+    """Digest of the status that may be the final one."""
     since: float = 0.0
-    """When it was first seen."""
+    """When this status was first seen."""
 
 
 def fresh(mark: Mark, live: LiveCustomResource) -> bool:
@@ -193,7 +194,7 @@ def fresh(mark: Mark, live: LiveCustomResource) -> bool:
     status_at = live.status_written_at
     baseline = mark.baseline
     if baseline.exact:
-        # Compared with itself alone: two API servers' clocks may differ by more than a run takes.
+        # Compare only with the earlier status: the clocks of two API servers may differ by more than a run takes.
         return live.status.digest != baseline.digest or _iso(status_at) != baseline.status_written_at
     written_at = parse_time(mark.written_at)
     if status_at is None or written_at is None:
@@ -208,7 +209,7 @@ def _iso(time: datetime | None) -> str | None:
 
 
 def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
-    """Whether an entry is no longer as we wrote it, and who did that."""
+    """Return whether an entry is no longer as we wrote it, and who changed it."""
     found = entries_by_id(live.models)
     for model_id, digest in mark.entries:
         copies = {entry.digest for _, entry in found.get(model_id, ())}
@@ -230,9 +231,7 @@ def overwritten(mark: Mark, live: LiveCustomResource) -> Refuted | None:
 
 
 def completed(mark: Mark, live: LiveCustomResource) -> Mark:
-    """``mark`` with the time of its write, where an interruption kept that from being recorded though the list shows that
-    the write was done.
-    """
+    """Return ``mark`` with the time of its write, if an interruption prevented its recording and the list shows the write."""
     if mark.written_at is not None or overwritten(mark, live) is not None:
         return mark
     writer = live.spec_written(MANAGER) or live.spec_written()
@@ -242,12 +241,12 @@ def completed(mark: Mark, live: LiveCustomResource) -> Mark:
 def observe(
     watch: Watch, mark: Mark, live: LiveCustomResource, now: float, pace: Pace
 ) -> tuple[Watch, Verdict]:
-    """One more look, at monotonic time ``now`` (seconds)."""
+    """Judge one more look, at monotonic time ``now`` (seconds)."""
     status = live.status
     if (known := _at_a_glance(mark, live)) is not None:
         return watch, known
     watch = _count_end(watch, mark, status)
-    # The last of so many runs began after our write, whatever begins next: others may change things without a pause.
+    # The last of these runs began after our write. Do not wait for a pause: others may change things without one.
     if status.terminal and len(watch.ends) >= (2 if mark.baseline.exact else 3):
         return watch, judge(live)
     if not status.terminal:
@@ -266,7 +265,7 @@ def observe(
 
 
 def _at_a_glance(mark: Mark, live: LiveCustomResource) -> Verdict | None:
-    """What needs no comparison with earlier looks; None if it does."""
+    """Return a verdict that needs no comparison with earlier looks, or ``None``."""
     if live.uid != mark.cr_uid:
         return Refuted(
             "cr-replaced", f"{live.where} was deleted and made anew since the write", "apply again"
@@ -289,7 +288,7 @@ def _count_end(watch: Watch, mark: Mark, status: Status) -> Watch:
 
 
 def judge(live: LiveCustomResource) -> Verdict:
-    """What a run that ended says."""
+    """Return the verdict of a run that ended."""
     status = live.status
     if (said := status.failure) is not None:
         return Refuted(
@@ -306,13 +305,13 @@ def judge(live: LiveCustomResource) -> Verdict:
 
 
 def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
-    """From one look alone: why the operator cannot be said to have taken in our last write; None if it has."""
+    """Return, from one look, why the operator may not have taken in our last write; ``None`` if it has."""
     if mark is None:
         return None
     mark = completed(mark, live)
     _, verdict = observe(Watch(), mark, live, 0.0, Pace())
     if isinstance(verdict, Waiting) and live.status.terminal and live.status.failure and fresh(mark, live):
-        verdict = judge(live)  # more may come of it, but this is what there is to know
+        verdict = judge(live)  # the status may still change, but it is all that is known now
     match verdict:
         case Reconciled():
             return None
@@ -320,7 +319,7 @@ def standing(mark: Mark | None, live: LiveCustomResource) -> str | None:
             return reason
 
 
-def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or takes time is handed in
+def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or takes time is passed in
     read: Callable[[], LiveCustomResource],
     mark: Mark,
     clock: Clock,
@@ -328,10 +327,10 @@ def await_reconciled(  # noqa: PLR0913, PLR0917  everything that does I/O or tak
     observer: Callable[[Event], None],
     pace: Pace = Pace(),
 ) -> Reconciled:
-    """Look until there is a verdict. Looks that fail for the moment are repeated.
+    """Look until there is a verdict. Repeat looks that fail temporarily.
 
-    Raises ``StepFailedError``: the operator failed (with its message), an entry of ours was changed, or the deadline
-    passed (with what was seen last); and whatever ``read`` raises that will not pass.
+    Raise ``StepFailedError`` if the operator failed (with its message), an entry of ours was changed, or the deadline
+    passed (with what was seen last); also raise errors of ``read`` that are not temporary.
     """
     start = clock.monotonic()
     watch, told = Watch(), ""

@@ -1,4 +1,4 @@
-"""Our entries and the operator that takes them in: a write is done when it was seen to be, not before."""
+"""Our entries and the operator that takes them in: a write counts as done only when it was seen."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ _LOOKED: Final = "it has looked after our write, and failed for entries of other
 
 @dataclass(frozen=True, slots=True)
 class ReconcilingRegistry(WatsonxRegistry):
-    """Implements ``ports.Registry``: reads and writes are ``WatsonxRegistry``'s, waiting is added."""
+    """Implement ``ports.Registry``: read and write as ``WatsonxRegistry``, and wait for the operator."""
 
     def confirm(self, mark: Mark) -> None:
-        """Remember that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
+        """Record that the operator has taken in the write of ``mark``, so that the next run need not wait again."""
         intents = self.intents()
         if (
             intents.mark is not None
@@ -31,19 +31,18 @@ class ReconcilingRegistry(WatsonxRegistry):
             self.record(intents, confirmed(intents, mark))
 
     def unconfirmed(self) -> bool:
-        """Whether the operator is not known to have taken in our last write, a removal included. An intended one that was
-        not done is forgotten.
+        """Return whether the operator may not have taken in our last write; a removal counts as a write. Forget an
+        intended write that was not done.
         """
         live, intents = self.find(), self.intents()
         return (self._resolved(intents, live) if live is not None else intents).pending
 
     def await_reconciled(self, observer: Observer) -> str:
-        """Wait until the operator has reconciled after our last write; returns what was seen.
+        """Wait until the operator has reconciled after our last write; return what was seen.
 
-        An operator that has failed is asked once to look again, which is announced, and waited for once more. One that has
-        failed for others' entries alone has taken ours in: that is warned of.
-        Raises ``StepFailedError``: the operator's message if it failed again and which models of ours it names, who
-        undid our write, or the deadline.
+        If the operator failed, announce it, ask it once to look again, and wait once more. If it failed only for
+        entries of others, it has taken ours in: only warn. Raise ``StepFailedError`` with the operator's message if
+        it failed again (and the models of ours that it names), with who undid our write, or at the deadline.
         """
         intents, found = self._first_look()
         if found is not None and found.has_spec:
@@ -75,22 +74,22 @@ class ReconcilingRegistry(WatsonxRegistry):
         return seen.evidence
 
     def _resolved(self, intents: Intents, live: LiveCustomResource) -> Intents:
-        """What the list shows of an interrupted write is kept as long as it shows it: others may write at any moment."""
+        """Record what the list shows about an interrupted write now: others may write at any moment and hide it."""
         found = resolved(intents, live)
-        with contextlib.suppress(WeighbridgeError):  # what cannot be kept now is looked at again
+        with contextlib.suppress(WeighbridgeError):  # if it cannot be recorded now, look again later
             self.record(intents, found)
             return found
         return intents
 
     def _others(self, mark: Mark) -> str | None:
-        """See ``others_failure``: a failure that may be ours is none of these."""
+        """Return the failure if it is only others' (see ``others_failure``). A failure that may be ours does not count."""
         return others_failure(self.read(), replace(self.intents(), mark=mark))
 
     def _await(self, mark: Mark, observer: Observer) -> Reconciled:
         return await_reconciled(self.read, mark, self.clock, self.limits.reconcile, observer, self.pace)
 
     def _first_look(self) -> tuple[Intents, LiveCustomResource | None]:
-        """Our record and the custom resource, asked for again while the API server comes and goes."""
+        """Return our record and the custom resource. Ask again while the API server is temporarily unreachable."""
         deadline = self.clock.monotonic() + self.limits.write
         while True:
             try:

@@ -1,8 +1,9 @@
-"""What we wrote, or are about to write, into somebody else's list, kept beside it in a ConfigMap of our own.
+"""What we wrote, or are about to write, into a list of others. It is kept in a ConfigMap of our own beside that list.
 
-It is written before the list is, so that an interruption at any moment never makes our own entry look foreign, and a lost
-Pulumi state can be rebuilt; ``watsonx/ownership.py`` says what it proves. One key a model, and ``_last-write`` for the last
-write, which stays after a removal until the operator was seen to have taken it in.
+It is written before the list is. So an interruption at any moment never makes our own entry look foreign, and a lost
+Pulumi state can be rebuilt; ``watsonx/ownership.py`` says what it proves. It has one key for each model, and
+``_last-write`` for the last write. That key stays after a removal until the operator was seen to have taken the
+removal in.
 """
 
 import json
@@ -19,17 +20,17 @@ from weighbridge.watsonx.merge import Change
 from weighbridge.watsonx.reconciled import Mark
 
 LAST_WRITE_KEY: Final = "_last-write"
-"""No model's key: an id starts with a letter or a digit."""
+"""Never a model's key: an id starts with a letter or a digit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One model: what is to stand in the list, and what of ours stood there when that was decided."""
+    """One model: the intended entry, and our entry that stood in the list when that was decided."""
 
     entry: Entry
     previous: Entry | None = None
     unproven: bool = False
-    """It stands there, and nobody can tell whether we wrote it."""
+    """The entry stands there, but may or may not be ours."""
 
     def as_json(self) -> str:
         row: dict[str, Json] = {
@@ -43,37 +44,37 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Intents:
-    """All of one environment."""
+    """The record of one environment."""
 
     models: Mapping[str, Intent] = field(default_factory=dict)
     mark: Mark | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether the operator is not known to have taken in our last write."""
+        """Whether the operator may not have taken in our last write."""
         return self.mark is not None and not self.mark.confirmed
 
     @property
     def spent(self) -> bool:
-        """Nothing of ours is registered, and nothing is waited for: no record is needed."""
+        """Whether no record is needed: nothing of ours is registered, and no reconciliation is awaited."""
         return not self.models and not self.pending
 
     def with_mark(self, mark: Mark) -> "Intents":
-        """The same with another last write."""
+        """Return the same record with another last write."""
         return replace(self, mark=mark)
 
     @property
     def ours(self) -> Mapping[str, Intent]:
-        """Without those of which nobody can tell."""
+        """The rows of entries that are ours, without the unproven ones."""
         return {key: intent for key, intent in self.models.items() if not intent.unproven}
 
     @property
     def unproven(self) -> Mapping[str, Entry]:
-        """Those, as they stand."""
+        """The unproven entries, as they stand."""
         return {key: intent.entry for key, intent in self.models.items() if intent.unproven}
 
     def known(self) -> tuple[Entry, ...]:
-        """Every entry that may be ours in the list."""
+        """Return every entry in the list that may be ours."""
         return tuple(
             entry
             for intent in self.ours.values()
@@ -82,14 +83,14 @@ class Intents:
         )
 
     def data(self) -> dict[str, str]:
-        """As the ConfigMap's ``data``."""
+        """Return the ConfigMap's ``data``."""
         rows = {receipt_key(model_id): intent.as_json() for model_id, intent in self.models.items()}
         return rows | ({LAST_WRITE_KEY: json.dumps(self.mark.as_json())} if self.mark else {})
 
 
 def parse_intents(data: Mapping[str, str]) -> Intents:
-    """From the ConfigMap's ``data``. A text that is not ours (edited by hand) counts as none: its entry is then foreign,
-    and refused rather than overwritten.
+    """Parse the ConfigMap's ``data``. Skip a text that is not ours (edited by hand): its entry then counts as
+    foreign, and is refused rather than overwritten.
     """
     models: dict[str, Intent] = {}
     mark = None
@@ -110,8 +111,8 @@ def parse_intents(data: Mapping[str, str]) -> Intents:
 def intend(
     before: Intents, live: Iterable[Entry], new: Iterable[Entry], mark: Mark, known: Iterable[Entry] = ()
 ) -> Intents:
-    """What to keep before a write: each wanted entry with what of ours is live (as ``before`` has it, or ``known``), those
-    about to be removed, and those that are left as they stand because nobody can tell whose they are.
+    """Return the record before a write: each wanted entry with our live entry (known from ``before`` or ``known``),
+    the entries to be removed, and the unproven entries that are left alone.
     """
     ours = {*before.known(), *known}
     standing = {entry.model_id: entry for entry in live if entry in ours}
@@ -121,8 +122,8 @@ def intend(
 
 
 def confirmed(intents: Intents, mark: Mark) -> Intents:
-    """What to keep once the operator has taken in the write of ``mark``: nothing of models that the write removed, since
-    whoever registers them from now on does us no harm.
+    """Return the record after the operator has taken in the write of ``mark``: without models that the write removed,
+    because others may register them from now on without harm to us.
     """
     models = {key: intent for key, intent in intents.models.items() if key not in mark.removed}
     entries = tuple(row for row in mark.entries if row[0] not in mark.removed)
@@ -130,21 +131,21 @@ def confirmed(intents: Intents, mark: Mark) -> Intents:
 
 
 def settled(new: Iterable[Entry], mark: Mark, unproven: Iterable[Entry] = ()) -> Intents:
-    """What to keep after a write."""
+    """Return the record after a write."""
     rows = {entry.model_id: Intent(entry) for entry in new}
     return Intents(rows | {entry.model_id: Intent(entry, unproven=True) for entry in unproven}, mark)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The custom resource after a write, or as it stands where nothing had to be written."""
+    """The custom resource after a write, or as it is if nothing had to be written."""
 
     live: LiveCustomResource
     changes: tuple[Change, ...]
     mark: Mark | None
-    """None if nothing of ours was ever written."""
+    """``None`` if nothing of ours was ever written."""
     unproven: frozenset[str] = frozenset()
-    """Models that stand as wanted, and were not written: nobody can tell whether they are ours."""
+    """Models that stand as wanted, were not written, and may or may not be ours."""
 
     @property
     def written_at(self) -> str | None:
@@ -152,7 +153,7 @@ class Written:
 
 
 class UnrecordedWriteError(StepFailedError):
-    """The list was patched, but something after that failed: the resource exists and must not be forgotten."""
+    """The list was patched, but a later step failed: the entries exist, and their record must not be lost."""
 
     def __init__(self, cause: Exception, written: Written) -> None:
         what = getattr(cause, "what", str(cause))

@@ -14,19 +14,19 @@ class Reason(StrEnum):
     """Why an entry was left alone."""
 
     FOREIGN = "foreign"
-    """Somebody else made an entry of this model_id."""
+    """Another author made an entry with this model_id."""
     FOREIGN_EQUAL = "foreign-equal"
-    """The same, and it happens to be equal to ours: still not ours to remove one day."""
+    """The same, and the entry equals ours. It is still not ours, so a later destroy must not remove it."""
     CHANGED = "changed"
-    """Ours, but changed by somebody to something we did not write."""
+    """Ours, but somebody changed it to something that we did not write."""
     REPLACED = "replaced"
-    """Not what the plan saw."""
+    """Not the entry that the plan saw."""
     REMOVED = "removed"
     """Gone since the plan, which showed no change of it."""
     UNPROVEN = "unproven"
-    """An interrupted run of ours was to write it, and others have written since: nobody can tell whose it is."""
+    """An interrupted run of ours should have written it, and others have written since: it may or may not be ours."""
     NOT_A_LIST = "not-a-list"
-    """The whole value is no list."""
+    """The whole value is not a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,16 @@ class Refusal:
     model_id: str | None
     """``None`` if it is about the whole list."""
     written: tuple[Entry, ...]
-    """What we know to have written."""
+    """The versions that we know to have written."""
     live: tuple[Entry, ...]
     wanted: Entry | None
-    """``None`` if it was to be removed."""
+    """``None`` if it should be removed."""
     detail: str = ""
     seen: str = ""
-    """Digest of what the plan saw; empty where it saw nothing."""
+    """Digest of the entry that the plan saw; empty if there was none."""
 
     def describe(self) -> str:
-        """What is wrong, in a sentence."""
+        """Return in a sentence what is wrong."""
         model = quoted(self.model_id or "")
         after = "since the plan"
         return {
@@ -63,7 +63,7 @@ class Refusal:
         }[self.reason]
 
     def remedy(self) -> str:
-        """What to do about it, in a sentence."""
+        """Return in a sentence what to do about it."""
         model = shlex.quote(self.model_id or "")
         match self.reason:
             case Reason.FOREIGN | Reason.FOREIGN_EQUAL:
@@ -83,7 +83,7 @@ class Refusal:
                 return "the owner of the custom resource has to make it a list, or remove it"
 
     def versions(self) -> tuple[tuple[str, str], ...]:
-        """(label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
+        """Return (label, JSON) of what we wrote or the plan saw, what is live and what is wanted, as far as each exists."""
         rows = (
             [("seen", self._seen())]
             if self.reason in {Reason.REPLACED, Reason.REMOVED}
@@ -95,7 +95,7 @@ class Refusal:
         return tuple(rows)
 
     def _seen(self) -> str:
-        """Only its digest is known, unless it is something of ours."""
+        """Return the text of what the plan saw. Only its digest is known, unless it is an entry of ours."""
         if not self.seen:
             return "nothing"
         return next(
@@ -105,12 +105,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing may be written."""
+    """Nothing may be written, for these reasons."""
 
     refusals: tuple[Refusal, ...]
 
     def error(self, where: str, *, show_values: bool = True) -> "EntriesRefusedError":
-        """As the failure a user meets: every refusal with the versions in question, or their names alone."""
+        """Return the error for the user: every refusal with the versions in question, or with their names only."""
         lines = []
         for refusal in self.refusals:
             lines.append(refusal.describe())
@@ -121,7 +121,7 @@ class Refused:
 
 
 class EntriesRefusedError(PreconditionError):
-    """The live list holds something of our model_ids that is not ours to change (exit 3)."""
+    """The live list holds entries with our model_ids that we may not change (exit 3)."""
 
     def __init__(self, what: str, remedy: str, refused: Refused, where: str) -> None:
         super().__init__(what, remedy=remedy, code=f"entry-{refused.refusals[0].reason}")
@@ -129,7 +129,7 @@ class EntriesRefusedError(PreconditionError):
         self.where = where
 
     def without_values(self) -> "EntriesRefusedError":
-        """The same, naming models only."""
+        """Return the same error with model names only."""
         return self.refused.error(self.where, show_values=False)
 
 
@@ -141,7 +141,7 @@ def not_ours(
     *,
     unproven: bool = False,
 ) -> Refusal | None:
-    """Why the live ``copies`` of one model must not be touched; None if they may."""
+    """Return why the live ``copies`` of one model must not be changed; ``None`` if they may be."""
     if all(copy in known or (known and copy == wanted) for copy in copies):
         return None
     if known:
@@ -158,7 +158,7 @@ def not_ours(
 def replaced_since(
     seen: str, known: Sequence[Entry], copies: Sequence[Entry], wanted: Entry | None
 ) -> Refusal | None:
-    """Why the live ``copies`` of one model are not what the plan saw; None if they are, or are what is wanted already."""
+    """Return why the live ``copies`` of one model are not what the plan saw; ``None`` if they are, or if they are as wanted."""
     if wanted is not None and not copies and seen == wanted.digest:
         return Refusal(Reason.REMOVED, wanted.model_id, tuple(dict.fromkeys(known)), (), wanted, seen=seen)
     other = [copy for copy in copies if copy.digest != seen and copy != wanted]

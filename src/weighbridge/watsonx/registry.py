@@ -1,8 +1,8 @@
 """Our entries of the ``Watsonxaiifm`` resource, on a real API server.
 
-Nothing here creates or annotates the resource, and nothing watches it (a namespace's ``edit`` role may not). Every write
-is a JSON patch that the API server refuses if the list is not as it was read; what we are about to write is recorded
-first, in a ConfigMap of our own.
+This module never creates, annotates or watches the resource (a namespace's ``edit`` role may not). Every write is a
+JSON patch that the API server refuses if the list has changed since it was read. What we are about to write is first
+recorded in a ConfigMap of our own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +30,8 @@ from weighbridge.watsonx.view import planned_entries, seen_by_looking, standing_
 
 
 def others_failure(live: LiveCustomResource, intents: Intents) -> str | None:
-    """In words, that the operator failed for entries of others alone, while ours stand as they were written; None where it did
-    not fail, or that cannot be told.
+    """Return in words that the operator failed only for entries of others, while ours stand as written. Return
+    ``None`` if it did not fail, or if that cannot be told.
     """
     mark, said = intents.mark, live.status.failure
     if said is None or mark is None or mark.intended is not None or overwritten(mark, live) is not None:
@@ -48,7 +48,7 @@ def others_failure(live: LiveCustomResource, intents: Intents) -> str | None:
 
 
 class KubeApi(Protocol):
-    """What is used of ``kubernetes.client.Kube``."""
+    """The part of ``kubernetes.client.Kube`` that is used here."""
 
     @property
     def where(self) -> str: ...
@@ -68,21 +68,21 @@ class KubeApi(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds."""
+    """Time limits, in seconds."""
 
     write: float = 120.0
-    """For one write, while others write too or the API server comes and goes."""
+    """For one write, while others write too or the API server is temporarily unreachable."""
     quiet: float = 20.0
-    """How long a run of the operator is waited for before writing beside it."""
+    """How long to wait for a run of the operator before writing during the run."""
     stuck: float = 300.0
-    """An operator under way that says nothing new for so long is not written to."""
+    """A running operator without a new report for this long counts as stuck: do not write."""
     reconcile: float = 1800.0
     nudge_after: float = 5.0
-    """After ``Failed``, before the operator is asked once to look again."""
+    """Pause after ``Failed``, before the operator is asked once to look again."""
 
 
 def _silent(_: Event) -> None:
-    """Nobody listens."""
+    """Drop the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,12 @@ class WatsonxRegistry:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def find(self) -> LiveCustomResource | None:
-        """The custom resource now, or None where there is none."""
+        """Return the custom resource now, or ``None`` if there is none."""
         raw = self.kube.get(WATSONX_IFM, self.name, self.namespace)
         return parse_custom_resource(raw) if raw is not None else None
 
     def read(self) -> LiveCustomResource:
-        """The custom resource now. Raises ``PreconditionError`` if there is none, or none that can hold a list."""
+        """Return the custom resource now. Raise ``PreconditionError`` if there is none, or if it cannot hold a list."""
         live = self.find()
         if live is None:
             raise PreconditionError(
@@ -120,25 +120,27 @@ class WatsonxRegistry:
         return live
 
     def intents(self) -> Intents:
-        """What this environment wrote, or meant to, as it was recorded (``ownership.resolved`` says what of it holds)."""
+        """Return the record of what this environment wrote or intended to (``ownership.resolved`` says how much of it
+        is true).
+        """
         found = self.kube.get(CONFIG_MAP, intents_name(self.environment), self.namespace)
         return parse_intents((found or {}).get("data") or {})
 
     def plan(
         self, old: Iterable[Entry], new: Iterable[Entry], adopt: frozenset[str] = frozenset()
     ) -> tuple[LiveCustomResource, Merge | Refused]:
-        """What :meth:`write` would do now. Writes nothing."""
+        """Return what :meth:`write` would do now. Write nothing."""
         live = self.read()
         intents = resolved(self.intents(), live)
         known = (*old, *intents.known())
         return live, three_way(known, live.models, new, adopt, unproven=intents.unproven)
 
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
-        """The list as it would be after a write of ``wanted``, what of ours stands in it, and the operator's word.
+        """Return the list as it would be after a write of ``wanted``, our present entries, and the operator's status.
 
-        With nothing wanted it is the list as it is. An entry of ours that somebody edited is not refused here: it shows
-        as an update, which an apply then makes. Raises ``PreconditionError`` for an entry of a wanted model that
-        somebody else made, or that stands there twice, and, where something would change, while the owner forbids it.
+        If nothing is wanted, it is the list as it is. An entry of ours that somebody edited is not refused here: it
+        shows as an update, which an apply then makes. Raise ``PreconditionError`` if another author made an entry of
+        a wanted model, or if it is there twice; and, if something would change, while the owner forbids changes.
         """
         live = self.read()
         intents = resolved(self.intents(), live)
@@ -178,26 +180,26 @@ class WatsonxRegistry:
         observer: Observer = _silent,
         seen: Mapping[str, str] | None = None,
     ) -> Written:
-        """Make our entries ``new``; ``old`` are those known to be ours, besides what was recorded. ``seen``: what stood there
-        when that was decided (see ``three_way``).
+        """Make our entries ``new``. ``old``: entries known to be ours, besides the recorded ones. ``seen``: what
+        stood there when that was decided (see ``three_way``).
 
-        Raises ``PreconditionError`` (nothing was written): an entry is not ours to change, the owner forbids changes,
-        an operator that is stuck. ``StepFailedError``: the API server refuses the entries, or the deadline passed.
-        ``UnrecordedWriteError``: written, but not recorded.
+        Raise ``PreconditionError`` (nothing was written) if an entry is not ours to change, the owner forbids
+        changes, or the operator is stuck. Raise ``StepFailedError`` if the API server refuses the entries, or the
+        deadline passed. ``UnrecordedWriteError``: written, but not recorded.
         """
         wanted = tuple(new)
         attempt = Attempt(self, tuple(old), wanted, adopt, observer, seen)
         return attempt.until_written()
 
     def forget(self) -> None:
-        """Remove the record of this environment; an object of its name without its labels is left."""
+        """Delete the record of this environment. Leave an object with its name but without its labels."""
         name = intents_name(self.environment)
         found = self.kube.get(CONFIG_MAP, name, self.namespace)
         if found is not None and is_ours(found, self.environment):
             self.kube.delete(CONFIG_MAP, name, self.namespace)
 
     def record(self, before: Intents, after: Intents) -> None:
-        """Write the intents' ConfigMap if it differs; one that is needed no more is removed."""
+        """Write the intents' ConfigMap if it differs. Delete it if it is no longer needed."""
         name, old, new = intents_name(self.environment), before.data(), after.data()
         if old == new:
             return

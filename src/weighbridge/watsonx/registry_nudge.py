@@ -1,4 +1,4 @@
-"""After ``Failed``: making the operator look once more, and saying what its failure means for us."""
+"""After ``Failed``: make the operator look again, and explain what its failure means for us."""
 
 from http import HTTPStatus
 from typing import Final
@@ -18,11 +18,11 @@ _CONFLICTS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENT
 
 
 def nudge(registry: WatsonxRegistry, failure: StepFailedError, mark: Mark, observer: Observer) -> Mark:
-    """Make the operator look once more, and return the write that is to be waited for.
+    """Make the operator look again, and return the write to wait for.
 
-    A cause outside the resource may need a moment to pass, so it is given one. Where somebody else has made the
-    operator run meanwhile, nothing is written. Raises ``failure`` again, with what it means for our models, where
-    nothing of ours stands in the list or the owner forbids changes.
+    Wait a moment first: a cause outside the resource may need it to pass. Write nothing if somebody else has made the
+    operator run meanwhile. Raise ``failure`` again, with what it means for our models, if the list holds no entry of
+    ours or the owner forbids changes.
     """
     clock = registry.clock
     clock.sleep(registry.limits.nudge_after)
@@ -45,7 +45,7 @@ def nudge(registry: WatsonxRegistry, failure: StepFailedError, mark: Mark, obser
 
 
 def explained(registry: WatsonxRegistry, failure: StepFailedError) -> StepFailedError:
-    """``failure`` with the models of ours that the operator's message names; any other failure as it is."""
+    """Return ``failure`` with those of our models that the operator's message names. Return any other failure unchanged."""
     if failure.code != OPERATOR_FAILED:
         return failure
     ours = registry.intents().ours
@@ -67,7 +67,7 @@ def _chosen(registry: WatsonxRegistry, live: LiveCustomResource) -> Nudge | None
 def _written(
     registry: WatsonxRegistry, live: LiveCustomResource, chosen: Nudge, observer: Observer, mark: Mark
 ) -> Mark | None:
-    """The mark of the edit; None if somebody else wrote first."""
+    """Return the mark of the edit; ``None`` if somebody else wrote first."""
     after = live
     for number in range(len(chosen.patches)):
         guard: PatchOperation = {
@@ -91,7 +91,7 @@ def _written(
 
 
 def _put_back(registry: WatsonxRegistry, chosen: Nudge, mark: Mark, observer: Observer) -> Mark:
-    """The entry went out, and somebody wrote before it came back: it comes back as any missing entry of ours does."""
+    """Put the entry back after somebody wrote in between. Write it like any missing entry of ours."""
     entries = [intent.entry for intent in registry.intents().ours.values()]
     observer(Note(f"{chosen.model_id} is put back beside what somebody else has written meanwhile"))
     return registry.write((), entries, observer=observer).mark or mark

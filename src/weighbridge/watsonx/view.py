@@ -1,4 +1,4 @@
-"""A merge as a person reads it: the whole list, entry by entry, and what differs in each."""
+"""A merge in a readable form: the whole list, entry by entry, and what differs in each."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -14,10 +14,10 @@ from weighbridge.watsonx.record import Intent
 def planned_entries(
     merge: Merge, written: Collection[str] = (), unproven: Collection[str] = ()
 ) -> tuple[PlannedEntry, ...]:
-    """The list as it would be, in its order; entries to be removed stand where they stand now.
+    """Return the list as it would be, in order. Entries to be removed keep their present place.
 
-    ``written``: models that we registered earlier, ours even where nothing is wanted. ``unproven``: those that stand as wanted
-    and are left, because nobody can tell whose they are.
+    ``written``: models that we registered earlier; they are ours even if nothing is wanted. ``unproven``: models that
+    stand as wanted, are left alone, and may or may not be ours.
     """
     changes = {change.model_id: change for change in merge.changes}
     ours = ({entry.model_id for entry in merge.wanted} | set(written)) - set(unproven)
@@ -26,7 +26,7 @@ def planned_entries(
     for element in merge.before:
         name = _name(element)
         change = changes.pop(name, None)
-        if name in shown:  # a further copy of one that changes: one is left, at the most
+        if name in shown:  # a further copy of a changed entry: at most one copy stays
             rows.append(PlannedEntry(name, "remove"))
             continue
         if change is None or change.before is None:
@@ -44,7 +44,7 @@ def planned_entries(
 
 
 def standing_entries(live: Json, intents: Mapping[str, Intent]) -> dict[str, StandingEntry]:
-    """Every model of the list, by id, with whose entry it is. Of several copies one that we wrote comes before others."""
+    """Return every model of the list, by id, with its owner. Of several copies, prefer one that we wrote."""
     found: dict[str, StandingEntry] = {}
     for model_id, copies in entries_by_id(live).items():
         intent, entries = intents.get(model_id), [entry for _, entry in copies]
@@ -55,7 +55,7 @@ def standing_entries(live: Json, intents: Mapping[str, Intent]) -> dict[str, Sta
         ours = next((entry for entry in entries if entry in written), None)
         if ours is not None:
             found[model_id] = StandingEntry(value=ours.value(), owner="ours", written=ours.value())
-        else:  # before an interrupted write that we cannot see the end of, the earlier version stood
+        else:  # the end of an interrupted write is unknown: the earlier version stood before it
             found[model_id] = StandingEntry(
                 value=entries[0].value(), owner="edited", written=written[0].value()
             )
@@ -63,16 +63,16 @@ def standing_entries(live: Json, intents: Mapping[str, Intent]) -> dict[str, Sta
 
 
 def seen_by_looking(live: Json, ours: Collection[str]) -> tuple[Entry, ...]:
-    """Live entries of models that we wrote, edited or not: a change that is shown first may be mended afterwards.
+    """Return the live entries of models that we wrote, edited or not: a shown change may be repaired later.
 
-    A model that stands there twice is left out, since nobody can tell which of the two is meant.
+    Leave out a model that is there twice: nobody can tell which copy is meant.
     """
     found = entries_by_id(live)
     return tuple(found[model_id][0][1] for model_id in ours if len(found.get(model_id, ())) == 1)
 
 
 def differences(before: Json, after: Json, path: str = "") -> Iterator[str]:
-    """``location.sub_path: "a" → "b"`` for every leaf that differs; list items by index, parameters by their name."""
+    """Yield ``location.sub_path: "a" → "b"`` for every leaf that differs. List items by index, parameters by name."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             below = f"{path}.{quoted(key)}" if path else quoted(key)

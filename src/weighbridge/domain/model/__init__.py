@@ -1,1 +1,1 @@
-"""Is what a source holds a model that can be served? Judged from names, sizes, small files, first bytes and headers. Pure."""
+"""Judge whether a source holds a model that can be served, by names, sizes, small files, first bytes and headers. Pure."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One thing that a look at a model found."""
+    """One flaw that a look at a model found."""
 
     code: str
     """Stable short name, ``kebab-case``."""
@@ -14,13 +14,13 @@ class Flaw:
     remedy: str
     """What would be right."""
     refused: bool = True
-    """Whether the model is refused for it, or its user is only told. A set that is in place is never refused for one: it was
-    verified, and leaving a file of it out would make it another set.
+    """Whether the model is refused for it, or the user only warned. A set in place is never refused: it was verified,
+    and without one of its files it would be another set.
     """
 
     @property
     def told(self) -> str:
-        """As a warning."""
+        """The text of a warning."""
         return f"{self.what}; {self.remedy[:1].lower()}{self.remedy[1:]}"
 
 

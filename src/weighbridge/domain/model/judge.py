@@ -1,4 +1,4 @@
-"""Everything that is wrong with a model's files, and what is done about it."""
+"""All flaws of a model's files, and what is done about them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from weighbridge.errors import PreconditionError
 
 
 def judge(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ...]:
-    """Refusals first, each kind in the order in which it is looked for."""
+    """Return the flaws, refusals first, each kind in the order of the checks."""
     found = [
         *judge_settings(seen),
         *judge_shards(seen),
@@ -24,7 +24,9 @@ def judge(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ..
 
 
 def judge_in_place(seen: LookedAt, parameters: Mapping[str, Parameter]) -> tuple[Flaw, ...]:
-    """Of a set that was judged whole when it was brought in: what names say, and how it is to be registered now."""
+    """Return the flaws of a set that was judged as a whole when it was brought in: those that names show, and those
+    of its present registration.
+    """
     return (*judge_kinds(seen), *judge_parameters(seen, parameters))
 
 
@@ -39,7 +41,7 @@ def _left_out(seen: LookedAt) -> Iterator[Flaw]:
 
 
 def refusal(flaws: Sequence[Flaw], where: str) -> PreconditionError | None:
-    """One error for all that is refused, or ``None``. ``where``: the model and its source, in words."""
+    """Return one error for all refused flaws, or ``None``. ``where``: the model and its source, in words."""
     refused = [flaw for flaw in flaws if flaw.refused]
     if not refused:
         return None

@@ -1,8 +1,10 @@
-"""Which files a model server needs, and which can carry code: by name, and by what their first bytes say. Tables, and one function.
+"""Which files a model server needs, and which can carry code: by name, and by their first bytes. Tables, and one
+function.
 
-An allow-list: what it does not know is looked at, and told of. Formats that run code when they are loaded are refused, whatever
-they are called. Sources: Hugging Face Hub, "Pickle Scanning"; Python, "pickletools"; NumPy's NEP 1; Keras, "Whole model saving"
-(``.keras`` is a ZIP with code for Lambda layers); PKWARE APPNOTE 4.3; the ELF, PE, Mach-O and WebAssembly specifications; RFC 1740 (AppleDouble).
+The table of needed files is an allow-list: other files are examined and reported. Formats that run code when they are
+loaded are refused, whatever their name. Sources: Hugging Face Hub, "Pickle Scanning"; Python, "pickletools"; NumPy's
+NEP 1; Keras, "Whole model saving" (``.keras`` is a ZIP with code for Lambda layers); PKWARE APPNOTE 4.3; the ELF, PE,
+Mach-O and WebAssembly specifications; RFC 1740 (AppleDouble).
 """
 
 import contextlib
@@ -29,7 +31,7 @@ HARMLESS: Final = frozenset({
     ".md", ".rst", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".cfg", ".ini",
     ".html", ".bib", ".cff", ".log",
 })  # fmt: skip
-"""Documentation, which nothing loads."""
+"""Documentation, which no program loads."""
 KNOWN_NAMES: Final = re.compile(
     r"(?i)(licen[cs]e|notice|readme|copying|use_policy|acceptable_use_policy|authors|changelog|version)([-_.].*)?|\.gitattributes|\.gitignore"
 )
@@ -52,10 +54,10 @@ CODE: Final = {suffix: what for what, suffixes in _CODE.items() for suffix in su
 OTHER_WEIGHTS: Final = frozenset({
     ".gguf", ".ggml", ".onnx", ".onnx_data", ".msgpack", ".tflite", ".mlmodelc", ".llamafile",
 })  # fmt: skip
-"""Weights in formats that the server of safetensors does not read."""
+"""Weights in formats that a server of safetensors does not read."""
 
 SIDECARS: Final = re.compile(r"(.*/)?(\._[^/]*|\.DS_Store)|(.*/)?__MACOSX/.*")
-"""What macOS writes beside files on disks that are not its own, and into archives."""
+"""Files that macOS writes beside others on foreign disks, and into archives."""
 SIDECAR_PATTERNS: Final = ("._*", "*/._*", "*.DS_Store", "*__MACOSX/*")
 
 _MAGIC: Final = (
@@ -68,16 +70,16 @@ _MAGIC: Final = (
     (b"\x93NUMPY", "a NumPy array, which may hold pickles"), (b"\x89HDF\r\n\x1a\n", "an HDF5 file, which may hold code of Keras"),
 )  # fmt: skip
 _PICKLE: Final = re.compile(rb"\x80[\x01-\x05]")
-"""PROTO, which protocols 2 to 5 begin with."""
+"""PROTO, the first opcode of protocols 2 to 5."""
 _IMPORTS: Final = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
-"""Opcodes that name what is to be imported."""
+"""Opcodes that name an import."""
 _CALLS: Final = frozenset({"REDUCE", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
-"""Opcodes that call it, with what lies on top of the stack."""
+"""Opcodes that call it with the top of the stack."""
 _CALLS_FROM_MARK: Final = frozenset({"INST", "OBJ"})
-"""Likewise, with all that lies above the last mark."""
+"""Opcodes that call it with everything above the last mark."""
 _ARGUMENTS: Final = (pickletools.pytuple, pickletools.pydict, pickletools.anyobject)
 _NO_ARGUMENTS: Final = _IMPORTS | {"PERSID"}
-"""Opcodes that take any text, and leave what nothing can be called with."""
+"""Opcodes that take any text, and leave a value that cannot be an argument of a call."""
 _TAR: Final = slice(257, 262)
 _ZIP_END: Final = re.compile(rb"PK\x05\x06.{18}\Z", re.DOTALL)
 _DOS_SIGNATURE_AT: Final = 0x3C
@@ -89,14 +91,12 @@ def is_sidecar(path: str) -> bool:
 
 
 def is_weights(path: str) -> bool:
-    """Whether servers read it as safetensors: they look for that suffix in just that spelling. What is spelled otherwise is judged
-    as any other file.
-    """
+    """Return whether servers read it as safetensors: exactly this suffix. Other spellings are judged like any other file."""
     return path.endswith(".safetensors") and not is_sidecar(path)
 
 
 def is_known(path: str) -> bool:
-    """Whether a model server, or a reader of its documentation, has a use for it."""
+    """Return whether a model server, or a reader of the documentation, can use it."""
     if suffix_of(path) == ".safetensors":
         return is_weights(path)
     return suffix_of(path) in NEEDED | HARMLESS or KNOWN_NAMES.fullmatch(PurePosixPath(path).name) is not None
@@ -107,7 +107,7 @@ def suffix_of(path: str) -> str:
 
 
 def sniffed(peek: Peek) -> str | None:
-    """What the bytes are, where they are code or can carry some; in words."""
+    """Return in words what the bytes are, if they are code or can carry code."""
     told = (
         *((peek.head.startswith(magic), what) for magic, what in _MAGIC),
         (_PICKLE.match(peek.head) or _is_early_pickle(peek), "a pickle, which runs code when it is loaded"),
@@ -120,12 +120,13 @@ def sniffed(peek: Peek) -> str | None:
 
 
 def _is_early_pickle(peek: Peek) -> bool:
-    """Whether it is a pickle of protocol 0 or 1, which have no magic number, that calls what it imports: its opcodes make sense
-    from the first byte to that call. The words of a vocabulary import now and then (``c``), and have nothing to call it with.
+    """Return whether it is a pickle of protocol 0 or 1 (which have no magic number) that calls what it imports: its
+    opcodes are valid from the first byte to that call. The words of a vocabulary sometimes look like an import
+    (``c``), but never like its call.
     """
     stack: list[object] = []
     imported = False
-    with contextlib.suppress(ValueError, Warning):  # no opcode, the end, or text with escapes that are none
+    with contextlib.suppress(ValueError, Warning):  # not an opcode, the end, or text with invalid escapes
         for opcode, argument, _ in pickletools.genops(io.BytesIO(peek.head[:HEAD_BYTES])):
             if opcode.name in _IMPORTS and not _names_something(argument):
                 return False
@@ -149,14 +150,14 @@ def _is_early_pickle(peek: Peek) -> bool:
 
 
 def _names_something(argument: object) -> bool:
-    """Whether an import's module and name, where they stand beside it, are such."""
+    """Return whether an import's module and name, if they are given with it, are identifiers."""
     return argument is None or all(
         part.isidentifier() for text in str(argument).split(" ", 1) for part in text.split(".")
     )
 
 
 def judge_kinds(seen: LookedAt) -> Iterator[Flaw]:
-    """Sidecars, code by name and by content, weights in other formats, and what nobody knows."""
+    """Yield flaws: sidecars, code by name and by content, weights in other formats, and unknown files."""
     sidecars = [path for path in seen.sizes if is_sidecar(path)]
     if sidecars:
         yield Flaw(

@@ -1,4 +1,4 @@
-"""What was read of a source, beyond its listing, for a judgement."""
+"""What was read from a source, beyond its listing, to judge it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from weighbridge.domain.weights import SourceListing
 from weighbridge.mover.safetensors_header import Header
 
 LARGEST_JSON = 1 << 20
-"""Bytes of a JSON file that is read whole; of a longer one both ends are looked at."""
+"""Bytes of a JSON file that is read whole. Of a longer one, only both ends are read."""
 HEAD_BYTES = 1024
-"""Read of every file that is neither of these: more than enough for any magic number, and for a Git LFS pointer."""
+"""Bytes read of every other file: more than enough for any magic number, and for a Git LFS pointer."""
 TAIL_BYTES = 64
 
 
@@ -20,14 +20,14 @@ class Peek:
 
     head: bytes
     tail: bytes = b""
-    """Empty where it was not read."""
+    """Empty if it was not read."""
     whole: bool = False
-    """Whether ``head`` is the file."""
+    """Whether ``head`` is the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """Everything that a model is judged by. What could not be read within the limits is ``left_out``, and not judged."""
+    """Everything by which a model is judged. What could not be read within the limits is in ``left_out``, and not judged."""
 
     listing: SourceListing
     peeks: Mapping[str, Peek] = field(default_factory=dict)
@@ -37,11 +37,11 @@ class LookedAt:
     indexes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By path: tensor → path of the shard within the set."""
     no_indexes: Sequence[str] = ()
-    """Paths of what is called an index below the top directory, and is none."""
+    """Paths below the top directory that have an index's name, but are not an index."""
     documents: Mapping[str, Json] = field(default_factory=dict)
-    """By path: JSON files that were read whole and are JSON."""
+    """By path: JSON files that were read whole and are valid JSON."""
     left_out: Collection[str] = ()
-    """Paths of what was not looked at, because there is too much of it or because time was up."""
+    """Paths that were not read, because there are too many files or the time was over."""
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The small files of a model: are they there in truth, and do they agree with how the model is registered?"""
+"""The small files of a model: are they valid, and do they agree with how the model is registered?"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ READ_BY_SERVERS: Final = frozenset({
     "vocab.json", "preprocessor_config.json", "processor_config.json", "chat_template.json", "tsfm_config.json", "quantize_config.json",
     "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json", "video_preprocessor_config.json",
 })  # fmt: skip
-"""JSON files of the top directory without which, or with a broken one, a server does not start."""
+"""JSON files of the top directory. A server does not start if one is missing or broken."""
 _READ_BESIDE: Final = frozenset({
     "vocab.txt", "merges.txt", "vocab.bpe", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json", "chat_template.jinja",
 })  # fmt: skip
 _LISTS: Final = frozenset({"modules.json"})
-"""Those that hold a list."""
+"""Files that hold a list."""
 _AGAIN: Final = "Upload the file itself"
 
 CONFIG: Final = "config.json"
@@ -31,17 +31,17 @@ _DTYPE: Final = "dtype"
 _POSITIONS: Final = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length", "max_sequence_length", "max_seq_length",
 )  # fmt: skip
-"""Keys under which configurations say how many tokens the model knows places for (as vLLM reads them)."""
+"""Keys in configurations for the number of tokens that the model has positions for (as vLLM reads them)."""
 _STRETCHED: Final = frozenset({"linear", "dynamic", "yarn"})
-"""Kinds of ``rope_scaling`` whose ``factor`` multiplies them."""
+"""Kinds of ``rope_scaling`` whose ``factor`` multiplies that number."""
 _ABSURD: Final = 1e12
 _COMPUTES_IN: Final = {"awq": "float16", "gptq": "float16"}
-"""``quant_method`` → the one type that its plain kernels compute in (vLLM, "Supported activation dtypes")."""
+"""``quant_method`` → the only type that its plain kernels compute in (vLLM, "Supported activation dtypes")."""
 _SELF_NAMED: Final = ("auto", _COMPUTES_IN["awq"], "half")
 
 
 class Parameter(Protocol):
-    """One parameter of a registration, as the environment file has it."""
+    """One parameter of a registration, from the environment file."""
 
     @property
     def default(self) -> object: ...
@@ -54,7 +54,7 @@ class Parameter(Protocol):
 
 
 def parse_json(content: bytes) -> tuple[Json] | None:
-    """The document, or ``None`` where it is not JSON. As servers read it: UTF-8, a byte order mark refused."""
+    """Return the document, or ``None`` if it is not JSON. Read it as servers do: UTF-8, without a byte order mark."""
     try:
         return (json.loads(content.decode()),)
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def parse_json(content: bytes) -> tuple[Json] | None:
 
 
 def look_order(path: str) -> tuple[bool, bool, bool, str]:
-    """What servers read comes first, in the top directory and below it: only so many files are looked at."""
+    """Return a sort key: files that servers read come first, in every directory, because the number is limited."""
     named_by_servers = PurePosixPath(path).name in READ_BY_SERVERS | _READ_BESIDE
     return (not named_by_servers, "/" in path, suffix_of(path) not in NEEDED, path)
 
@@ -106,7 +106,7 @@ def _json(path: str, peek: Peek, seen: LookedAt) -> Iterator[Flaw]:
 
 
 def _own_code(documents: Mapping[str, Json]) -> Iterator[Flaw]:
-    """``auto_map``: classes of the repository's own (transformers, "Building custom models")."""
+    """Yield a flaw for ``auto_map``: classes of the repository's own (transformers, "Building custom models")."""
     found: dict[str, list[str]] = {}
     for path, document in documents.items():
         table = document.get("auto_map") if isinstance(document, dict) else None
@@ -123,7 +123,7 @@ def _own_code(documents: Mapping[str, Json]) -> Iterator[Flaw]:
 
 
 def _texts(value: Json) -> Iterator[str]:
-    """Of a table, a list (as older tokenizers have it) or a name, however they are nested."""
+    """Yield the texts of a table, a list (in older tokenizers) or a name, in any nesting."""
     left = [value]
     while left:
         one = left.pop()
@@ -134,12 +134,12 @@ def _texts(value: Json) -> Iterator[str]:
 
 
 def are_judged(parameters: Mapping[str, Parameter]) -> bool:
-    """Whether ``judge_parameters`` could have anything to say of them."""
+    """Return whether ``judge_parameters`` can judge any of them."""
     return not parameters.keys().isdisjoint((*_LENGTHS, _DTYPE))
 
 
 def judge_parameters(seen: LookedAt, parameters: Mapping[str, Parameter]) -> Iterator[Flaw]:
-    """How it is registered, against what the model says of itself. Warnings: a server may know better."""
+    """Compare the registration with what the model says of itself. Only warn: a server may know better."""
     config = seen.documents.get(CONFIG)
     if not isinstance(config, dict):
         return
@@ -170,7 +170,7 @@ def _length(config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> 
 
 
 def _positions(config: Mapping[str, Json]) -> tuple[str, int] | None:
-    """The key and how many places it comes to, ``rope_scaling`` counted in; models of text and image keep it in ``text_config``."""
+    """Return key and number of positions, with ``rope_scaling``. Models of text and image have it in ``text_config``."""
     inner = config.get("text_config")
     for place, part in (("", config), ("text_config.", inner)):
         if not isinstance(part, dict):

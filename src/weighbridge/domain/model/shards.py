@@ -1,7 +1,8 @@
-"""The safetensors files of a model, together: whole, in agreement with their index, and there once.
+"""The safetensors files of a model together: complete, in agreement with their index, and not twice.
 
-Names of shards and indexes as transformers writes them (``save_pretrained``: ``model-00001-of-00003.safetensors``,
-``model.safetensors.index.json``). Without an index a server reads every safetensors file of the top directory.
+Names of shards and indexes are those that transformers writes (``save_pretrained``:
+``model-00001-of-00003.safetensors``, ``model.safetensors.index.json``). Without an index, a server reads every
+safetensors file of the top directory.
 """
 
 import re
@@ -19,9 +20,9 @@ from weighbridge.mover.shard_index import SUFFIX as INDEX_SUFFIX
 
 _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.safetensors")
 _ADAPTER: Final = re.compile(r"adapter_model(-[0-9]{5}-of-[0-9]{5})?\.safetensors")
-"""As PEFT writes the weights of an adapter."""
+"""Names that PEFT gives to the weights of an adapter."""
 _CONSOLIDATED: Final = re.compile(r"consolidated([-.].*)?\.safetensors")
-"""As Mistral publishes its own format beside the Hugging Face one."""
+"""Names in Mistral's own format, published beside the Hugging Face one."""
 _FORMATS: Final = frozenset({"pt"})
 _AGAIN: Final = "Finish the upload of the model, or correct `exclude:`"
 
@@ -52,7 +53,7 @@ def judge_shards(seen: LookedAt) -> Iterator[Flaw]:
 
 
 def _index(path: str, weight_map: Mapping[str, str], seen: LookedAt) -> Iterator[Flaw]:
-    """The mover refuses the same; here it is found before any byte moved."""
+    """Yield flaws of an index. The mover refuses the same; here they are found before any byte moves."""
     absent = sorted({shard for shard in weight_map.values() if shard not in seen.sizes})
     if absent:
         yield Flaw(
@@ -95,7 +96,7 @@ def _adapter(seen: LookedAt, top: Sequence[str], base: Sequence[str]) -> Iterato
 
 
 def _only_lora(header: Header | None) -> bool:
-    """Whether every tensor is an adapter's, as PEFT names them."""
+    """Return whether every tensor is an adapter's, by PEFT's names."""
     return header is not None and bool(header.tensors) and all(".lora_" in name for name in header.tensors)
 
 
@@ -113,7 +114,7 @@ def _no_tensors(seen: LookedAt, base: Sequence[str]) -> Iterator[Flaw]:
 
 
 def _groups(paths: Sequence[str]) -> dict[tuple[str, int], dict[int, str]]:
-    """By stem and count: number → shard."""
+    """Return shards by (stem, count), then by number."""
     groups: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     for path in paths:
         if found := _SHARD.fullmatch(path):
@@ -153,7 +154,7 @@ def _without_index(seen: LookedAt, base: Sequence[str]) -> Iterator[Flaw]:
 
 
 def _twice(seen: LookedAt, paths: Sequence[str]) -> Iterator[Flaw]:
-    """Without an index all of them are read: the same tensor in two files is one too many."""
+    """Yield a flaw for tensors in two files. Without an index all files are read, so a tensor may be in only one."""
     holder: dict[str, str] = {}
     doubled: dict[str, str] = {}
     for path in paths:
@@ -187,7 +188,9 @@ def _surplus(seen: LookedAt, paths: Sequence[str], how: str) -> Flaw:
 
 
 def _formats(headers: Mapping[str, Header]) -> Iterator[Flaw]:
-    """``format`` of a header's metadata says which framework wrote it; transformers takes ``pt`` and nothing as PyTorch's."""
+    """Yield flaws of ``format`` in headers' metadata. It says which framework wrote the file; transformers reads
+    ``pt`` and no format as PyTorch's.
+    """
     foreign: dict[str, list[str]] = defaultdict(list)
     for path, header in headers.items():
         if (written := header.metadata.get("format", "pt")) not in _FORMATS:

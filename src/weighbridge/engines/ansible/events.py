@@ -1,4 +1,4 @@
-"""What a playbook run of ours says, taken from ansible-runner's events: progress, results, and the failure if any. Pure."""
+"""Read ansible-runner's events of one playbook run: progress, results, and the failure if any. Without side effects."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,15 +19,13 @@ from weighbridge.kubernetes.denials import forbidden
 
 COLLECTION = "weighbridge.byom"
 REMOVALS = ("/roles/weights/tasks/remove.yml:", "/roles/weights/tasks/clean_up.yml:")
-"""Where the tasks stand that remove short-lived objects, and that look at them before, as in an event's ``task_path``
-(``PATH:LINE``).
-"""
+"""Files of the tasks that look for short-lived objects and remove them, as in an event's ``task_path`` (``PATH:LINE``)."""
 _REFUSALS = {400, 403, 404, 422}
 
 
 @dataclass(slots=True)
 class Collected:
-    """What one run has said so far."""
+    """What one run has reported so far."""
 
     receipts: str
     """Name of the receipts ConfigMap."""
@@ -38,16 +36,16 @@ class Collected:
     """The last mover's termination message."""
     pushed: Mapping[str, Any] = field(default_factory=dict)
     receipt: Receipt | None = None
-    """The receipt as this run wrote it."""
+    """The receipt that this run wrote."""
     changed: bool = False
     failure: WeighbridgeError | None = None
     tidy: bool = True
-    """Whether everything that was to be removed was."""
+    """Whether all objects that should be removed were removed."""
     output: list[str] = field(default_factory=list)
-    """Text outside any task: what Ansible says when it cannot even start."""
+    """Output outside any task: Ansible's own messages if it cannot start."""
 
     def take(self, raw: Mapping[str, Any]) -> Iterator[Event]:
-        """Take one event of ansible-runner; yields what an observer should hear."""
+        """Take one event of ansible-runner; yield the events for an observer."""
         kind, data = raw.get("event"), raw.get("event_data") or {}
         if kind == "verbose":
             yield from self._spoken(str(raw.get("stdout") or ""))
@@ -99,7 +97,7 @@ class Collected:
 
 
 def to_event(event: Mapping[str, Any]) -> Event | None:
-    """A line of the mover or of a plugin as an event of ours; ``None`` for those that nobody needs to hear."""
+    """Return a line of the mover or of a plugin as an event; ``None`` for lines that nobody needs."""
     model_id = str(event.get("model_id", ""))
     match event.get("event"):
         case "progress":
@@ -122,7 +120,7 @@ def to_event(event: Mapping[str, Any]) -> Event | None:
 
 
 def error_from(said: Mapping[str, Json], last_lines: tuple[str, ...] = ()) -> WeighbridgeError:
-    """The failure that one of our plugins put into its result."""
+    """Return the failure that one of our plugins put into its result."""
     what, code = str(said.get("what")), str(said.get("code"))
     remedy = None if said.get("remedy") is None else str(said["remedy"])
     if last_lines:
@@ -135,7 +133,7 @@ def error_from(said: Mapping[str, Json], last_lines: tuple[str, ...] = ()) -> We
 
 
 def _foreign_failure(task: str, result: Mapping[str, Any]) -> WeighbridgeError:
-    """A failure of somebody else's module: the API server's own sentence where there is one."""
+    """Return the failure of a module that is not ours, with the API server's own sentence if there is one."""
     text = str(result.get("msg") or result.get("module_stderr") or "no message").strip()
     status = _status_in(text)
     if status is not None:
@@ -156,12 +154,12 @@ def _foreign_failure(task: str, result: Mapping[str, Any]) -> WeighbridgeError:
 
 
 def _status_in(text: str) -> Mapping[str, Any] | None:
-    """The Kubernetes ``Status`` that kubernetes.core puts into its message, as text of a bytes literal or as JSON."""
+    """Return the Kubernetes ``Status`` in a message of kubernetes.core, written as a bytes literal or as JSON."""
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         return None
     body = text[start : end + 1]
-    # Within b'…' quotes and backslashes are escaped once more.
+    # In b'…', quotes and backslashes are escaped once more.
     return _json_object(body) or _json_object(body.replace('\\\\"', '\\"').replace("\\'", "'"))
 
 

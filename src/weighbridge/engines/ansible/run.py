@@ -23,7 +23,7 @@ from weighbridge.processes.process_guard import PID_FILE, SIGNALLED
 from weighbridge.processes.variables import Child, variables_for
 
 SECRETS_VARIABLE = "WEIGHBRIDGE_SECRETS_FILE"
-"""Where ``environment/secrets.py``, in the plugins' process, finds what was resolved here."""
+"""Names the file with the resolved secrets; ``environment/secrets.py`` reads it in the plugins' process."""
 
 _GUARD = Path(process_guard.__file__)
 _GRACE_SECONDS = 5
@@ -32,8 +32,8 @@ _CONFIGURATION = """\
 [defaults]
 internal_poll_interval = 0.02
 """
-"""What no variable of the environment can say. Ansible looks a thousand times a second whether a task has ended, at the cost
-of 6 % of a core for all the hours of a transfer; fifty times will do.
+"""Settings that have no environment variable. By default Ansible checks a thousand times a second whether a task has
+ended, which costs 6 % of a core during the whole transfer. Fifty times a second is enough.
 """
 
 
@@ -48,19 +48,19 @@ def _never() -> bool:
 
 
 class PlaybookRun:
-    """One run of one playbook, in a thread of its own; its events are handled in the caller's."""
+    """One run of one playbook, in a thread of its own. Its events are handled in the caller's thread."""
 
     def __init__(
         self, folder: Path, playbook: str, timeout_seconds: int, variables: Mapping[str, str] | None = None
     ) -> None:
-        """``variables``: its environment, less what is Ansible's own; by default what the table of ``processes/variables.py`` allows."""
+        """``variables``: the environment without Ansible's own variables; by default what ``processes/variables.py`` allows."""
         self.status = "starting"
         self.playbook = playbook
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._folder = folder
         self._stop = threading.Event()
-        # Once an interruption came amid ``Thread.is_alive`` or ``join``, CPython 3.11 takes a thread that runs for one that has
-        # ended, and nobody would wait for the playbook. An event is only ever set by the thread itself.
+        # If an interruption comes during ``Thread.is_alive`` or ``join``, CPython 3.11 takes a running thread for an ended one, and
+        # nobody would wait for the playbook. Only the thread itself sets this event.
         self._over = threading.Event()
         self._error: BaseException | None = None
         self._variables = variables_for(Child.ANSIBLE) if variables is None else variables
@@ -68,8 +68,8 @@ class PlaybookRun:
         self._thread = threading.Thread(target=self._work, name=f"ansible {playbook}", daemon=True)
 
     def follow(self, said: Collected, observer: Observer, cancelled: Callable[[], bool] = _never) -> None:
-        """Run to the end. An exception of the observer, or an interruption, ends the playbook first. Where ``cancelled`` comes true,
-        as an interruption: ``InterruptedByUserError``.
+        """Run to the end. On an exception of the observer, or an interruption, end the playbook first. If
+        ``cancelled`` becomes true, do the same and raise ``InterruptedByUserError``.
         """
         try:
             self._thread.start()
@@ -88,10 +88,10 @@ class PlaybookRun:
             raise DefectError(f"playbook {self.playbook} could not be run: {self._error}") from self._error
 
     def _end(self) -> None:
-        """Ask the guard, and wait: the runner's own way is ``kill -9`` of the guard, which then waits for nobody."""
+        """Ask the guard to end, and wait. The runner would ``kill -9`` the guard, which then waits for nobody."""
         try:
             if not self._over.is_set():
-                with contextlib.suppress(OSError, ValueError):  # not begun, or over
+                with contextlib.suppress(OSError, ValueError):  # not started, or already ended
                     os.kill(int((self._folder / PID_FILE).read_text(encoding="ascii")), signal.SIGTERM)
                     self._over.wait(_GRACE_SECONDS * 2)
         finally:
@@ -100,27 +100,27 @@ class PlaybookRun:
 
     @property
     def killed(self) -> bool:
-        """Whether a signal ended it, or its guard, which then has no exit code at all; the guard hands on 128 + signal."""
+        """Whether a signal ended the playbook (the guard returns 128 + signal) or the guard (then there is no exit code)."""
         code = self._runner.rc
         return self.status == "failed" and (code is None or SIGNALLED < code <= SIGNALLED + signal.NSIG)
 
     @property
     def ended_from_outside(self) -> bool:
-        """Killed, or past its time: it did not come to its own cleaning up."""
+        """Whether it was killed or timed out, so that its own cleanup did not run."""
         return self.killed or self.status not in {"successful", "failed"}
 
     def _work(self) -> None:
         try:
             self._runner.run()
             self.status = self._runner.status
-        except Exception as error:  # noqa: BLE001 - handed over to the thread that waits
+        except Exception as error:  # noqa: BLE001 - passed to the waiting thread
             self._error = error
         finally:
             self._over.set()
 
     def _take(self, event: dict[str, Any]) -> bool:
         self._events.put(event)
-        return False  # nothing is kept on disk
+        return False  # keep nothing on disk
 
     def _prepare(self, folder: Path, timeout_seconds: int) -> Runner:
         _write_settings(folder, timeout_seconds)
@@ -150,7 +150,7 @@ class PlaybookRun:
 
 
 def _write_settings(folder: Path, timeout_seconds: int) -> None:
-    """ansible-runner reads them from this file alone: where it is absent, those handed over as an argument are dropped."""
+    """Write the file of settings. ansible-runner reads only this file: without it, it drops settings passed as an argument."""
     settings = {
         "pexpect_timeout": 0.5,
         "job_timeout": timeout_seconds,
@@ -164,7 +164,7 @@ def _write_settings(folder: Path, timeout_seconds: int) -> None:
 def _settings_of_ours(folder: Path) -> dict[str, str]:
     collections = str(share_dir("collections"))
     return {
-        # Kubernetes' client keeps what it learns of the API under a name that everybody can guess.
+        # Kubernetes' client caches what it learns about the API under a name that anybody can guess.
         "TMPDIR": str(folder / "tmp"),
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": collections,
@@ -184,7 +184,7 @@ def _settings_of_ours(folder: Path) -> dict[str, str]:
 
 
 def _added_by_runner(env: Mapping[str, str]) -> dict[str, str]:
-    """What ansible-runner itself set, without the copy of our own environment that it starts from."""
+    """Return what ansible-runner itself set, without its copy of our own environment."""
     return {
         name: value
         for name, value in env.items()

@@ -1,8 +1,9 @@
-"""Where the state lies, and what it says before any engine runs: does the stack exist, and whose cluster is it of?
+"""Where the state is, and what it says before any engine runs: does the stack exist, and to which cluster does it
+belong?
 
-Read straight from Pulumi's self-managed layout (``.pulumi/stacks/PROJECT/STACK.json``, project-scoped since Pulumi 3.61;
-``backend/diy/store.go``), because the CLI cannot answer without writing ``.pulumi/meta.yaml`` into an empty backend, and
-because a refresh of a state of another cluster must never begin.
+Read directly from Pulumi's self-managed layout (``.pulumi/stacks/PROJECT/STACK.json``, project-scoped since Pulumi
+3.61; ``backend/diy/store.go``). The CLI cannot answer without writing ``.pulumi/meta.yaml`` into an empty backend,
+and a refresh of another cluster's state must never start.
 """
 
 import gzip
@@ -19,7 +20,7 @@ from weighbridge.environment.state_url import file_complaints, s3_complaints, s3
 from weighbridge.errors import InputError, Place, PreconditionError
 
 CLUSTER_OUTPUT = "clusterUid"
-"""The stack output that says which cluster a state belongs to."""
+"""The stack output that names the cluster of a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,15 @@ class Bucket:
 Backend: TypeAlias = Folder | Bucket
 
 ReadObject: TypeAlias = Callable[[Bucket, str], bytes | None]
-"""Bucket and key (prefix included) → the object's bytes, ``None`` where there is no such object. Refusals of the server
-are ``PreconditionError``."""
+"""Bucket and key (prefix included) → the object's bytes, ``None`` if there is no such object. Raises
+``PreconditionError`` if the server refuses.
+"""
 
 
 def parse_backend(url: str, base: Path) -> Backend:
-    """``base`` is where a relative ``file://`` path starts: the environment file's folder. ``InputError`` otherwise."""
+    """Parse a backend's URL. ``base``: the folder where a relative ``file://`` path starts, which is the environment
+    file's folder. Raise ``InputError`` for any other URL.
+    """
     parts = urlsplit(url)
     if parts.scheme == "file":
         path = unquote(parts.netloc + parts.path)
@@ -104,28 +108,30 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordedStack:
-    """What a state says of one stack."""
+    """What a state says about one stack."""
 
     cluster_uid: str | None
-    """``None`` where nothing was ever created."""
+    """``None`` if nothing was ever created."""
     resources: tuple[Recorded, ...] = ()
     unfinished: tuple[str, ...] = ()
-    """URNs of what was being created when a killed Pulumi last saved the state: whether it exists is not known."""
+    """URNs that a killed Pulumi was creating when it last saved the state. Whether these objects exist is not known."""
     salt: str | None = None
-    """Of the passphrase; with a wrong passphrase it does not open, so that the CLI refuses instead of making a new one."""
+    """Salt of the passphrase. With it the state does not open under a wrong passphrase, and the CLI refuses instead
+    of creating a new salt.
+    """
 
     @property
     def declared(self) -> tuple[Recorded, ...]:
-        """Without Pulumi's own bookkeeping; in the order in which it was made, which varies from run to run."""
+        """The resources without Pulumi's own bookkeeping, in the order of creation, which varies from run to run."""
         return tuple(row for row in self.resources if not row.type.startswith("pulumi:"))
 
     def lasting(self, retained: Collection[str]) -> list[Recorded]:
-        """What a plain destroy leaves in place: what is protected, or of a ``retained`` type."""
+        """Return what a plain destroy leaves in place: protected resources, and those of a ``retained`` type."""
         found = [row for row in self.declared if row.protected or row.type in retained]
         return sorted(found, key=lambda row: row.name)
 
     def require(self, cluster: ClusterIdentity, stack: str, environment: str) -> None:
-        """``PreconditionError`` where the state is of another cluster."""
+        """Raise ``PreconditionError`` if the state belongs to another cluster."""
         if self.cluster_uid is None or self.cluster_uid == cluster.uid:
             return
         where = f"context {cluster.context}" if cluster.context else "the cluster in reach"
@@ -140,7 +146,7 @@ class RecordedStack:
 def read_stack(
     backend: Backend, project: str, stack: str, read_object: ReadObject | None
 ) -> RecordedStack | None:
-    """The stack as the backend holds it; ``None`` where it does not exist."""
+    """Return the stack in the backend; ``None`` if it does not exist."""
     key = f".pulumi/stacks/{project}/{stack}.json"
     for suffix in ("", ".gz"):
         content = _read(backend, key + suffix, read_object)
@@ -184,7 +190,7 @@ def _parsed(content: bytes, key: str) -> dict[str, Any]:
 
 
 def recorded_stack(checkpoint: dict[str, Any]) -> RecordedStack:
-    """From a checkpoint file (``apitype.VersionedCheckpoint``) or from what ``pulumi stack export`` prints."""
+    """Parse a checkpoint file (``apitype.VersionedCheckpoint``) or the output of ``pulumi stack export``."""
     deployment = (checkpoint.get("checkpoint") or {}).get("latest") or checkpoint.get("deployment") or {}
     resources = deployment.get("resources") or []
     return RecordedStack(
@@ -208,7 +214,7 @@ def recorded_stack(checkpoint: dict[str, Any]) -> RecordedStack:
 
 
 def _uid_of(row: dict[str, Any]) -> str | None:
-    """Every resource of ours that may say it: the stack's output is there only after a program ran to its end."""
+    """Return the cluster that a resource names. Ask each: the stack's output exists only after a program ran to its end."""
     match row.get("type"):
         case "pulumi:pulumi:Stack":
             found = (row.get("outputs") or {}).get(CLUSTER_OUTPUT)

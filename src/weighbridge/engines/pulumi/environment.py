@@ -1,8 +1,8 @@
-"""What the Pulumi CLI is told through its environment, and the secrets it gets without being told a value.
+"""The environment of the Pulumi CLI, and a way to pass it secrets without their values in the environment.
 
-Secrets travel as memory files (``memfd_create``): the environment names ``/dev/fd/N`` only, so neither the file system nor
-``/proc/PID/environ`` of the CLI or of a plugin holds a value, and nothing is left behind by any kind of death. Where
-there are no memory files (not Linux), the values go into the environment of the child.
+Secrets are passed as memory files (``memfd_create``): the environment names only ``/dev/fd/N``. So neither the file
+system nor ``/proc/PID/environ`` of the CLI or of a plugin holds a value, and no kind of death leaves anything behind.
+Without memory files (not Linux), the values go into the environment of the child.
 """
 
 import os
@@ -29,7 +29,7 @@ from weighbridge.processes.variables import Child, Outside, variables_for
 
 _OURS = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
-    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",  # nothing is fetched at run time
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",  # fetch nothing at run time
     "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",  # the salt comes from the state, not from a checkout
     "PULUMI_DIY_BACKEND_NO_LEGACY_WARNING": "true",
     "PULUMI_SUPPRESS_NEO_LINK": "true",
@@ -39,23 +39,23 @@ _OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What is around every call of the CLI; the same for all stacks of one environment."""
+    """What every call of the CLI needs; the same for all stacks of one environment."""
 
     home: Path
-    """PULUMI_HOME: a folder of Weighbridge's own."""
+    """PULUMI_HOME: a folder of weighbridge."""
     search: tuple[Path, ...]
-    """Folders that come before PATH."""
+    """Folders to search before PATH."""
     outside: Outside = field(default_factory=Outside)
     """Proxy and trust of the environment file, and the variables that hold its secrets."""
     trusted: str | None = None
-    """A file of the authorities to trust, where they are more than the system's."""
+    """A file of the trusted authorities, if they are more than the system's."""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """How the cluster that is meant is reached."""
+    """Variables that reach the intended cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StateSecrets:
-    """What opens the state. Never part of a representation."""
+    """The secrets that open the state. Never part of a representation."""
 
     passphrase: str = field(repr=False)
     keys: S3Keys | None = field(default=None, repr=False)
@@ -64,8 +64,8 @@ class StateSecrets:
 def child_environment(
     surroundings: Surroundings, ambient: Mapping[str, str], *, backend: str, own_identity: bool
 ) -> dict[str, str]:
-    """The CLI's environment without the secrets, by the table of ``processes/variables.py``. ``own_identity``: the state's S3 keys
-    are given, so ambient ones are dropped.
+    """Return the CLI's environment without the secrets, by the table of ``processes/variables.py``. ``own_identity``:
+    the state's S3 keys are given, so drop ambient ones.
     """
     kept = variables_for(
         Child.PULUMI, surroundings.outside, ambient, own_identity=own_identity, trusted=surroundings.trusted
@@ -87,11 +87,11 @@ def cluster_variables(
     *,
     own_identity: bool = False,
 ) -> dict[str, str]:
-    """How the child reaches the cluster that is meant, and no other; files are made in ``folder``. ``PreconditionError`` where the
-    kubeconfig that ``ambient`` names does not lead there.
+    """Return the variables with which the child reaches the intended cluster and no other. Create files in
+    ``folder``. Raise ``PreconditionError`` if the kubeconfig that ``ambient`` names does not lead there.
 
-    With ``in_cluster`` it is left out: client-go takes the pod's service account only where the kubeconfig holds nothing, and an
-    ambient one would win. The context's name and the path of anybody's kubeconfig stay out of Pulumi's inputs and state.
+    With ``in_cluster`` the kubeconfig is empty: client-go uses the pod's service account only then, and an ambient
+    kubeconfig would win. The context's name and any kubeconfig's path stay out of Pulumi's inputs and state.
     """
     if cluster.in_cluster:
         empty = folder / "empty-kubeconfig.yaml"
@@ -104,7 +104,7 @@ def cluster_variables(
 
 
 def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
-    """What the plan saw, for our provider's process; a file in ``folder``, as a variable holds 128 KiB at the most."""
+    """Return what the plan saw, for our provider's process. It is a file in ``folder``: a variable holds at most 128 KiB."""
     if not spec.seen:
         return {}
     file = folder / "seen.json"
@@ -114,7 +114,7 @@ def seen_variables(spec: StackSpec, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def secret_channel(secrets: StateSecrets) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
-    """Variables that say where the secrets are, and the descriptors that the child must inherit, while it runs."""
+    """Yield the variables that say where the secrets are, and the descriptors that the child must inherit."""
     shared = _shared_credentials(secrets.keys) if secrets.keys else None
     if sys.platform != "linux":
         yield {"PULUMI_CONFIG_PASSPHRASE": secrets.passphrase} | _aws_variables(secrets.keys), ()

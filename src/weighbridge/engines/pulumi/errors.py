@@ -1,8 +1,8 @@
-"""Failures of the Pulumi CLI, its engine and its providers → errors with what to do.
+"""Translate failures of the Pulumi CLI, its engine and its providers into errors with a remedy.
 
-The CLI tells failures apart by text only (exit codes name too few), so the patterns below quote the message's fixed words
-of Pulumi 3.255 (``backend/diy/lock.go``, ``secrets/passphrase/manager.go``, ``resource/deploy``), of pulumi-kubernetes 4.26
-and of the Kubernetes API server.
+Only the CLI's text tells failures apart (there are too few exit codes). So the patterns below quote fixed words of
+messages of Pulumi 3.255 (``backend/diy/lock.go``, ``secrets/passphrase/manager.go``, ``resource/deploy``), of
+pulumi-kubernetes 4.26 and of the Kubernetes API server.
 """
 
 import re
@@ -28,7 +28,7 @@ from weighbridge.processes.process_guard import SIGNALLED
 
 
 class CommandFailedError(CommandError):
-    """A command of the CLI failed; keeps what it wrote."""
+    """A command of the CLI failed. Holds its output."""
 
     def __init__(self, result: CommandResult) -> None:
         super().__init__(result)
@@ -37,15 +37,15 @@ class CommandFailedError(CommandError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Everything known of one failed command."""
+    """Everything known about one failed command."""
 
     spec: StackSpec
     text: str
     """Error diagnostics, then standard error, without repetition."""
     resource: str | None
-    """Logical name of the resource that the first error is about."""
+    """Logical name of the resource of the first error."""
     warnings: str = ""
-    """What was warned of before: the Kubernetes provider tells there why a cluster is unreachable."""
+    """Earlier warnings: there the Kubernetes provider says why a cluster is unreachable."""
 
     @property
     def where(self) -> str:
@@ -63,13 +63,13 @@ _TOKEN = re.compile(r"\b(?:kubernetes|weighbridge):[\w./]+:\w+ resource '([^']+)
 
 
 _SHORTEST_HIDDEN = 4
-"""Characters; hiding a shorter one would garble every message and still tell it."""
+"""Characters. Hiding a shorter secret would garble every message and still reveal the secret."""
 
 
 def translate(
     error: CommandError, diagnostics: Sequence[Diagnostic], spec: StackSpec, hidden: Iterable[str] = ()
 ) -> WeighbridgeError:
-    """One of ours for a failed command. ``hidden``: secrets, should a message ever quote one."""
+    """Return our error for a failed command. ``hidden``: secrets to hide if a message quotes them."""
     errors = [heard for heard in diagnostics if heard.severity == "error"]
     written = error.result.stderr if isinstance(error, CommandFailedError) else str(error)
     text = "\n".join(dict.fromkeys([*(heard.text for heard in errors), written.strip()])).strip()
@@ -101,7 +101,7 @@ def translate(
 
 
 def sentence(text: str) -> str:
-    """The telling part of Pulumi's message on one line: no URNs, no list marks, no repetition."""
+    """Return the important part of Pulumi's message on one line: without URNs, list marks and repetition."""
     lines = [_NOISE.sub("", line).strip() for line in text.splitlines()]
     plain = [_URN.sub(r"`\1`", line) for line in lines if line]
     joined = "; ".join(dict.fromkeys(line.rstrip(";:") for line in plain if line))
@@ -131,7 +131,7 @@ def _locked(failure: Failure) -> WeighbridgeError | None:
 
 
 def cancel_command(stack: str, backend_url: str) -> str:
-    """What a person types to remove every lock of ``stack`` (``PROJECT/STACK``)."""
+    """Return the command that removes every lock of ``stack`` (``PROJECT/STACK``)."""
     return f"PULUMI_BACKEND_URL='{backend_url}' pulumi cancel --yes --stack organization/{stack}"
 
 
@@ -148,7 +148,7 @@ def _passphrase(failure: Failure) -> WeighbridgeError | None:
 _SILENT = re.compile(
     r"connection refused|no such host|i/o timeout|TLS handshake timeout|certificate signed by unknown authority"
 )
-"""Words of Go's network library, about whatever was dialled."""
+"""Messages of Go's network library about a connection."""
 
 
 def _backend(failure: Failure) -> WeighbridgeError | None:
@@ -172,7 +172,7 @@ def _backend(failure: Failure) -> WeighbridgeError | None:
 
 
 def plugin_remedy(kind: str) -> str:
-    """How to get Pulumi's plugin of this kind, of the version that its SDK has here."""
+    """Return how to get Pulumi's plugin of this kind, in the version that its SDK has here."""
     if kind == "weighbridge":
         return "it comes with Weighbridge: install the package, so that `pulumi-resource-weighbridge` lies beside `weighbridge`"
     try:
@@ -232,7 +232,7 @@ def _protected(failure: Failure) -> WeighbridgeError | None:
 
 
 def _kind_and_name(urn: str) -> tuple[str, str]:
-    """What a person calls the object."""
+    """Return the kind and name by which a person knows the object."""
     parts = urn.split("::")  # urn:pulumi:STACK::PROJECT::PARENT-TYPE$TYPE::NAME
     kind = parts[2].rpartition(":")[2] if len(parts) > 3 else "resource"  # noqa: PLR2004
     return _KINDS.get(kind, kind), parts[-1]
@@ -351,7 +351,7 @@ def _cancelled(failure: Failure) -> WeighbridgeError | None:
 
 
 def _own_provider(failure: Failure) -> WeighbridgeError | None:
-    """Our provider says what is wrong and what to do by itself; only Pulumi's wrapping goes."""
+    """Return our provider's own error, which has its remedy; remove only Pulumi's wrapping."""
     return decode(failure.text) if "[weighbridge " in failure.text else None
 
 
@@ -384,4 +384,4 @@ _RULES: tuple[Rule, ...] = (
     _unreachable,
     _cancelled,
 )
-"""The first that recognises a failure names it: the specific before the general."""
+"""The first rule that matches names the failure. Specific rules come before general ones."""

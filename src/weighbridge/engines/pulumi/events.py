@@ -1,4 +1,4 @@
-"""Pulumi's engine events → what Weighbridge says of a preview or an update."""
+"""Read Pulumi's engine events for what weighbridge reports about a preview or an update."""
 
 import re
 import threading
@@ -24,7 +24,7 @@ _OPS = {
 }
 _STACK = "pulumi:pulumi:Stack"
 _UNSEEN = (_STACK, "pulumi:providers:")
-"""Pulumi's own bookkeeping: never something that a user declared."""
+"""Pulumi's own bookkeeping, never declared by a user."""
 
 ALLOWED_OUTPUTS = frozenset({"clusterUid"})
 
@@ -42,7 +42,7 @@ class Diagnostic:
 
 
 class Recorder:
-    """Callable that the Automation API feeds with events, from threads of its own."""
+    """Receives events from the Automation API, called from threads of that API."""
 
     def __init__(self, stack: str, observer: Observer | None = None, ignored: Iterable[str] = ()) -> None:
         self._stack = stack
@@ -72,7 +72,7 @@ class Recorder:
                     )
 
     def changes(self) -> tuple[ResourceChange, ...]:
-        """Sorted by type and name: the engine's own order varies from run to run."""
+        """Sorted by type and name, because the engine's own order varies from run to run."""
         with self._lock:
             return tuple(sorted(self._changes.values(), key=lambda change: (change.type, change.name)))
 
@@ -139,10 +139,10 @@ def _either(first: Mapping[str, Any], second: Mapping[str, Any], path: str) -> J
 
 
 def _at(value: Any, path: str) -> Json:
-    """The value at a property path of Pulumi's (``sdk/go/common/resource/property_path.go``), or ``None``."""
+    """Return the value at one of Pulumi's property paths (``sdk/go/common/resource/property_path.go``), or ``None``."""
     for match in _TOKEN.finditer(path):
         name, quoted, index = match.groups()
-        key = quoted.replace('\\"', '"') if quoted is not None else name  # nothing else is escaped
+        key = quoted.replace('\\"', '"') if quoted is not None else name  # no other character is escaped
         if isinstance(value, Mapping) and key in value:
             value = value[key]
         elif isinstance(value, list) and index is not None and int(index) < len(value):
@@ -158,7 +158,9 @@ def _name(urn: str) -> str:
 
 
 def _short_type(token: str) -> str:
-    """``kubernetes:core/v1:PersistentVolumeClaim`` → ``v1/PersistentVolumeClaim``; ``weighbridge:index:X`` → ``weighbridge/X``."""
+    """Return ``v1/PersistentVolumeClaim`` for ``kubernetes:core/v1:PersistentVolumeClaim``, ``weighbridge/X`` for
+    ``weighbridge:index:X``.
+    """
     package, _, rest = token.partition(":")
     module, _, kind = rest.rpartition(":")
     group = module.removeprefix("core/") if package == "kubernetes" else package

@@ -7,14 +7,14 @@ from pulumi.automation import LocalWorkspace, OutputMap, Stack, UpdateSummary
 
 
 class LeanWorkspace(LocalWorkspace):
-    """Selecting a stack would cost a process and write PULUMI_HOME; every command gets ``--stack`` anyway."""
+    """Select no stack: that would cost a process and write PULUMI_HOME, and every command gets ``--stack`` anyway."""
 
     def select_stack(self, stack_name: str) -> None:
         del stack_name
 
 
 class LeanStack(Stack):
-    """Without the three processes that the Automation API starts after an update, only to read what events told."""
+    """Skip the three processes that the Automation API starts after an update only to read what events told."""
 
     def __init__(self, name: str, workspace: LeanWorkspace) -> None:
         from pulumi.automation._stack import StackInitMode  # noqa: PLC0415
@@ -31,15 +31,15 @@ class LeanStack(Stack):
         )
 
     def forget_unfinished(self) -> None:
-        """Drop what a killed run was creating from the state: an update creates it anew or, where it exists, takes it back."""
+        """Remove from the state what a killed run was creating. An update then creates it, or takes it back if it exists."""
         self._run_pulumi_cmd_sync(
             ["refresh", "--clear-pending-creates", "--skip-preview", "--yes", "--suppress-outputs"]
         )
 
     def protect(self, urns: Sequence[str]) -> None:
-        """``pulumi state protect``: the state only."""
+        """Run ``pulumi state protect``: it changes only the state."""
         self._run_pulumi_cmd_sync(["state", "protect", *urns, "--yes"])
 
     def unprotect_all(self) -> None:
-        """``pulumi state unprotect --all``: the state only."""
+        """Run ``pulumi state unprotect --all``: it changes only the state."""
         self._run_pulumi_cmd_sync(["state", "unprotect", "--all", "--yes"])

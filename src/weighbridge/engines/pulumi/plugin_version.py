@@ -1,6 +1,6 @@
-"""``python -m weighbridge.engines.pulumi.plugin_version PROGRAM``: the version that a Pulumi plugin tells of itself.
+"""``python -m weighbridge.engines.pulumi.plugin_version PROGRAM``: print the version that a Pulumi plugin reports.
 
-A process of its own, because gRPC's threads do not belong into one that starts others, and because plugins have no
+This is a process of its own, because gRPC's threads do not belong in a process that starts others. Plugins have no
 ``--version``: they print a port, and answer ``GetPluginInfo`` there (``pulumirpc.ResourceProvider``).
 """
 
@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn
 
 SECONDS = 15
-"""For all of it: whoever started this process gives up later."""
+"""For everything here. Whoever started this process waits longer."""
 
 
 def _end(_signal: int, _frame: object) -> NoReturn:
@@ -26,7 +26,7 @@ def main() -> int:
     from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
 
     for number in (signal.SIGALRM, signal.SIGTERM):
-        signal.signal(number, _end)  # so that the plugin ends with us
+        signal.signal(number, _end)  # so that the plugin ends with this process
     signal.alarm(SECONDS)
     with subprocess.Popen(
         sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

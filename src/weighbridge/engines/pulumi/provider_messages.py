@@ -1,6 +1,6 @@
-"""How a failure crosses from our Pulumi provider through Pulumi's engine and back: as one readable text.
+"""Pass a failure from our Pulumi provider through Pulumi's engine and back, as one readable text.
 
-The engine passes on nothing but text, so the exit code and the stable code stand in front of it.
+The engine passes on only text, so the exit code and the stable code stand at its beginning.
 """
 
 import re
@@ -32,9 +32,9 @@ _BLANK_LINE: Final = re.compile(r"\n[ \t]*\n")
 
 
 def encode(error: WeighbridgeError) -> str:
-    """``[weighbridge 3 entry-foreign] what is wrong``, and the remedy on a line of its own.
+    """Return ``[weighbridge 3 entry-foreign] what is wrong``, and the remedy on a line of its own.
 
-    What the words quote can be taken neither for a head nor for a remedy, nor does it reach a terminal unescaped.
+    Escape quoted text, so that it cannot look like such a beginning or a remedy, and cannot control a terminal.
     """
     place = f"{error.place}: " if error.place and str(error.place) else ""
     what = _quoted(_ARROW_LINE.sub("\n  -> ", f"{place}{error.what}"))
@@ -47,10 +47,10 @@ def _quoted(text: str) -> str:
 
 
 def decode(text: str) -> WeighbridgeError | None:
-    """The failure of ours in whatever the engine made of it; None if there is none.
+    """Return our failure from the engine's text; ``None`` if there is none.
 
-    The engine may show one failure several times, first its first line alone, then the whole: the last is taken that has
-    a remedy, or else the last.
+    The engine may show one failure several times, first only its first line, later the whole. Take the last one with
+    a remedy, else the last one.
     """
     starts = [found.start() for found in _HEAD.finditer(text)]
     ends = [*starts[1:], len(text)]

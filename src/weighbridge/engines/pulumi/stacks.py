@@ -1,8 +1,8 @@
 """Pulumi's Automation API as the port ``Stacks``: inline programs, self-managed state, nothing left on this machine.
 
-Every call works in a scratch folder on tmpfs that also is PULUMI_HOME: the CLI's logs, caches and settings vanish with
-it. One call is one process of the CLI where that can be had (a Go start costs 0.2 s): the stack is named on the command
-line instead of selected, and what the Automation API would ask for afterwards is taken from the engine's events.
+Every call works in a scratch folder on tmpfs that is also PULUMI_HOME: the CLI's logs, caches and settings disappear
+with it. Where possible, one call is one process of the CLI (a Go start costs 0.2 s): the stack is named on the
+command line instead of selected, and the engine's events give what the Automation API would ask for afterwards.
 """
 
 import importlib
@@ -52,18 +52,18 @@ from weighbridge.kubernetes.kubeconfig_given import write_trust
 from weighbridge.processes.scratch import private_folder
 from weighbridge.processes.variables import Outside
 
-# With every resource Pulumi's SDK sends a Python stack trace, which ends up in the state: file names of this machine, and
-# a difference from checkout to checkout. It has no switch for that.
+# With every resource, Pulumi's SDK sends a Python stack trace, which ends up in the state: it holds file names of this machine
+# and differs between checkouts. There is no switch for that.
 pulumi.runtime.resource._get_stack_trace = source_pb2.StackTrace  # noqa: SLF001
 
-# After a failed preview the SDK's language server still sends log lines to the engine that has left, and gRPC would print
-# a traceback of that for the user to puzzle over. What failed is told by the engine's events.
+# After a failed preview, the SDK's language server still sends log lines to the engine, which has ended, and gRPC would print
+# a traceback that only confuses the user. The engine's events say what failed.
 logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", message="Error in event stream")  # likewise, when the CLI was killed
+warnings.filterwarnings("ignore", message="Error in event stream")  # the same after the CLI was killed
 
 Program: TypeAlias = Callable[[StackSpec], None]
 Identify: TypeAlias = Callable[[Mapping[str, str], ClusterIdentity], str]
-"""(variables that the child gets, the cluster that is meant) → kube-system UID of the cluster that it would reach."""
+"""(variables of the child, the intended cluster) → kube-system UID of the cluster that the child would reach."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +73,20 @@ class PulumiSettings:
     backend: backends.Backend
     secrets: StateSecrets
     cache: Path
-    """A folder of Weighbridge's own that may be removed at any time."""
+    """A folder of weighbridge that may be removed at any time."""
     kubeconfig: str | None = None
-    """As KUBECONFIG takes it; ``None``: ``~/.kube/config``. Not looked at where a stack is declared ``in_cluster``."""
+    """As in KUBECONFIG; ``None``: ``~/.kube/config``. Not read if a stack is declared ``in_cluster``."""
     search: tuple[Path, ...] = ()
-    """Folders to look for tools in before PATH."""
+    """Folders to search for tools before PATH."""
     outside: Outside = field(default_factory=Outside)
-    """Proxy, trust, and the variables that hold secrets: the CLI and its plugins never see those."""
+    """Proxy, trust, and the variables that hold secrets: the CLI and its plugins never see these variables."""
     limits: Limits = field(default_factory=Limits)
     locks: StackLocks | None = None
-    """What is known of the backend's locks; ``None``: every one is somebody else's."""
+    """What is known about the backend's locks; ``None``: every lock belongs to others."""
 
 
 class PulumiStacks:
-    """Implements ``ports.Stacks``. Safe to use from several threads, a stack at a time each."""
+    """Implement ``ports.Stacks``. Several threads may use it, each for one stack at a time."""
 
     def __init__(
         self,
@@ -104,15 +104,15 @@ class PulumiStacks:
         self._commands: set[GuardedCommand] = set()
 
     def exists(self, spec: StackSpec) -> bool:
-        """Whether the state holds this stack. Reads one file; starts nothing."""
+        """Return whether the state holds this stack. Read one file; start nothing."""
         return self._recorded(spec) is not None
 
     def preview(self, spec: StackSpec, *, refresh: bool = True) -> StackPreview:
-        """What an update would do. Strictly read-only: a stack that the state does not hold is previewed against an
-        empty state on tmpfs; no lock is taken.
+        """Return what an update would do. Read only: preview a stack that the state does not hold against an empty
+        state on tmpfs; take no lock.
 
-        ``PreconditionError`` where tools, state or cluster refuse, or where an update could not be done at all
-        (a claim that would have to be replaced).
+        Raise ``PreconditionError`` if tools, state or cluster refuse, or if an update is impossible (a claim that
+        would have to be replaced).
         """
         began = time.monotonic()
         recorded = self._recorded(spec)
@@ -139,11 +139,11 @@ class PulumiStacks:
         )
 
     def up(self, spec: StackSpec, observer: Observer, *, refresh: bool = True) -> StackResult:
-        """Make it so, after a refresh, so that what others edited of ours is mended.
+        """Update the stack after a refresh, so that what others edited of ours is repaired.
 
-        ``PreconditionError`` as for a preview, and where somebody else is changing the stack now;
-        ``StepFailedError`` where a provider failed on the way (what was done is in the state);
-        ``InterruptedByUserError`` where it was cancelled.
+        Raise ``PreconditionError`` as for a preview, and if somebody else is changing the stack now;
+        ``StepFailedError`` if a provider failed during the update (what was done is in the state);
+        ``InterruptedByUserError`` if it was cancelled.
         """
         began = time.monotonic()
         recorded = self._recorded(spec)
@@ -171,10 +171,11 @@ class PulumiStacks:
         return self._result(spec, recorder, began, tuple(row.name for row in kept))
 
     def destroy(self, spec: StackSpec, observer: Observer, *, unprotect: bool = False) -> StackResult:
-        """Take down what the stack holds. Without ``unprotect`` what is protected or retained (claims, with the weights on
-        them) stays as it is, and its names are in ``kept``; with it all goes. A stack that does not exist is fine.
+        """Delete what the stack holds. Without ``unprotect``, protected or retained resources (claims, with the
+        weights on them) stay, and ``kept`` holds their names. With it, everything is deleted. Do nothing if the stack
+        does not exist.
 
-        Raises what ``up`` raises.
+        Raise what ``up`` raises.
         """
         began = time.monotonic()
         recorded = self._recorded(spec)
@@ -192,7 +193,7 @@ class PulumiStacks:
                 stack.forget_unfinished()
             if unprotect and any(row.protected for row in recorded.declared):
                 stack.unprotect_all()
-            if bare := [row.urn for row in kept if not row.protected]:  # left so by a destroy that was killed
+            if bare := [row.urn for row in kept if not row.protected]:  # a killed destroy left it like this
                 stack.protect(bare)
             stack.destroy(
                 on_event=recorder,
@@ -230,8 +231,8 @@ class PulumiStacks:
         return recorded
 
     def _kept(self, spec: StackSpec, recorded: backends.RecordedStack | None) -> list[backends.Recorded]:
-        """What the environment no longer declares and the stack retains (claims, with their weights): it stays until
-        somebody says otherwise.
+        """Return what the environment no longer declares but the stack retains (claims, with their weights). It stays
+        until the user decides otherwise.
         """
         declared = {manifest_name(manifest) for manifest in spec.manifests}
         return [
@@ -306,8 +307,8 @@ class PulumiStacks:
                 self._commands.discard(command)
 
     def _require_meant(self, cluster: ClusterIdentity, reach: Mapping[str, str]) -> None:
-        """A provider such as Pulumi's for Kubernetes compares no identities: it writes to whatever cluster its kubeconfig
-        leads to.
+        """Raise an error if the kubeconfig leads to another cluster. A provider such as Pulumi's for Kubernetes does
+        not compare identities: it writes to any cluster.
         """
         seen = self._identify(reach, cluster)
         if seen != cluster.uid:
@@ -368,12 +369,12 @@ class PulumiStacks:
 
 
 def project_name(stack: Stack) -> str:
-    """Pulumi's project: one a stack program; Pulumi's stack is named for the environment."""
+    """Return Pulumi's project: one for each stack program. Pulumi's stack has the environment's name."""
     return f"weighbridge-{stack.name}"
 
 
 def program_of(stack: Stack) -> Program:
-    """The program of ``stack``, imported now. ``DefectError`` where ``stack.declare`` names none."""
+    """Import and return the program of ``stack``. Raise ``DefectError`` if ``stack.declare`` names none."""
     module, _, function = stack.declare.partition(":")
     try:
         program: Program = getattr(importlib.import_module(module), function)
@@ -385,6 +386,6 @@ def program_of(stack: Stack) -> Program:
 
 
 def run_program(spec: StackSpec) -> None:
-    """Declare, and record in the state whose cluster it is of: it is read before any refresh."""
+    """Run the stack's program, and record the cluster in the state: it is read before any refresh."""
     program_of(spec.stack)(spec)
     pulumi.export(backends.CLUSTER_OUTPUT, spec.cluster.uid)

@@ -14,7 +14,7 @@ from weighbridge.s3.objects import ObjectReader
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects of the state's bucket, wherever its URL says that it is."""
+    """The objects of the state's bucket, at the place that its URL names."""
 
     reader: ObjectReader
 
@@ -38,7 +38,7 @@ class State:
 def opened_state(
     backend: str, folder: Path, keys: S3Keys | None, proxy: Proxy | None, ca_bundle: Path | None
 ) -> State:
-    """The state at ``backend``; relative paths start at ``folder``. Nothing is read yet."""
+    """Return the state at ``backend``; relative paths start at ``folder``. Nothing is read yet."""
     return State(
         backend=parse_backend(backend, folder),
         keys=keys,
@@ -47,7 +47,9 @@ def opened_state(
 
 
 def region_of(bucket: Bucket, environ: Mapping[str, str] | None = None) -> str:
-    """Of the URL, else of the variables that Amazon's libraries read, else the one that every server takes. Pulumi is told it."""
+    """Return the region: from the URL, else from the variables that Amazon's libraries read, else one that every
+    server accepts. Pulumi is told it.
+    """
     variables = os.environ if environ is None else environ
     return bucket.region or variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or "us-east-1"
 

@@ -1,4 +1,4 @@
-"""Where pods can fetch from. ``SOURCES`` is the only registry: kind, as orders name it → who reads what they say of it."""
+"""The sources for pods. ``SOURCES`` is the only registry: the kind's name in orders → the parser of its section."""
 
 from __future__ import annotations
 

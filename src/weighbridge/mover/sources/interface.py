@@ -1,4 +1,4 @@
-"""What the mover asks of a kind of source. Each is a package beside this file, and one line in the registry."""
+"""What the mover needs from a kind of source. Each kind is a package beside this file, and one line in the registry."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from ..transport import Lane
 
 
 class Origin(Protocol):
-    """A source that is being read. Thread-safe; each thread brings its own ``Lane``.
+    """A source being read. Several threads may use it; each thread brings its own ``Lane``.
 
-    Every request may raise ``TryAgain`` where it failed in a way that often passes.
+    Every request may raise ``TryAgain`` if it failed in a way that is often temporary.
     """
 
     @property
     def answered(self) -> bool:
-        """Whether the source has given one good answer in this run."""
+        """Whether the source has given a good answer in this run."""
         ...
 
     def list(self, lane: Lane, exclude: Sequence[str]) -> list[OrderFile]:
-        """Every file of the set (``paths.of_set``) as the source has it now, in any order."""
+        """Return every file of the set (``paths.of_set``) that the source has now, in any order."""
         ...
 
     def check(self, lane: Lane, file: OrderFile, *, proof: bool) -> MakeCheck | None:
-        """What makes the best check of the content that the source attests, or ``None``. ``proof``: only one that is
-        ``strong`` will do.
+        """Return a maker of the best check of the content that the source attests, or ``None``. ``proof``: only
+        accept a ``strong`` check.
 
-        ``RefusedError`` where the file is not the one that the plan saw.
+        Raise ``RefusedError`` if the file is not the one that the plan saw.
         """
         ...
 
     def range(
         self, lane: Lane, file: OrderFile, start: int, end: int
     ) -> AbstractContextManager[http.client.HTTPResponse]:
-        """The bytes ``[start, end)`` of the file, as a response to ``read`` from."""
+        """Return a response from which the bytes ``[start, end)`` of the file can be ``read``."""
         ...
 
     def read(self, lane: Lane, response: http.client.HTTPResponse, view: memoryview) -> int:
-        """Bytes put into ``view``, at least one."""
+        """Return the number of bytes put into ``view``, at least one."""
         ...
 
 
@@ -53,17 +53,17 @@ class OrderedSource(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """URL of its server, without a path."""
+        """The URL of its server, without a path."""
         ...
 
     def connect(self, reach: Reach) -> tuple[Origin, list[Lane]]:
-        """The source, and as many lanes to it as the order allows workers; nothing is sent yet."""
+        """Return the source, and as many lanes to it as the order allows workers. Nothing is sent yet."""
         ...
 
     def login(self, endpoint: Endpoint, credentials: str | None) -> Finding:
-        """Stage ``login`` of a probe, with the Secret that is mounted at ``credentials``."""
+        """Run the stage ``login`` of a probe, with the Secret mounted at ``credentials``."""
         ...
 
 
 Parse = Callable[[Document], OrderedSource]
-"""From the order's ``source``, less its kind; ``OrderError`` if it is not that."""
+"""Parses the order's ``source`` without its kind; raises ``OrderError`` if it is invalid."""

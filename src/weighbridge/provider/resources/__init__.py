@@ -1,4 +1,4 @@
-"""Which types of resource there are. A line here and a module beside this one make another."""
+"""The types of resource. To add one, add a line here and a module beside this one."""
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from weighbridge.provider.resource import Resource
 _REGISTERED: Final = {
     "weighbridge:index:Registrations": "weighbridge.provider.resources.registrations:Registrations",
 }
-"""Type token → ``module:class`` that makes its ``Resource``: imported when the engine first asks for the type."""
+"""Type token → ``module:class`` that makes its ``Resource``. It is imported when the engine first asks for the type."""
 
 Make: TypeAlias = Callable[[], Resource]
 
@@ -26,7 +26,7 @@ RESOURCES: Final[Mapping[str, Make]] = {token: partial(_make, place) for token, 
 
 
 class Types:
-    """The types of one provider process, each made when first needed."""
+    """The types of one provider process, each made at its first use."""
 
     def __init__(self, makers: Mapping[str, Make]) -> None:
         self._makers = dict(makers)
@@ -36,7 +36,7 @@ class Types:
         return iter(self._makers)
 
     def of(self, token: str) -> Resource:
-        """``InputError`` where there is no such type."""
+        """Return the type's resource. Raise ``InputError`` if there is no such type."""
         if token not in self._makers:
             there_are = "there is one" if len(self._makers) == 1 else "there are"
             raise InputError(

@@ -1,4 +1,4 @@
-"""What a ``weighbridge:index:Registrations`` resource is given and what it holds, checked and typed."""
+"""The inputs and the content of a ``weighbridge:index:Registrations`` resource, checked and typed."""
 
 import json
 import re
@@ -44,7 +44,7 @@ class Inputs:
 
     @classmethod
     def of(cls, values: Values) -> Self:
-        """From values that :func:`check` has passed (or state that was made from such values)."""
+        """Return the inputs from values that passed :func:`check` (or from a state made of such values)."""
         adopt = values.get("adopt")
         context = values.get("context")
         return cls(
@@ -77,7 +77,7 @@ class Inputs:
 
 
 def parse_id(text: str) -> tuple[str, str, str]:
-    """(namespace, custom resource, environment). Raises ``InputError``."""
+    """Return (namespace, custom resource, environment). Raise ``InputError`` for any other text."""
     parts = text.split("/")
     if len(parts) != 3 or not all(_NAME.fullmatch(part) for part in parts):  # noqa: PLR2004
         raise InputError(
@@ -89,24 +89,24 @@ def parse_id(text: str) -> tuple[str, str, str]:
 
 
 def entries_of(value: Json) -> tuple[Entry, ...]:
-    """Entries of a list, or of a mapping by model_id, sorted by it: the wire keeps no order of keys."""
+    """Return the entries of a list, or of a mapping by model_id, sorted by it: the wire does not keep the order of keys."""
     items: Json = list(value.values()) if isinstance(value, dict) else value
     found = [copies[0][1] for copies in entries_by_id(items).values()]
     return tuple(sorted(found, key=lambda entry: entry.model_id))
 
 
 def keyed(entries: Iterable[Entry]) -> Json:
-    """By model_id, so that a preview names the model that changes, not its place."""
+    """Return the entries by model_id, so that a preview names the changed model, not its place in the list."""
     return {entry.model_id: entry.value() for entry in entries}
 
 
 def path_of(model_id: str) -> str:
-    """Pulumi property path of one entry."""
+    """Return the Pulumi property path of one entry."""
     return f"entries[{json.dumps(model_id)}]"
 
 
 def check(given: Values, unknown: Collection[str]) -> tuple[Problem, ...]:
-    """Every problem of the inputs themselves, without looking at any cluster. Unknown values are not judged yet."""
+    """Return every problem of the inputs themselves, without asking a cluster. Skip unknown values."""
     problems = [
         Problem(key, f"is no input; there are: {', '.join(sorted(INPUT_KEYS))}")
         for key in given.keys() - INPUT_KEYS
@@ -157,7 +157,7 @@ def _check_entries(value: Json, *, known: bool) -> list[Problem]:
 
 
 def _check_location(entry: dict[str, Json]) -> Iterable[tuple[str, str]]:
-    """IBM Software Hub, "Properties and parameters for custom foundation models": pvc_name is required."""
+    """Check ``location`` (IBM Software Hub, "Properties and parameters for custom foundation models"): pvc_name is required."""
     location = entry.get("location")
     if not isinstance(location, dict):
         yield "", "is required: {pvc_name, sub_path}"

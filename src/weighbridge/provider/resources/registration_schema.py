@@ -1,4 +1,4 @@
-"""The part of the package schema that is about ``weighbridge:index:Registrations``."""
+"""The part of the package schema for ``weighbridge:index:Registrations``."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _OUTPUTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 def registrations_schema() -> dict[str, Any]:
-    """As the package schema holds it under the type's token."""
+    """Return the value of the type's token in the package schema."""
     inputs = {
         key: {"description": text, **_TYPES.get(key, {"type": "string"})}
         for key, text in DESCRIPTIONS.items()

@@ -1,4 +1,4 @@
-"""What Pulumi remembers of ``weighbridge:index:Registrations``, and how it differs from what is wanted."""
+"""What Pulumi stores about ``weighbridge:index:Registrations``, and how it differs from what is wanted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from weighbridge.watsonx.record import Written
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What Pulumi remembers of the resource."""
+    """What Pulumi stores about the resource."""
 
     inputs: Inputs
-    """``entries``: as they stood in the list when they were last read or written."""
+    """``entries``: as they stood in the list at the last read or write."""
     written: tuple[Entry, ...]
-    """As we wrote them last; reading does not change this."""
+    """The entries of our last write; a read does not change this."""
     written_at: str | None
     cr_uid: str | None
 
@@ -42,12 +42,12 @@ class State:
         )
 
     def stored(self, unknown: tuple[str, ...] = ()) -> Stored:
-        """As the engine keeps it."""
+        """Return the form that the engine keeps."""
         return Stored(self.inputs.id, self.inputs.as_json(), self.as_json(), unknown)
 
 
 def after_write(wanted: Inputs, written: Written) -> State:
-    """The state after a write, entries as they stand in the list. One that was left as it stands was not written by us."""
+    """Return the state after a write, with the entries in the list. An entry that was left alone was not written by us."""
     standing = entries_by_id(written.live.models)
     entries = tuple(standing[entry.model_id][0][1] for entry in wanted.entries if entry.model_id in standing)
     ours = tuple(entry for entry in wanted.entries if entry.model_id not in written.unproven)
@@ -55,10 +55,10 @@ def after_write(wanted: Inputs, written: Written) -> State:
 
 
 def known(state: State | None, wanted: Inputs) -> tuple[Entry, ...]:
-    """What may stand in the list as ours.
+    """Return the entries that may stand in the list as ours.
 
-    An edited entry that a refresh has shown may be mended, but an edited one that is to go must be looked at by a
-    person: only what we wrote ourselves is removed, and nothing of a model that we did not write is touched.
+    An edited entry that a refresh has shown may be repaired. But a person must look at an edited entry before it is
+    removed: only what we wrote ourselves is removed, and an entry of a model that we did not write is never touched.
     """
     if state is None:
         return ()

@@ -1,6 +1,6 @@
 """The resource ``weighbridge:index:Registrations``: our entries of one custom resource for one environment.
 
-One resource for all of them, because they are written by one patch and taken in by an operator that works serially.
+All entries are one resource, because they are written by one patch and an operator takes them in serially.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -42,7 +42,7 @@ _REPLACING: Final = ("namespace", "customResource", "environment")
 
 
 class Registry(Protocol):
-    """What is needed of one custom resource (``watsonx/registry.py``)."""
+    """The part of ``watsonx/registry.py`` that is used here, for one custom resource."""
 
     def find(self) -> LiveCustomResource | None: ...
 
@@ -65,7 +65,7 @@ class Registry(Protocol):
 
 
 class Cluster(Protocol):
-    """One connection."""
+    """A connection to one cluster."""
 
     @property
     def where(self) -> str: ...
@@ -94,7 +94,7 @@ class _KubeCluster:
         return identity(self.kube)
 
     def registry(self, namespace: str, name: str, environment: str) -> Registry:
-        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port is out
+        from weighbridge.watsonx.registry import Limits, WatsonxRegistry  # noqa: PLC0415  after the port was printed
 
         limits = Limits(write=self.operation.seconds) if self.operation.seconds else Limits()
         return WatsonxRegistry(
@@ -108,7 +108,7 @@ def _connect(connection: Connection, operation: Operation) -> Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
-    """Implements ``provider.resource.Resource``."""
+    """Implement ``provider.resource.Resource``."""
 
     connect: Connect = _connect
 
@@ -124,7 +124,7 @@ class Registrations:
         return check(given, unknown)
 
     def normalised(self, given: Values, unknown: Collection[str]) -> Values:
-        """Entries by model_id."""
+        """Return the entries by model_id."""
         entries = given.get("entries")
         if "entries" in unknown or not isinstance(entries, list):
             return {}
@@ -134,7 +134,7 @@ class Registrations:
         self._cluster(Inputs.of(inputs), operation)
 
     def diff(self, old: Values, new: Values, unknown: Collection[str]) -> dict[str, PropertyDifference]:
-        """Entry by entry, down to what differs."""
+        """Compare entry by entry, down to the single value."""
         state, wanted = State.of(old), Inputs.of(new)
         if state.inputs.cluster_uid and wanted.cluster_uid not in {state.inputs.cluster_uid, ""}:
             raise PreconditionError(
@@ -166,7 +166,7 @@ class Registrations:
         return after.stored(("writtenAt",) if state is None or not merge.is_empty else ())
 
     def write(self, old: Values | None, new: Values, operation: Operation) -> Stored:
-        """Make the list hold what is wanted."""
+        """Make the list hold the wanted entries."""
         state, wanted = _typed(old), Inputs.of(new)
         registry = self._registry(wanted, operation)
         try:
@@ -182,12 +182,12 @@ class Registrations:
         return after_write(wanted, written).stored()
 
     def read(self, old: Values, operation: Operation) -> Stored | None:
-        """As the list shows it; ``None`` if nothing of ours is left in it, or the list is gone."""
+        """Return the resource as the list shows it; ``None`` if the list is gone, or holds no entry of ours."""
         state = State.of(old)
         return self._read(state, self._registry(state.inputs, operation))
 
     def import_(self, identifier: str, operation: Operation) -> Stored:
-        """What this environment registered, from its own record in the cluster."""
+        """Return what this environment registered, from its own record in the cluster."""
         namespace, name, environment = parse_id(identifier)
         inputs = Inputs(Connection(context_of_run()), namespace, name, environment, "", ())
         cluster = self._cluster(inputs, operation)
@@ -208,7 +208,7 @@ class Registrations:
         return found
 
     def delete(self, old: Values, inputs: Values, operation: Operation) -> None:
-        """Take our entries out of the list, and nothing else. Refuses if one is not as we wrote it."""
+        """Take our entries out of the list, and nothing else. Refuse if one is not as we wrote it."""
         state, adopt = State.of(old), Inputs.of(inputs).adopt
         registry = self._registry(state.inputs, operation)
         if registry.find() is None:
@@ -217,12 +217,12 @@ class Registrations:
         registry.write(state.written, (), adopt, operation.observer, _seen(state.inputs, _leaving(state, ())))
 
     def lock_key(self, values: Values) -> str:
-        """One custom resource of one cluster."""
+        """Return a key for one custom resource of one cluster."""
         inputs = Inputs.of(values)
         return f"{inputs.cluster_uid}/{inputs.namespace}/{inputs.custom_resource}"
 
     def _cluster(self, inputs: Inputs, operation: Operation) -> Cluster:
-        """The cluster that is meant; any other is refused before anything else is asked of it."""
+        """Return the intended cluster. Refuse any other before anything else is asked of it."""
         cluster = self.connect(inputs.connection.as_run(), operation)
         if inputs.cluster_uid:
             refuse_other_cluster(cluster.where, cluster.identity(), inputs.cluster_uid, "these registrations")
@@ -246,10 +246,11 @@ class Registrations:
 
 
 def _seen(inputs: Inputs, leaving: Iterable[str]) -> Mapping[str, str] | None:
-    """What the plan saw of this custom resource. A previous one, from which entries go, is not what it looked at.
+    """Return what the plan saw of this custom resource. Return ``None`` for a previous custom resource, from which
+    entries are removed: the plan did not look at that one.
 
-    The house names every entry that stood there. So where it does not name one that is to go, because a state still holds
-    it, none stood there: one that came since is not removed unseen.
+    The plan names every entry that stood there. So if a state holds an entry to be removed that the plan does not
+    name, there was no such entry; one that came since must not be removed unseen.
     """
     found = seen_by_plan()
     about = found and (found.namespace, found.settings.get("custom_resource"))

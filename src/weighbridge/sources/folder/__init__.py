@@ -1,4 +1,4 @@
-"""Weights in a folder of this machine: a laptop's disk, a mounted share, a pipeline's cache. They come by ``push`` alone."""
+"""Weights in a folder of this machine: a laptop's disk, a mounted share, a pipeline's cache. Brought in only by ``push``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from weighbridge.sources.interface import NO_SECRETS, Around, OpenSource, Source
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Implements ``sources.interface.Source``."""
+    """Implement ``sources.interface.Source``."""
 
     kind: ClassVar[str] = "folder"
     settings: ClassVar[type[FolderSource]] = FolderSource

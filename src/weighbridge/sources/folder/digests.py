@@ -1,8 +1,8 @@
-"""What was read once of a folder's files: their digests, remembered on this machine as long as the files are the same.
+"""Digests of a folder's files, remembered on this machine as long as the files stay the same.
 
-A file counts as the same while size, times of last change (of content and of status), inode and device are. A digest is
-remembered only if the file was at rest for a while before it was read: within one tick of its file system's clock two
-contents can have the same times. Whatever is wrong with the memory, the files are read again.
+A file counts as the same if size, times of last change (of content and of status), inode and device are the same. A
+digest is remembered only if the file was at rest for a while before it was read: within one tick of its file system's
+clock, two contents can have the same times. If the memory is damaged, the files are read again.
 """
 
 import contextlib
@@ -14,16 +14,16 @@ import time
 from pathlib import Path
 
 REST_SECONDS = 2.0
-"""As old as the last change must be: FAT's clock ticks every two seconds, others faster."""
+"""Minimum age of the last change: FAT's clock ticks every two seconds, others tick faster."""
 
 
 def identity(status: os.stat_result) -> list[int]:
-    """What is the same as long as nobody wrote to the file."""
+    """Return values that stay the same as long as nobody writes to the file."""
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
 
 
 class Digests:
-    """The memory of one folder; ``None`` in place of a cache: nothing is remembered."""
+    """The memory of one folder. With ``None`` as cache, nothing is remembered."""
 
     def __init__(self, cache: Path | None, folder: Path) -> None:
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
@@ -31,7 +31,7 @@ class Digests:
         self._rows = {} if self._file is None else _read(self._file)
 
     def known(self, path: str, status: os.stat_result) -> str | None:
-        """The digest of the file as it is, if it was read before."""
+        """Return the digest of the file in its present state, if it was read before."""
         row = self._rows.get(path)
         return row[1] if row is not None and row[0] == identity(status) else None
 
@@ -42,7 +42,7 @@ class Digests:
             self._rows[path] = (identity(status), sha256)
 
     def keep(self) -> None:
-        """Write it down. Whatever keeps us from that costs time at the next look and nothing else."""
+        """Write the memory to the disk. A failure only costs time at the next look."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ class Digests:
 
 
 def now() -> float:
-    """Seconds since the epoch, by the clock that file systems of this machine use."""
+    """Return seconds since the epoch, by the clock that file systems of this machine use."""
     return time.time()
 
 

@@ -1,12 +1,13 @@
 """What a folder holds now, and its bytes.
 
-A file's identity is the SHA-256 of its content, ``file:<64 hex digits>``. Times and inodes are one machine's: the same
-weights on a mounted share seen from another machine, or in a fresh checkout of a pipeline, would be a new set there, and
-every byte would move again. So the first look reads everything, at the speed of the disk (a few minutes for 300 GB), and
-remembers digests by what tells a changed file (``digests.py``); later looks read nothing. Who loses the memory pays once more.
+A file's identity is the SHA-256 of its content, ``file:<64 hex digits>``. Times and inodes belong to one machine:
+with them, the same weights on a mounted share seen from another machine, or in a fresh checkout of a pipeline, would
+be a new set, and every byte would move again. So the first look reads everything, at the speed of the disk (a few
+minutes for 300 GB), and remembers the digests with what shows that a file changed (``digests.py``). Later looks read
+nothing. If the memory is lost, all is read once more.
 
-What is sent is copied, never linked: the file may be written to while it waits in the spool. The copy is hashed on its way,
-and that digest must be the one that was planned.
+What is sent is copied, never linked, because the file may be changed while it waits in the spool. The copy is hashed
+during the copying, and its digest must be the planned one.
 """
 
 import difflib
@@ -30,20 +31,20 @@ from weighbridge.sources.folder.walking import Found, Walk
 from weighbridge.sources.interface import Advance, Around
 
 PREFIX = "file:"
-"""Of a file's identity."""
+"""Prefix of a file's identity."""
 
 CHUNK_BYTES = 1024 * 1024
 SAID_FROM_BYTES = 1024**3
-"""From so much to read on it is said how far it has come."""
+"""Report progress only if at least this much has to be read."""
 SAID_EVERY_SECONDS = 10.0
 KEPT_EVERY_BYTES = 1024**3
-"""How much is read again at most where a look is ended in between."""
+"""At most this much is read again after an interrupted look."""
 
 _AGAIN = "Somebody writes to the folder; run the same command again when it is quiet."
 
 
 def open_folder(settings: FolderSource, around: Around) -> "FolderPlace":
-    """``PreconditionError`` where there is no such folder."""
+    """Raise ``PreconditionError`` if there is no such folder."""
     written = around.folder / settings.path
     try:
         written = around.folder / Path(settings.path).expanduser()
@@ -61,7 +62,7 @@ def open_folder(settings: FolderSource, around: Around) -> "FolderPlace":
 
 
 class FolderPlace:
-    """Implements ``sources.interface.OpenSource``: every file below one folder."""
+    """Implement ``sources.interface.OpenSource``: every file below one folder."""
 
     def __init__(self, root: Path, around: Around) -> None:
         self._root = root
@@ -72,7 +73,7 @@ class FolderPlace:
         return f"folder {self._root}"
 
     def list(self, exclude: Sequence[str] = ()) -> SourceListing:
-        """Each file with its digest. What can be said without reading any is said before."""
+        """Return each file with its digest. Report first what can be judged without reading the files."""
         walk = Walk(self._root, exclude, self.where)
         found = {one.path: one for one in walk.files()}
         rows = [SourceFile(one.path, one.status.st_size, PREFIX) for one in found.values()]
@@ -104,7 +105,7 @@ class FolderPlace:
         return content
 
     def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
-        """A copy, always from the beginning: finding out whether an earlier part is right costs as much."""
+        """Copy the file, always from the beginning: checking an earlier part would cost as much."""
         wanted = file.etag.removeprefix(PREFIX)
         sha256, copied = hashlib.sha256(), 0
         with self._opened(file.path) as stream, _writing(into) as copy:
@@ -128,10 +129,10 @@ class FolderPlace:
         return found
 
     def close(self) -> None:
-        """Nothing stays open between two reads."""
+        """Do nothing: no file stays open between two reads."""
 
     def _digests(self, files: Sequence[Found]) -> dict[str, str]:
-        """By path; those that are not known are read."""
+        """Return the digests by path. Read the files whose digest is not known."""
         memory = Digests(self._around.cache, self._root)
         known = {one.path: memory.known(one.path, one.status) for one in files}
         unread = [one for one in files if known[one.path] is None]
@@ -155,7 +156,7 @@ class FolderPlace:
     def _digest(self, one: Found, progress: "_Progress") -> str:
         sha256 = hashlib.sha256()
         with self._opened(one.path) as stream:
-            for chunk in self._chunks(stream, one.path, one.status.st_size):  # it may grow for ever
+            for chunk in self._chunks(stream, one.path, one.status.st_size):  # it may grow without end
                 sha256.update(chunk)
                 progress.advance(len(chunk))
             if identity(os.fstat(stream.fileno())) != identity(one.status):
@@ -163,12 +164,12 @@ class FolderPlace:
         return sha256.hexdigest()
 
     def _opened(self, path: str) -> IO[bytes]:
-        """The file as it is now, wherever it was reached when it was found."""
+        """Open the file as it is now. Refuse a path that now leads out of the folder."""
         place = self._root / path
         with self._way(path):
             if not place.resolve(strict=True).is_relative_to(self._root):
                 raise self._moved(path)
-            # Neither a pipe nor a device that has taken the file's place may keep us waiting.
+            # If a pipe or a device has replaced the file, opening must not block.
             stream = os.fdopen(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0)
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             stream.close()
@@ -176,7 +177,7 @@ class FolderPlace:
         return stream
 
     def _chunks(self, stream: IO[bytes], path: str, count: int | None = None) -> Iterator[bytes]:
-        """The rest of the file, or the next ``count`` bytes of it."""
+        """Yield the rest of the file, or its next ``count`` bytes."""
         left = count
         while left is None or left > 0:
             with self._way(path):
@@ -206,7 +207,7 @@ class FolderPlace:
 
 
 class _Progress:
-    """Says how far reading has come, where it takes long."""
+    """Report how far reading has come, if it takes long."""
 
     def __init__(self, around: Around, where: str, total: int) -> None:
         self._around, self._where, self._total = around, where, total
@@ -223,7 +224,7 @@ class _Progress:
 
 
 def _no_folder(path: Path) -> PreconditionError:
-    """With the nearest folders that do exist beside it: most are typing mistakes, or a share that is not mounted."""
+    """Return the error with the nearest existing folders: most causes are typing mistakes, or a share that is not mounted."""
     try:
         beside = sorted(one.name for one in path.parent.iterdir() if one.is_dir())
     except OSError:

@@ -1,4 +1,4 @@
-"""Which files lie below a folder. Whatever is neither file nor folder is named and refused, unless it is excluded."""
+"""Find the files below a folder. Anything that is neither file nor folder is named and refused, unless it is excluded."""
 
 import fnmatch
 import os
@@ -11,7 +11,7 @@ from weighbridge.domain.names import named
 from weighbridge.errors import PreconditionError
 
 MAX_FILES = 100_000
-"""Beyond it the path is a mistake (a home folder, say), and memory stays bounded."""
+"""More files mean that the path is a mistake (such as a home folder). The limit also bounds memory."""
 
 _REMEDIES = {
     "source-link": "Put the files themselves there (`cp -rL`; `hf download --local-dir`), or leave these behind with `exclude:`.",
@@ -22,10 +22,10 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One file, and what it was when it was found."""
+    """One file, and its status when it was found."""
 
     path: str
-    """Below the folder."""
+    """Relative to the folder."""
     status: os.stat_result
 
 
@@ -34,15 +34,15 @@ class Walk:
     """One look at a folder. ``where``: the folder in words."""
 
     root: Path
-    """Without links."""
+    """With all links resolved."""
     exclude: Sequence[str]
     where: str
     excluded: list[str] = field(default_factory=list, init=False)
-    """What else lies there, less what lies in folders that are excluded whole."""
+    """The excluded files, without those in folders that are excluded as a whole."""
     _wrong: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     def files(self) -> list[Found]:
-        """Every file that is not excluded. ``PreconditionError`` names what cannot be one of a set."""
+        """Return every file that is not excluded. Raise ``PreconditionError`` that names what cannot be a file of a set."""
         found = []
         for one in self._found():
             found.append(one)
@@ -61,7 +61,7 @@ class Walk:
         return found
 
     def _found(self) -> Iterator[Found]:
-        """In no particular order. Folders are not followed through links, so this ends."""
+        """Yield files in no particular order. Links to folders are not followed, so this ends."""
         waiting = [""]
         while waiting:
             folder = waiting.pop()
@@ -86,11 +86,11 @@ class Walk:
             return []
 
     def _all_excluded(self, folder: str) -> bool:
-        """Whether one pattern leaves everything below behind: it need not be looked into then (``lost+found/*``)."""
+        """Return whether one pattern excludes everything below: then the folder need not be read (``lost+found/*``)."""
         return any(pattern.endswith("*") and fnmatch.fnmatchcase(folder, pattern) for pattern in self.exclude)
 
     def _judged(self, path: str) -> os.stat_result | None:
-        """What the path leads to, if that is a file of this folder that can be read."""
+        """Return the status of the path's target, if it is a readable file of this folder."""
         place = self.root / path
         try:
             status = place.stat()

@@ -15,7 +15,7 @@ from weighbridge.sources.s3.rules import check_place
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """Implements ``sources.interface.Source``."""
+    """Implement ``sources.interface.Source``."""
 
     kind: ClassVar[str] = "s3"
     settings: ClassVar[type[S3Source]] = S3Source

@@ -1,7 +1,7 @@
-"""Every object under a prefix: whole, or refused. What S3-compatible servers do otherwise is met here.
+"""List every object under a prefix: all of them, or refuse. Handles what S3-compatible servers do differently.
 
-Source: Amazon S3 API Reference, "ListObjectsV2" and "ListObjects". A server that knows version 1 alone answers a question of
-version 2 without a continuation token; it is asked on in version 1, from the last key on.
+Source: Amazon S3 API Reference, "ListObjectsV2" and "ListObjects". A server that knows only version 1 answers a
+request of version 2 without a continuation token; further requests to it use version 1, starting after the last key.
 """
 
 import time
@@ -20,9 +20,9 @@ from weighbridge.s3.target import S3Target
 
 LIST_DEADLINE_SECONDS = 120
 MAX_OBJECTS = 100_000
-"""Objects under one prefix; beyond it is a mistake in the prefix (a whole bucket, say), and memory stays bounded."""
+"""Objects under one prefix. More mean that the prefix is a mistake (such as a whole bucket). The limit also bounds memory."""
 _ASKED_BY: Final = {"continuation-token": "ContinuationToken", "marker": "Marker"}
-"""botocore's names for how the next page is asked for."""
+"""botocore's names of the parameters that ask for the next page."""
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before they are restored ("Understanding S3 Glacier storage classes")."""
@@ -31,12 +31,12 @@ _SHOWN_OF_ARCHIVED = 20
 
 @dataclass
 class Listing:
-    """One look at a prefix. Use once."""
+    """One look at a prefix. Use it only once."""
 
     client: S3Client
     target: S3Target
     archived: dict[str, str] = field(default_factory=dict)
-    """Path → storage class, of what cannot be read as it is."""
+    """Path → storage class, for objects that cannot be read as they are."""
     _seen: set[str] = field(default_factory=set)
 
     @property
@@ -44,7 +44,7 @@ class Listing:
         return folder_prefix(self.target.source.prefix)
 
     def rows(self) -> Iterator[SourceFile]:
-        """Names, sizes, ETags without quotes. ``PreconditionError`` where the server cuts its list short."""
+        """Yield names, sizes, and ETags without quotes. Raise ``PreconditionError`` if the server cuts its list short."""
         deadline = time.monotonic() + LIST_DEADLINE_SECONDS
         asked: dict[str, str] = {}
         while True:
@@ -64,7 +64,7 @@ class Listing:
             return ask(Bucket=self.target.source.bucket, Prefix=self._prefix, **asked)
 
     def _next(self, page: dict[str, Any], rows: Any, asked: dict[str, str]) -> dict[str, str]:
-        """What to ask for next; never the same twice."""
+        """Return the parameters for the next page. Raise an error instead of returning the same ones twice."""
         last = rows[-1]["Key"] if rows else None
         named_so = following_of(page.get("NextContinuationToken"), page.get("NextMarker"), last)
         following = {_ASKED_BY[name]: value for name, value in named_so.items()}
@@ -101,7 +101,7 @@ class Listing:
             return self.client.head_object(Bucket=self.target.source.bucket, Key=key)
 
     def require_readable(self, files: tuple[SourceFile, ...]) -> None:
-        """``PreconditionError`` that names archived objects among ``files``; those that were restored can be read."""
+        """Raise ``PreconditionError`` that names archived objects among ``files``. Objects that were restored can be read."""
         paths = [file.path for file in files if file.path in self.archived]
         for path in paths[:_SHOWN_OF_ARCHIVED]:
             if 'ongoing-request="false"' not in str(self._head(self._prefix + path).get("Restore", "")):

@@ -28,15 +28,15 @@ SHORT_READ_TRIES = 3
 
 
 def open_place(settings: S3Source, around: Around) -> "S3Place":
-    """With the keys among ``around.values``."""
+    """Return the place, with the keys among ``around.values``."""
     return S3Place(
         S3Target(settings, keys_from(around.values), around.ca_bundle, around.proxy), around.shared
     )
 
 
 class S3Place:
-    """Implements ``sources.interface.OpenSource``: every object under one prefix. Each client is made when first needed; with
-    ``shared``, one for all places of the same server and keys.
+    """Implement ``sources.interface.OpenSource``: every object under one prefix. Each client is made at its first
+    use; with ``shared``, all places of the same server and keys share one.
     """
 
     def __init__(self, target: S3Target, shared: Shared | None = None) -> None:
@@ -50,7 +50,7 @@ class S3Place:
 
     @cached_property
     def _downloading(self) -> S3Client:
-        """A download repeats and continues by itself."""
+        """One try per request: a download repeats and continues by itself."""
         return self._opened(1)
 
     def _opened(self, attempts: int) -> S3Client:
@@ -65,7 +65,7 @@ class S3Place:
         return self._target.where
 
     def list(self, exclude: Sequence[str] = ()) -> SourceListing:
-        """Names, sizes, ETags without quotes. Zero-byte files count; folder markers do not."""
+        """Return names, sizes, and ETags without quotes. Zero-byte files count; folder markers do not."""
         found = Listing(self._client, self._target)
         listing = to_listing(found.rows(), exclude, self.where)
         if not listing.files:
@@ -77,7 +77,7 @@ class S3Place:
         return _range(self._client, self._target, file, start, stop)
 
     def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
-        """See ``s3.download.download``. ``If-Match`` refuses another object than the one that was listed."""
+        """See ``s3.download.download``. ``If-Match`` refuses any object other than the listed one."""
         return download(self._downloading, self._target, file, into, deadline=deadline, advance=advance)
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class S3Place:
 
 
 def _nothing_there(client: S3Client, target: S3Target) -> PreconditionError:
-    """An empty prefix, with the nearest prefixes that do exist: most are typing mistakes."""
+    """Return the error for an empty prefix, with the nearest existing prefixes: most causes are typing mistakes."""
     bucket, prefix = target.source.bucket, folder_prefix(target.source.prefix)
     near = _near_prefixes(client, target, prefix)
     if not near and not prefix:
@@ -124,8 +124,8 @@ def _near_prefixes(client: S3Client, target: S3Target, prefix: str) -> list[str]
 
 
 def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, stop: int) -> bytes:
-    """Bytes ``start`` to ``stop`` (exclusive) of the file as listed. botocore repeats a request that got no answer, but no
-    answer that broke off: that is done here.
+    """Return the bytes ``start`` to ``stop`` (exclusive) of the file as listed. botocore repeats a request without an
+    answer, but not one whose answer broke off; this function does.
     """
     if stop <= start:
         return b""
@@ -144,6 +144,6 @@ def _range(client: S3Client, target: S3Target, file: SourceFile, start: int, sto
 def _whole_body(answer: dict[str, Any], size: int, file: SourceFile) -> bytes:
     with contextlib.closing(answer["Body"]) as body:
         found = bytes(body.read(size))
-    if len(found) != size:  # botocore compares lengths only where it reads to the end
+    if len(found) != size:  # botocore compares lengths only when it reads to the end
         raise ConnectionError(f"{len(found)} of {size} bytes of {file.path} came")
     return found

@@ -1,4 +1,4 @@
-"""Rules that cross the fields of an S3 source."""
+"""Rules between the fields of an S3 source."""
 
 import ipaddress
 import re

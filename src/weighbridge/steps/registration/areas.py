@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at of the registration."""
+"""The area of the registration in ``doctor``."""
 
 from typing import Final
 

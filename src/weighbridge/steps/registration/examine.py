@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at before anything can be registered: the definition, the resource, and its operator."""
+"""What ``doctor`` checks before registration: the definition, the resource and its operator."""
 
 from weighbridge.core.examination import Look
 from weighbridge.core.finding import Level, not_looked_at
@@ -8,7 +8,7 @@ from weighbridge.steps.registration.judged import AREA
 
 
 def examine(look: Look) -> None:
-    """Without its definition, the resource is not asked for: the API server would only say so again."""
+    """Check them. If the definition is missing, skip the resource: the API server would only report the same again."""
     look.say("registration")
     probes = look.port(PROBES)
     served = look.ask(AREA, "resource definition", probes.served_versions)

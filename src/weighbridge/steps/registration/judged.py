@@ -1,4 +1,4 @@
-"""The ``Watsonxaiifm`` resource: served, there, whose it is, free to be written, and its operator."""
+"""Judge the ``Watsonxaiifm`` resource: is it served, present, ours, free to be written, and is its operator well."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from weighbridge.watsonx.custom_resource import LiveCustomResource
 AREA = REGISTRATION.name
 VERSION = "v1beta1"
 STUCK_SECONDS = 1800
-"""An operator that is under way and has said nothing for half an hour; a whole reconciliation takes minutes."""
+"""A running operator without a report for half an hour counts as stuck; a whole reconciliation takes minutes."""
 
 
 def judge_served(versions: Sequence[str]) -> Finding:
@@ -36,7 +36,7 @@ def judge_served(versions: Sequence[str]) -> Finding:
 
 
 def judge_custom_resource(name: str, live: LiveCustomResource | None, now: datetime | None) -> list[Finding]:
-    """``now`` by the API server's clock."""
+    """``now`` is the time by the API server's clock."""
     label = f"custom resource {name}"
     if live is None:
         return [fail(

@@ -1,4 +1,4 @@
-"""What the registration needs of the cluster's API."""
+"""What the registration needs from the cluster's API."""
 
 import re
 from typing import Final

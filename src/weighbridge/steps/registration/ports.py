@@ -1,4 +1,4 @@
-"""What the registration step needs of the world."""
+"""What the registration step needs from the world."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -9,23 +9,23 @@ from weighbridge.watsonx.entries import RegistrationState
 
 
 class Registry(Protocol):
-    """The ``Watsonxaiifm`` resource: somebody else's object with entries of ours in it."""
+    """The ``Watsonxaiifm`` resource: an object of another owner that holds our entries."""
 
     def look(self, wanted: tuple[Mapping[str, Json], ...], adopt: frozenset[str]) -> RegistrationState:
-        """Read it. ``PreconditionError`` where it is absent, where somebody else made an entry of our id (both shown), or
-        where something would change while its owner forbids changes.
+        """Read the resource. Raise ``PreconditionError`` if it is missing, if another author made an entry with our
+        id (the error shows both), or if something would change while its owner forbids changes.
 
-        An entry of ours that somebody edited is no refusal: it shows as an update, which an apply then makes.
+        An entry of ours that somebody edited is not refused: the plan shows an update, and an apply makes it.
         """
         ...
 
     def unconfirmed(self) -> bool:
-        """Whether the operator is not known to have taken in our last write, a removal by an earlier run included."""
+        """Return whether the operator may not have taken in our last write. A removal by an earlier run counts as a write."""
         ...
 
     def await_reconciled(self, observer: Observer) -> str:
-        """Wait until the operator has reconciled after our last write; what was seen, in words. One that has failed is
-        asked once to look again, which is announced. ``StepFailedError`` with the operator's message and the models of ours
-        that it names where it failed again, or at the deadline.
+        """Wait until the operator has reconciled after our last write; return in words what was seen. If it failed,
+        ask it once to look again, and report that. Raise ``StepFailedError`` if it fails again or the deadline
+        passes, with the operator's message and those of our models that it names.
         """
         ...

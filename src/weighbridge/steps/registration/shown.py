@@ -1,4 +1,4 @@
-"""What a person, a reviewer and a program see of the registration. Pure."""
+"""What a person, a reviewer and a program see of the registration. Without side effects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -30,7 +30,7 @@ _OWNERS: Final[Mapping[EntryOwner, str]] = {
 
 
 def entry_lines(entries: Iterable[PlannedEntry]) -> Iterator[str]:
-    """The list as it would be, entry by entry."""
+    """Return the planned list, entry by entry."""
     for entry in entries:
         mark, words = _FATES[entry.fate]
         yield f"{mark} {quoted(entry.model_id)}  ({words})"
@@ -41,7 +41,7 @@ def entry_lines(entries: Iterable[PlannedEntry]) -> Iterator[str]:
 def review_rows(
     state: RegistrationState, wanted: Sequence[Mapping[str, Json]], adopt: frozenset[str]
 ) -> Iterator[Json]:
-    """Each entry of ours that would change, before and after; other teams' entries are none of the reviewer's business."""
+    """Return each entry of ours that would change, before and after. Entries of other teams are not shown to the reviewer."""
     after = {str(entry["model_id"]): dict(entry) for entry in wanted}
     for entry in state.entries:
         if entry.fate in {"add", "update", "remove"}:
@@ -57,7 +57,7 @@ def review_rows(
 
 
 def status_parts(environment: Environment, state: RegistrationState) -> StepStatus:
-    """What is registered, model by model, then the list."""
+    """Return what is registered, model by model, then the list."""
     lines = [f"{environment.cluster.custom_resource}: {state.status}"]
     if state.unreconciled:
         lines.append(f"  not reconciled: {state.unreconciled}")

@@ -1,7 +1,7 @@
 """Stack ``registration``: its manifests are our entries of one ``Watsonxaiifm`` resource.
 
-Its settings: ``custom_resource``, the resource's name, and ``adopt``, the ``model_id``s whose entries may be taken over
-from whoever wrote them.
+Its settings: ``custom_resource``, the resource's name, and ``adopt``, the ``model_id``s whose entries weighbridge may
+take over from another author.
 """
 
 from typing import Final
@@ -12,6 +12,6 @@ REGISTRATION: Final = Stack(
     name="registration",
     plugin="weighbridge",
     declare="weighbridge_stacks.registration:declare",
-    verify_cluster=False,  # our provider compares the identities itself, whatever engine drives it
-    protect=False,  # entries go with a plain destroy: they can be written again, other than weights
+    verify_cluster=False,  # our own provider compares the identities, for every engine
+    protect=False,  # a plain destroy removes entries: unlike weights, they can be written again
 )

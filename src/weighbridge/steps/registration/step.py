@@ -38,7 +38,7 @@ from weighbridge.steps.registration.stack import REGISTRATION
 from weighbridge.watsonx.entries import RegistrationState
 
 STATE: Final[Key[RegistrationState]] = Key("registration")
-"""The custom resource, with the list as it would be."""
+"""The custom resource, with the planned list."""
 WROTE: Final[Key[bool]] = Key("registration written")
 """Whether this run has written the list."""
 
@@ -48,7 +48,7 @@ Location = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitReconciled:
-    """Wait until the operator has taken in what the registration stack wrote, and not before."""
+    """Wait until the operator has taken in what the registration stack wrote."""
 
     kind: ClassVar[str] = "await-reconciled"
     custom_resource: str
@@ -63,12 +63,12 @@ class AwaitReconciled:
 
 
 class RegistrationStep(Step):
-    """All our entries are one resource: the list is atomic, and its operator works serially."""
+    """Register all our entries as one resource: the list is atomic, and its operator works serially."""
 
     name: ClassVar = "registration"
     only: ClassVar = "switch"
     after: ClassVar = frozenset({"weights"})
-    """An entry names the set that its source's fingerprint names."""
+    """Names of the steps that run first: an entry names the set by its source's fingerprint."""
     stack: ClassVar = REGISTRATION
     permissions: ClassVar = NEEDS
     areas: ClassVar = (areas.REGISTRATION,)
@@ -159,7 +159,7 @@ class RegistrationStep(Step):
         arrived = facts.all(ARRIVED) if world.selected("weights") else _held(environment, facts)
         set_back = world.selected("weights") and any(
             model.id not in arrived for model in environment.models
-        )  # a model that the plan counted on did not arrive: the planned entries are not the right ones
+        )  # a model that the plan counted on did not arrive, so the planned entries are wrong
         if not planned.pending and not set_back:
             return Finished(outcome=Unchanged(planned.reason))
         standing = world.port(REGISTRY).look((), world.request.adopt)
@@ -178,7 +178,7 @@ class RegistrationStep(Step):
         if not facts.one(WROTE) and facts.known(STATE).unreconciled is None:
             unchanged = "the registration was not changed" if planned.pending else planned.reason
             return Finished(outcome=Unchanged(unchanged))
-        # Where we wrote nothing, an earlier write is waited for, or the operator asked to look again.
+        # If we wrote nothing, wait for an earlier write, or ask the operator to look again.
         return Finished(outcome=Done(world.port(REGISTRY).await_reconciled(world.observer)))
 
     # -- showing -----------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class RegistrationStep(Step):
         return f"take {models} out of {environment.cluster.custom_resource}"
 
     def destroy(self, world: World, facts: Facts) -> Destroyed | None:
-        """Take our entries out, and wait for the operator also where it was an earlier, interrupted destroy that did so."""
+        """Take our entries out. Wait for the operator, also if an earlier, interrupted destroy took them out."""
         registry = world.port(REGISTRY)
         spec = _spec(world.environment, world.request, facts, ())
         result = world.port(STACKS).destroy(spec, world.observer)
@@ -240,8 +240,8 @@ def _spec(
 
 
 def _seen(environment: Environment, state: RegistrationState | None) -> dict[str, str]:
-    """What the plan saw: an entry that was replaced since is refused, and not overwritten. Others' are named as well, because
-    a state may hold what no record shows to be ours.
+    """Return digests of the entries that the plan saw: an entry that was replaced since is refused, not overwritten.
+    Entries that may not be ours are included, because a state may hold entries that no record shows to be ours.
     """
     if state is None:
         return {}
@@ -255,7 +255,7 @@ def _entries(environment: Environment, places: Mapping[str, Location]) -> tuple[
 
 
 def _listed(environment: Environment, facts: Facts) -> dict[str, Location]:
-    """Where every model's set will lie, by what its source lists."""
+    """Return where every model's set will lie, by what its source lists."""
     return {
         model.id: (
             claim_of(environment, model),
@@ -266,7 +266,7 @@ def _listed(environment: Environment, facts: Facts) -> dict[str, Location]:
 
 
 def _held(environment: Environment, facts: Facts) -> dict[str, Receipt]:
-    """What was brought in and verified earlier: all that the switch alone goes by, so that it needs no source."""
+    """Return what was brought in and verified earlier. A run of the switch alone uses only this, so it needs no source."""
     found = {model.id: holds(facts, model.id) for model in environment.models}
     return {model_id: receipt for model_id, receipt in found.items() if receipt is not None}
 
@@ -274,8 +274,9 @@ def _held(environment: Environment, facts: Facts) -> dict[str, Receipt]:
 def _that_hold(
     environment: Environment, receipts: Mapping[str, Receipt], state: RegistrationState
 ) -> tuple[Manifest, ...]:
-    """What may be registered now: verified models as planned; one that did not arrive keeps the entry it has (as we wrote
-    it, where somebody has edited it since), or has none. Nothing is registered before its bytes were verified.
+    """Return the entries that may be registered now. A verified model gets its planned entry. A model that did not
+    arrive keeps the entry that we wrote, even if somebody edited it since, or has none. No model is registered before
+    its bytes are verified.
     """
     places = {model_id: (receipt.claim, receipt.sub_path) for model_id, receipt in receipts.items()}
     by_id: dict[str, Manifest] = {str(entry["model_id"]): entry for entry in _entries(environment, places)}
@@ -285,7 +286,7 @@ def _that_hold(
 
 
 def _require_unregistered(world: World) -> None:
-    """A state that was lost knows of nothing to take out: what the cluster shows decides."""
+    """Pulumi removes nothing if its state was lost; fail if our entries remain."""
     environment = world.environment
     try:
         standing = world.port(REGISTRY).look((), frozenset()).ours

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at of the volumes."""
+"""The areas of the volumes in ``doctor``."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at before volumes are made: classes, claims that are there already, and what the namespace allows."""
+"""What ``doctor`` checks before volumes are made: storage classes, existing claims, and what the namespace allows."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -33,7 +33,9 @@ def examine(look: Look) -> None:
 
 
 def _claims(look: Look) -> tuple[list[Finding], dict[str, Object | None]]:
-    """Their lines, which come after those of the classes; and by name what could be read: they tell of the classes."""
+    """Return the claims' lines, which are printed after those of the classes, and by name the claims that could be
+    read. The classes are judged with them.
+    """
     before = len(look.found)
     claims: dict[str, Object | None] = {}
     for model in look.environment.models:
@@ -86,12 +88,12 @@ def _size(look: Look, model: Model) -> int | None:
 
 
 def _needed(look: Look, model: Model) -> int | None:
-    """``None`` where the source could not be listed."""
+    """Return the bytes of the needed volume, or ``None`` if the source could not be listed."""
     total = _total(look, model)
     return None if total is None else sizing.needed_bytes(total, model.storage.keep)
 
 
 def _total(look: Look, model: Model) -> int | None:
-    """Bytes of the set at the source; ``None`` where it could not be listed."""
+    """Return the bytes of the set at the source, or ``None`` if it could not be listed."""
     listing = look.facts.one(LISTING, model.id)
     return None if listing is None else listing.total_bytes

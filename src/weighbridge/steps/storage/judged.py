@@ -1,4 +1,4 @@
-"""Storage classes, their drivers, and claims that are there already."""
+"""Judge storage classes, their drivers and existing claims."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ AREA = STORAGE.name
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """What is known of a provisioner; ``shared``: whether its file systems can be ReadWriteMany, ``None``: it depends."""
+    """What is known about a provisioner. ``shared``: whether its file systems can be ReadWriteMany; ``None``: it depends."""
 
     pattern: re.Pattern[str]
     what: str
@@ -57,7 +57,7 @@ PROVISIONERS: Final = (
 
 
 def is_bound(claim: Object | None) -> bool:
-    """Whether there is a volume behind it."""
+    """Return whether the claim has a volume."""
     return claim is not None and (claim.get("status") or {}).get("phase") == "Bound"
 
 
@@ -74,7 +74,7 @@ def is_shared_and_bound(claim: Object | None, storage_class: str) -> bool:
 def judge_class(
     name: str, found: Object | None, modes: frozenset[AccessMode], *, proven: bool = False
 ) -> list[Finding]:
-    """``modes``: those in which models of the environment want it. ``proven``: a ReadWriteMany claim of it is bound."""
+    """``modes``: the access modes that the environment's models ask of it. ``proven``: a ReadWriteMany claim of it is bound."""
     label = f"class {name}"
     if found is None:
         return [fail(
@@ -125,8 +125,8 @@ def _sharing(label: str, provisioner: str, found: Object) -> Finding:
 
 
 def judge_driver(label: str, provisioner: str, driver: Object | None, *, shared: bool) -> Finding:
-    """Kubernetes, "Configure a Security Context for a Pod", and the CSIDriver API: fsGroupPolicy; by default the kubelet gives
-    only ReadWriteOnce volumes with a file system type to the pod's group.
+    """Judge the driver's fsGroupPolicy (Kubernetes, "Configure a Security Context for a Pod", and the CSIDriver API).
+    By default the kubelet gives only ReadWriteOnce volumes with a file system type to the pod's group.
     """
     name = f"{label}: fsGroup"
     if driver is None:
@@ -145,10 +145,10 @@ def judge_driver(label: str, provisioner: str, driver: Object | None, *, shared:
     )  # fmt: skip
 
 
-def judge_claim(  # noqa: PLR0911 - a decision table, read from above
+def judge_claim(  # noqa: PLR0911 - a decision table, read from top to bottom
     environment: str, model: Model, name: str, found: Object | None, set_bytes: int | None
 ) -> Finding:
-    """``set_bytes``: of the set at the source, where it could be listed."""
+    """``set_bytes``: bytes of the set at the source, if it could be listed."""
     label, theirs = f"claim {name}", model.storage.existing_pvc is not None
     if found is None:
         if not theirs:

@@ -1,4 +1,4 @@
-"""What the volumes need of the cluster's API."""
+"""What the volumes need from the cluster's API."""
 
 from collections.abc import Iterable
 from typing import Final

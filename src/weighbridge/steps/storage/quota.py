@@ -1,7 +1,8 @@
 """ResourceQuota and LimitRange: would our claims and pods fit (Kubernetes, "Resource Quotas" and "Limit Ranges").
 
-Each model that is on its way takes one pod, one Job, one ConfigMap with an order and one Secret (``domain/quotas.py``), beside what
-lasts: as many at once as ``transfers.models`` says, and one where it is left to us, for then it is fitted to what the quotas leave.
+Each model in transfer takes one pod, one Job, one ConfigMap with an order and one Secret (``domain/quotas.py``),
+besides the lasting objects. ``transfers.models`` says how many models are in transfer at once. If it is not set, one
+is assumed here: weighbridge then fits the number to what the quotas leave.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,13 +32,13 @@ class ClaimNeed:
     name: str
     storage_class: str | None
     bytes: int | None
-    """``None`` where the source could not be listed."""
+    """``None`` if the source could not be listed."""
 
 
 def judge_quotas(
     quotas: Sequence[Object], claims: Sequence[ClaimNeed], pod: PodNeed, models_at_once: int = 1
 ) -> list[Finding]:
-    """A line a quota."""
+    """Return one line for each quota."""
     if not quotas:
         return [ok(AREA, "ResourceQuota", "none in the namespace")]
     return [_of_quota(quota, claims, pod, models_at_once) for quota in quotas]
@@ -87,7 +88,7 @@ def _needs_of_claims(claims: Iterable[ClaimNeed]) -> dict[str, int]:
 
 
 def _needs_of_lasting(claims: Sequence[ClaimNeed]) -> dict[str, int]:
-    """One Lease; on the first run also two ConfigMaps that stay."""
+    """Return the needs of the lasting objects: one Lease, and on the first run also two ConfigMaps."""
     maps = 2 if claims else 0
     needs = {"configmaps": maps, "count/configmaps": maps, "count/leases.coordination.k8s.io": 1}
     return {key: 1000 * number for key, number in needs.items()}
@@ -101,7 +102,7 @@ def _shown(key: str, need: int) -> str:
 
 
 def judge_limit_ranges(ranges: Sequence[Object], claims: Sequence[ClaimNeed], pod: PodNeed) -> list[Finding]:
-    """A line a LimitRange."""
+    """Return one line for each LimitRange."""
     if not ranges:
         return [ok(AREA, "LimitRange", "none in the namespace")]
     lines = []

@@ -1,4 +1,4 @@
-"""Stack ``storage``: its manifests are the claims of ours."""
+"""Stack ``storage``: its manifests are our claims."""
 
 from typing import Final
 

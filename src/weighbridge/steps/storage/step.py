@@ -1,4 +1,4 @@
-"""Step ``storage``: the volumes that weights lie on, as protected claims of a Pulumi stack."""
+"""Step ``storage``: the volumes that hold the weights, as protected claims of a Pulumi stack."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -39,12 +39,12 @@ from weighbridge.steps.storage.stack import STORAGE
 
 
 class StorageStep(Step):
-    """Every PersistentVolumeClaim of ours in the environment."""
+    """Manage every PersistentVolumeClaim of the environment that is ours."""
 
     name: ClassVar = "storage"
     only: ClassVar = "weights"
     after: ClassVar = frozenset({"weights"})
-    """A claim is sized by what its source holds."""
+    """Names of the steps that run first: the size of a claim depends on its source."""
     stack: ClassVar = STORAGE
     permissions: ClassVar = NEEDS
     areas: ClassVar = (areas.STORAGE, areas.QUOTA)
@@ -79,8 +79,8 @@ class StorageStep(Step):
         )
 
     def judge(self, environment: Environment, preview: StackPreview, facts: Facts) -> StackPreview:
-        """Refuse to take over a claim that only happens to have the name of ours. One that carries our label and is not in
-        the state is ours all the same: the state was lost, and declaring it again takes it back in.
+        """Refuse a claim that has the name of ours but belongs to others. A claim with our label that is missing in
+        the state is ours: the state was lost, and declaring the claim again takes it back in.
         """
         claims = [claim for claim in facts.all(CLAIM).values() if claim is not None]
         created = {change.name for change in preview.changes if change.op is Op.CREATE}
@@ -133,8 +133,8 @@ class StorageStep(Step):
         return f"delete {', '.join(sorted(request.typed))} with all weights" if request.typed else None
 
     def consent(self, world: World, facts: Facts) -> None:
-        """Every claim that would go has been typed: also those of models that the file no longer declares, which the
-        state still holds.
+        """Refuse unless every claim that would be deleted was typed. This includes claims of models that the file no
+        longer declares but the state still holds.
         """
         typed, ours = world.request.typed, frozenset(own_claims(world.environment))
         if not typed:
@@ -154,7 +154,7 @@ class StorageStep(Step):
             )
 
     def destroy(self, world: World, facts: Facts) -> Destroyed | None:
-        """Delete the claims that were typed; without them, keep all and name them."""
+        """Delete the claims that were typed. If none was typed, keep all and name them."""
         typed = world.request.typed
         if not typed:
             return _kept(world, self._standing(world, frozenset(own_claims(world.environment))))
@@ -176,13 +176,13 @@ class StorageStep(Step):
 
     @staticmethod
     def _standing(world: World, names: frozenset[str]) -> tuple[str, ...]:
-        """Those claims that exist and are not on their way out."""
+        """Return the claims that exist and are not being deleted."""
         found = {name: world.port(HOLDINGS).claim(name) for name in names}
         return tuple(sorted(name for name, claim in found.items() if claim and not claim.terminating))
 
 
 def _claims(environment: Environment, facts: Facts) -> dict[str, Manifest]:
-    """By model id: our claims as they should be."""
+    """Return our claims as they should be, by model id."""
     found: dict[str, Manifest] = {}
     for model in environment.models:
         claim = facts.one(CLAIM, model.id)
@@ -194,7 +194,7 @@ def _claims(environment: Environment, facts: Facts) -> dict[str, Manifest]:
 
 
 def _tight(environment: Environment, facts: Facts) -> Iterator[str]:
-    """Claims of others that hold the set that is to come, and not all that is kept beside it."""
+    """Name claims of others that have room for the coming set, but not also for all sets that are kept."""
     for model in environment.models:
         claim, listing = facts.one(CLAIM, model.id), facts.one(LISTING, model.id)
         if model.storage.existing_pvc is None or claim is None or listing is None:

@@ -1,1 +1,1 @@
-"""Weights: from their source into the volume, proven."""
+"""Weights: bring them from their source into the volume, and verify them."""

@@ -1,4 +1,4 @@
-"""What admission would answer: objects of ours as server-side dry runs, the words of webhooks, policies and quotas shown."""
+"""Ask admission about our objects with server-side dry runs, and show what webhooks, policies and quotas answer."""
 
 import re
 from collections.abc import Sequence

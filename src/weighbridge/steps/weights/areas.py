@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at of the weights: their source, what would be made to bring them in, and the way from pods."""
+"""The areas of the weights in ``doctor``: their source, the objects that bring them in, and the connection from pods."""
 
 from typing import Final
 

@@ -30,7 +30,7 @@ Verb: TypeAlias = str
 VERBS: tuple[Verb, ...] = ("fetch", "publish", "verify")
 
 ORDER_ANNOTATION = "weighbridge.dev/order"
-"""Digest of what a Job was told to do: a later run follows a Job that is still at the same work."""
+"""Digest of a Job's order. A later run follows a Job that still works on the same order."""
 
 SPOOL_BYTES = 2048 * MIB
 RETRIES = 3
@@ -38,30 +38,30 @@ KEEP_SECONDS = 3600
 
 _SLOWEST_BYTES_PER_SECOND = 4 * MIB
 _SLOWEST_FILES_PER_SECOND = 20
-"""Each is asked about, fetched, made to last and read back by itself."""
+"""Each file is requested, fetched, flushed to the disk and read back separately."""
 _DEADLINE_FLOOR_SECONDS = 1800
 _LARGEST_ORDER_BYTES = (1 << 20) - 16_384
-"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps"), as it is and not as base64; some is left for what else it has."""
+"""A ConfigMap holds 1 MiB in all (Kubernetes, "ConfigMaps"), counted as plain bytes, not as base64. Leave some room."""
 SENT_FILE_BYTES = len(',"sha256":""') + 64
-"""What each file of a publishing order takes more once its sender has completed it (``publication.py``)."""
+"""Bytes that the sender adds for each file when it completes a publishing order (``publication.py``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsBundle:
-    """One model's objects and variables. No secret is in it: credentials are references."""
+    """One model's objects and variables. They hold references to credentials, never the secrets."""
 
     model_id: str
     slug: str
     files: Mapping[str, tuple[Object, ...]]
-    """File name → its documents, in the order in which they are to be applied."""
+    """File name → its documents, in the order in which they are applied."""
     variables: Object
-    """Content of ``vars.yml``, less ``weights_dir``."""
+    """Content of ``vars.yml``, without ``weights_dir``."""
 
 
 def render_weights(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings | None = None
 ) -> WeightsBundle:
-    """Everything for bringing ``listing`` in by every route that can carry it (``refused_routes``) and verifying it."""
+    """Return all that brings ``listing`` in, by every route that can carry it (``refused_routes``), and verifies it."""
     order: dict[str, Json] = {
         "model_id": model.id,
         "sub_path": sub_path_of(model.id, listing.fingerprint),
@@ -76,8 +76,8 @@ def render_weights(
 def refused_routes(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings
 ) -> dict[Route, str]:
-    """The routes whose order cannot hold what it must of ``listing``, and why. A fetch can leave the list of files to the mover,
-    which lists the source again; a push cannot, because its order says what was sent of each file.
+    """Return the routes whose order is too small for ``listing``, and why. For a fetch, the mover can list the source
+    again itself. A push needs the list of files, because its order says what was sent of each file.
     """
     order: dict[str, Json] = {"files": [_row(file) for file in listing.files]}
     extent = (len(listing.files), listing.total_bytes)
@@ -91,7 +91,7 @@ def refused_routes(
 def require_a_route(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings
 ) -> None:
-    """Raises ``InputError`` where none of the model's routes can carry it."""
+    """Raise ``InputError`` if none of the model's routes can carry it."""
     refused = refused_routes(environment, model, listing, around)
     if any(route not in refused for route in model.routes):
         return
@@ -107,7 +107,7 @@ def require_a_route(
 def render_verification(
     environment: Environment, model: Model, receipt: Receipt, around: Surroundings | None = None
 ) -> WeightsBundle:
-    """What verifying a published set needs. The files to be found stand in the receipt on the volume."""
+    """Return what verifying a published set needs. The list of files is in the receipt on the volume."""
     order: dict[str, Json] = {
         "model_id": model.id,
         "sub_path": receipt.sub_path,
@@ -121,7 +121,7 @@ def render_verification(
 
 
 def weights_texts(folder: Path, bundle: WeightsBundle) -> dict[str, str]:
-    """File name → text of what ``bundle`` is as files in ``folder``, whose own place stands in the variables."""
+    """Return the files of ``bundle``, as file name → text. The variables name ``folder``, where the files will lie."""
     texts = {
         name: "".join(to_yaml(document) for document in documents) for name, documents in bundle.files.items()
     }
@@ -131,7 +131,7 @@ def weights_texts(folder: Path, bundle: WeightsBundle) -> dict[str, str]:
 
 
 def write_weights(folder: Path, bundle: WeightsBundle) -> Path:
-    """Write ``bundle`` into ``folder``, made where absent; returns it."""
+    """Write ``bundle`` into ``folder`` and return the folder. Create it if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in weights_texts(folder, bundle).items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -144,14 +144,14 @@ def _row(file: SourceFile) -> dict[str, Json]:
 
 
 def _unattested(order: Mapping[str, Json]) -> dict[str, Json]:
-    """The order without digests: what is to be published is what its sender says (``publication.py``)."""
+    """Return the order without digests: the sender adds the digests of what it sent (``publication.py``)."""
     files = order["files"]
     rows = [row for row in files if isinstance(row, dict)] if isinstance(files, list) else []
     return {**order, "files": [{key: row[key] for key in row if key != "sha256"} for row in rows]}
 
 
 def credentials_secret(environment: Environment, model: Model) -> str | None:
-    """The Secret with what the source's login takes, an existing one or one to be made; ``None`` where it takes none."""
+    """Return the name of the Secret with the source's keys, existing or to be made; ``None`` if no keys are needed."""
     secrets = model.source.chosen.secrets
     if not secrets.needed:
         return None
@@ -159,7 +159,7 @@ def credentials_secret(environment: Environment, model: Model) -> str | None:
 
 
 def deadline_seconds(total_bytes: int, files: int = 0) -> int:
-    """How long a Job may take in all: half an hour, and what the bytes need at 4 MiB/s and the files at 20/s. A stalled
+    """Return how long a Job may take in all: half an hour, plus the bytes at 4 MiB/s and the files at 20/s. A stalled
     transfer ends much earlier by itself.
     """
     return (
@@ -229,8 +229,8 @@ class _Bundling:
         return {"schema": 1, **told, "route": route.value, "limits": {"deadline_seconds": self._deadline}}
 
     def _unlisted(self, order: Mapping[str, Json], verb: Verb) -> dict[str, Json]:
-        """The order without its list of files: who fetches lists the source again and compares (``mover.order.Listed``), who
-        verifies goes by the receipt, once it is told which one.
+        """Return the order without its list of files. A fetching Job lists the source again and compares
+        (``mover.order.Listed``). A verifying Job uses the receipt, once it is told which one.
         """
         if verb == "verify":
             return {**order, "files": []}
@@ -238,7 +238,7 @@ class _Bundling:
         return {**order, "files": [], "listed": listed}
 
     def fits(self, order: Mapping[str, Json], verb: Verb) -> bool:
-        """Whether a ConfigMap holds the list of files with everything else; a push's sender adds to each what it sent."""
+        """Return whether a ConfigMap holds the list of files and everything else, including what a push's sender adds."""
         texts = self._texts(self._order(order, verb), verb)
         size = sum(len(text.encode()) for text in texts.values()) + len(self.around.mover or mover_archive())
         size += self.extent[0] * SENT_FILE_BYTES if verb == "publish" else 0
@@ -300,7 +300,7 @@ class _Bundling:
         )
 
     def _former(self) -> Iterator[dict[str, str]]:
-        """What an earlier version may have left: kind and name, Jobs first."""
+        """Yield kind and name of what an earlier version may have left, Jobs first."""
 
         def name(kind: str) -> str:
             return naming.former_job_name(self.environment.name, self.model.id, kind)
@@ -314,7 +314,7 @@ class _Bundling:
         self, order: Mapping[str, Json], jobs: Mapping[str, Json], names: tuple[str, ...]
     ) -> Object:
         cluster = self.environment.cluster
-        context, in_cluster = cluster.reach("storage")  # who may make the claims moves what lies on them
+        context, in_cluster = cluster.reach("storage")  # whoever may make the claims moves the weights too
         source = self.model.source.chosen
         proxy, trust = self.environment.proxy, self.environment.trust
         files, total_bytes = self.extent

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at before weights are brought in: their source, admission of what would be made, the way from pods."""
+"""What ``doctor`` checks before weights are brought in: their source, admission of our objects, the connection from pods."""
 
 from weighbridge.core.examination import Look, Phase
 from weighbridge.core.finding import not_looked_at, of_error

@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at of the models' source: its secrets, the way to its servers from here, its login."""
+"""What ``doctor`` checks about the models' sources: their secrets, the connection to their servers from here, the login."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ SOURCE: Final = areas.SOURCE.name
 LISTING_SECONDS: Final = 180.0
 
 WAYS: Final[Key[Sequence[Stage]]] = Key("ways to sources")
-"""By endpoint: what was found from here."""
+"""By endpoint: the stages of the connection from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLook:
-    """Puts in ``LISTING`` of every model that could be listed, and ``WAYS``."""
+    """Check the sources. Put ``LISTING`` of every model that could be listed, and ``WAYS``, into the facts."""
 
     look: examination.Look
 
@@ -66,7 +66,7 @@ class SourceLook:
         self._login(unresolved)
 
     def _references(self) -> bool:
-        """Whether a reference to a source's keys or a passphrase leads nowhere."""
+        """Return whether a reference to a source's keys or a passphrase cannot be resolved."""
         answers = self._ask(SOURCE, "secrets", lambda: self.probes.references(self.environment))
         if answers is None:
             return True
@@ -80,7 +80,7 @@ class SourceLook:
         return bool(broken)
 
     def _login(self, unresolved: bool) -> None:
-        """Every model's listing, all at once."""
+        """List the sources of all models side by side."""
         models = [model for model in self.environment.models if self._answers(model)]
         answers = together(
             LISTING_SECONDS, "listing", [partial(self.probes.listing, model) for model in models]
@@ -96,7 +96,7 @@ class SourceLook:
                 self.found.extend(self._judged(model))
 
     def _judged(self, model: Model) -> Iterator[Finding]:
-        """What is wrong with the model that was listed; no failure where the set is in place, for an apply leaves that alone."""
+        """Yield what is wrong with a listed model. No failure if the set is in place: an apply leaves it alone."""
         listing = self.look.facts.one(LISTING, model.id)
         if listing is None or not listing.flaws:
             return
@@ -110,7 +110,7 @@ class SourceLook:
             holdings = self.look.port(HOLDINGS)
             receipt = holdings.receipts(self.environment.name).get(model.id)
             claim = holdings.claim(claim_of(self.environment, model))
-        except WeighbridgeError:  # what keeps us from asking is said elsewhere
+        except WeighbridgeError:  # other lines report what stops us from asking
             return False
         return is_in_place(listing, claim, receipt)
 

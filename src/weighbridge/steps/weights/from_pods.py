@@ -1,4 +1,4 @@
-"""What pods find where the movers work, and which NetworkPolicy is in between."""
+"""What pods see where the movers work, and which NetworkPolicy applies to them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,16 +24,16 @@ class FromPods:
     probes: Probes
     say: Callable[[str], None]
     ways: Mapping[str, Sequence[Stage]]
-    """By the URL of a source's server: what was found from here."""
+    """By URL of a source's server: the stages of the connection from here."""
     bound: Mapping[str, bool]
-    """By claim's name."""
+    """By claim name: whether it is bound."""
     policies: Sequence[Object] | None
     """``None``: they could not be read."""
     unread: Callable[[str, str, ForbiddenError], Finding]
     found: list[Finding] = field(default_factory=list)
 
     def look(self, *, asked: bool) -> list[Finding]:
-        """``asked``: whether pods may be started. In the thread of whoever calls, which Ctrl-C reaches: pods clean up."""
+        """``asked``: whether pods may be started. Runs in the caller's thread: Ctrl-C reaches it, and pods are cleaned up."""
         judged: set[tuple[str, tuple[str, ...]]] = set()
         for model in self.environment.models:
             report = self._probed(model) if asked else None
@@ -79,7 +79,7 @@ class FromPods:
     def _policies_for(
         self, model: Model, report: PodReport | None, judged: set[tuple[str, tuple[str, ...]]]
     ) -> None:
-        """Of a model that pods fetch; the same words for the same server once."""
+        """Judge the policies for a model that pods fetch. The same words for the same server are printed once."""
         if Route.FETCH not in model.routes or self.policies is None:
             return
         server = model.source.chosen.server
@@ -102,7 +102,7 @@ class FromPods:
             self.found += lines
 
     def _near(self, server: str) -> tuple[str, int]:
-        """What pods connect to: the server, or the proxy on the way to it."""
+        """Return what pods connect to: the server, or the proxy before it."""
         parts = urlsplit(server)
         wanted = self.environment.proxy
         settings = ProxySettings(no_proxy=())
@@ -119,7 +119,7 @@ class FromPods:
 
 
 def _softened(line: Finding) -> Finding:
-    """Where another route is left, only the volume is needed by both."""
+    """Lower a failure to a warning if another route remains. A failure of the volume stays: both routes need it."""
     if line.level is not Level.FAIL or line.name.endswith(": volume"):
         return line
     return replace(line, level=Level.WARN)

@@ -1,4 +1,4 @@
-"""What is done about the flaws of a model's files: refused while it is to be brought in, told of where it is in place."""
+"""Handle flaws of a model's files: refuse them before the set is brought in, only report them if it is in place."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ from weighbridge.steps.weights.made import WEIGHTS
 
 
 def look_at_models(world: World, facts: Facts) -> None:
-    """Put in ``LISTING`` of every model again, with what is wrong with its files. Of a set that is in place hardly any is read: it
-    was looked at when it was brought in.
+    """Put ``LISTING`` of every model again, now with the flaws of its files. For a set in place, read hardly
+    anything: it was checked when it was brought in.
     """
     models, weights = world.environment.models, world.port(WEIGHTS)
 
@@ -30,7 +30,7 @@ def look_at_models(world: World, facts: Facts) -> None:
 
 
 def judge_models(environment: Environment, facts: Facts, step: str) -> None:
-    """Put the ``WARNINGS`` of every model. ``PreconditionError`` for the first that is refused, before anything is moved."""
+    """Put the ``WARNINGS`` of all models. Raise ``PreconditionError`` for the first refused model, before anything is moved."""
     told: list[str] = []
     for model in environment.models:
         listing = facts.known(LISTING, model.id)
@@ -46,7 +46,7 @@ def refused_model(model: Model, listing: SourceListing) -> PreconditionError | N
 
 
 def is_in_place(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt | None) -> bool:
-    """Whether this very set was published on the volume that the claim is now. A damaged one too: it is mended, not judged anew."""
+    """Return whether this very set is on the claim's present volume. A damaged set counts: it is repaired, not judged again."""
     return (
         claim is not None
         and receipt is not None

@@ -17,7 +17,7 @@ from weighbridge.workshop import Workshop
 
 @dataclass(frozen=True)
 class _Sources:
-    """Every model's source, with the environment's trust, proxy and keys bound to it. Safe to use from several threads."""
+    """The sources of all models, with the environment's trust, proxy and keys. Several threads may use it."""
 
     shop: Workshop
     shared: Shared

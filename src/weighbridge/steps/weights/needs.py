@@ -1,4 +1,4 @@
-"""What bringing weights in and verifying them needs of the cluster's API, and what the pods of it mount."""
+"""What bringing weights in and verifying them needs from the cluster's API, and what their pods mount."""
 
 import re
 from typing import Final
@@ -13,7 +13,7 @@ from weighbridge.environment.types import Environment, Model, Route
 
 
 def job_names(environment: Environment) -> tuple[str, ...]:
-    """Jobs of every model, and the ConfigMaps with their orders."""
+    """Return the names of all models' Jobs. The ConfigMaps with their orders have the same names."""
     return tuple(
         naming.job_name(environment.name, model.id, kind)
         for model in environment.models
@@ -22,7 +22,7 @@ def job_names(environment: Environment) -> tuple[str, ...]:
 
 
 def rsync_pods(environment: Environment) -> tuple[str, ...]:
-    """Of every model: also one that is not pushed now may have been once."""
+    """Return the names of all models' rsync pods. A model that is not pushed now may have been pushed earlier."""
     return tuple(naming.job_name(environment.name, model.id, "rsync") for model in environment.models)
 
 
@@ -36,7 +36,7 @@ def pushed_pods(environment: Environment) -> tuple[str, ...]:
 
 
 def made_secrets(environment: Environment) -> tuple[str, ...]:
-    """The short-lived Secrets with a source's keys: for ``fetch``, where the file names no existing one."""
+    """Return the names of short-lived Secrets with a source's keys, for ``fetch``, if the file names no existing Secret."""
     return tuple(
         naming.job_name(environment.name, model.id, "credentials")
         for model in environment.models
@@ -45,7 +45,7 @@ def made_secrets(environment: Environment) -> tuple[str, ...]:
 
 
 def existing_secrets(environment: Environment) -> tuple[str, ...]:
-    """Secrets that somebody else made and the file names."""
+    """Return the Secrets that the file names and others made."""
     return tuple(name for model in environment.models if (name := existing_secret(model)) is not None)
 
 
@@ -55,7 +55,7 @@ def existing_secret(model: Model) -> str | None:
 
 
 def _former(environment: Environment, *kinds: str) -> tuple[str, ...]:
-    """Names that an earlier version gave such objects (``naming.former_job_name``): for one release."""
+    """Return the names of such objects in an earlier version (``naming.former_job_name``). Kept for one release."""
     return tuple(
         naming.former_job_name(environment.name, model.id, kind)
         for model in environment.models
@@ -72,7 +72,7 @@ def _former_pods(environment: Environment) -> tuple[str, ...]:
 
 
 def _former_secrets(environment: Environment) -> tuple[str, ...]:
-    """Of those alone of which this version may remove its own."""
+    """Return the former names only of those Secrets that this version may remove."""
     made = {*made_secrets(environment), *pushed_pods(environment)}
     return tuple(
         naming.former_job_name(environment.name, model.id, kind)
@@ -83,7 +83,7 @@ def _former_secrets(environment: Environment) -> tuple[str, ...]:
 
 
 def mounted(environment: Environment) -> Mounted:
-    """By the pods of every model, whichever way it comes in."""
+    """Return what the pods of all models mount, for every route."""
     secrets = (*made_secrets(environment), *existing_secrets(environment), *pushed_pods(environment))
     return Mounted(claims=claims(environment), secrets=secrets, config_maps=job_names(environment))
 

@@ -1,7 +1,7 @@
-"""NetworkPolicies that select our pods: does one keep them from the source (Kubernetes, "Network Policies").
+"""NetworkPolicies that select our pods: does one block the source (Kubernetes, "Network Policies").
 
-Judged from the objects alone. What enforces other kinds (AdminNetworkPolicy, Calico, Cilium) is not looked at, and a network
-plugin may enforce none at all: a probing pod has the last word.
+Judged from the objects alone. Other kinds of policy (AdminNetworkPolicy, Calico, Cilium) are not read, and a network
+plugin may enforce no policy at all. A probing pod therefore decides.
 """
 
 import ipaddress
@@ -19,13 +19,13 @@ DNS_PORT = 53
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """What the policies say of one destination. Not ``allowed`` and nobody in ``selecting``: nothing restricts it."""
+    """What the policies say about one destination. If not ``allowed`` and ``selecting`` is empty, nothing restricts it."""
 
     allowed: bool
     selecting: tuple[str, ...]
     """Policies that select the pod and restrict what it may reach."""
     guessed: bool = False
-    """Allowed only by a rule for pods or namespaces, which may or may not be what stands at this address."""
+    """Allowed only by a rule for pods or namespaces. Whether such pods have this address is unknown."""
 
 
 def egress(
@@ -35,8 +35,8 @@ def egress(
     port: int,
     protocol: str = "TCP",
 ) -> Egress:
-    """Whether pods with ``labels`` may reach one of ``addresses`` at ``port``. Without addresses (the cluster's DNS): whether
-    some rule is meant for that port, or for everything.
+    """Return whether pods with ``labels`` may reach one of ``addresses`` at ``port``. Without addresses (for the
+    cluster's DNS): whether some rule is for that port or for everything.
     """
     selecting = [policy for policy in policies if _restricts(policy, labels)]
     names = tuple(str(policy["metadata"]["name"]) for policy in selecting)
@@ -66,7 +66,7 @@ def _restricts(policy: Object, labels: Mapping[str, str]) -> bool:
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """A LabelSelector; the empty one selects everything."""
+    """Match a LabelSelector; the empty one selects everything."""
     wanted = selector.get("matchLabels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
@@ -118,8 +118,8 @@ def judge_egress(  # noqa: PLR0913 - one question
     only_way: bool,
     reached: bool | None = None,
 ) -> list[Finding]:
-    """``target``: what is to be reached, in words. ``only_way``: nothing else can bring a model in. ``reached``: whether a
-    probing pod got there; ``None``: none was asked.
+    """``target``: the destination, in words. ``only_way``: no other route can bring a model in. ``reached``: whether
+    a probing pod reached it; ``None``: no pod was started.
     """
     name = f"policies for {target}"
     way = egress(policies, labels, addresses, port)

@@ -1,8 +1,8 @@
-"""Playbooks by ansible-runner: what moves bytes. The seam of their failures; ``ansible_run.py`` knows ansible-runner.
+"""Run the playbooks that move bytes, and translate their failures. ``engines/ansible/run.py`` knows ansible-runner.
 
 Each run gets a private folder on tmpfs (mode 0700) and an environment of a few named variables. Secrets reach the
-plugins through one file in that folder (mode 0600), never through arguments, variables or artifacts; the folder goes
-with the run, also when this process is killed.
+plugins through one file in that folder (mode 0600), never through arguments, variables or artifacts. The folder is
+deleted with the run, also if this process is killed.
 """
 
 import itertools
@@ -37,16 +37,16 @@ from weighbridge.steps.weights.bundle import (
 from weighbridge.steps.weights.ports import TransferReport
 
 SecretsOf: TypeAlias = Callable[[str], Mapping[str, str]]
-"""Model id → what its playbook may know, keyed as ``environment/secrets.py`` says."""
+"""Model id → the secrets for its playbook, by the keys of ``environment/secrets.py``."""
 
 Reach: TypeAlias = Callable[[Path], tuple[Mapping[str, str], Mapping[str, Any]]]
-"""A private folder → the environment of ansible-playbook and further variables of the role; what they name lies in the folder."""
+"""A private folder → the environment of ansible-playbook and further variables of the role; their files lie in it."""
 
 _CLEANUP_SECONDS = 90
 _SLACK_SECONDS = 300
-"""For what surrounds a transfer: looking, removing what is short-lived (at most a minute each time), recording."""
+"""For the work around a transfer: looking, removing short-lived objects (at most a minute each time), recording."""
 _TRANSFERS: Mapping[Route | None, int] = {Route.PUSH: 4, Route.FETCH: 1, None: 1}
-"""How often a deadline of its own may begin within one playbook: a push sends and publishes, and both once more where
+"""How many deadlines may run one after another in one playbook: a push sends and publishes, and both again if
 something did not arrive whole (``roles/weights/tasks/push.yml``). ``None`` is a verification.
 """
 
@@ -54,21 +54,21 @@ _DECLINES: Mapping[Route, frozenset[str]] = {
     Route.FETCH: frozenset({SOURCE_UNREACHABLE}),
     Route.PUSH: frozenset({"no-way-to-pod", "tool-missing"}),
 }
-"""Failures that say that this way cannot work here, so that the next route is worth a try."""
+"""Failures that mean that this route cannot work here, so the next route is tried."""
 
 
 class Cancellation:
-    """How often those who run playbooks were asked to end. The first time ends what moves bytes; once more, what cleans up after it."""
+    """How often a stop of the playbooks was requested: the first stops the transfer, the second also the cleanup."""
 
     def __init__(self) -> None:
-        self._count = itertools.count(1)  # which threads may share
+        self._count = itertools.count(1)  # threads may share it
         self._asked = 0
 
     def ask(self) -> None:
         self._asked = next(self._count)
 
     def beyond(self, times: int = 0) -> Callable[[], bool]:
-        """Whether it was asked for more often than that."""
+        """Return a function that tells whether a stop was requested more often than that."""
         return lambda: self._asked > times
 
     @property
@@ -77,7 +77,7 @@ class Cancellation:
 
 
 class Notes(Protocol):
-    """What runs noted of the models whose playbooks they started, in the Lease (``kubernetes.lease.LeaseLock``)."""
+    """What runs recorded in the Lease about the models whose playbooks they started (``kubernetes.lease.LeaseLock``)."""
 
     @property
     def weights(self) -> frozenset[str]: ...
@@ -97,11 +97,11 @@ class AnsiblePlaybooks:
     around: Surroundings
     secrets: SecretsOf
     spool: Path
-    """Where a push keeps what it has downloaded and not yet sent."""
+    """Where a push keeps what it has downloaded but not yet sent."""
     notes: Notes
-    """Where what begins is noted, so that the next run knows what this one left if it dies."""
+    """Where the start of a playbook is recorded, so that the next run knows what this run left if it dies."""
     reach: Reach | None = None
-    """How the cluster is reached; ``None``: as this process's own variables say."""
+    """How to reach the cluster; ``None``: by this process's own variables."""
     tmpfs: Path = Path("/dev/shm")  # noqa: S108 - a private folder is made in it, mode 0700
     variables: Mapping[str, Any] | None = None
     """Further variables of the role, such as ``weights_schedule_seconds``."""
@@ -183,7 +183,7 @@ class AnsiblePlaybooks:
             said.failure = _without_a_task(run, said)
         return said
 
-    def _tidy_after(  # noqa: PLR0913  what was run, and on which terms
+    def _tidy_after(  # noqa: PLR0913  what was run, and under which conditions
         self,
         run: PlaybookRun,
         said: Collected,
@@ -193,11 +193,11 @@ class AnsiblePlaybooks:
         inherited: bool,
         ends_note: bool,
     ) -> None:
-        """Take the note back when nothing short-lived is left. ``inherited``: a run before this one may have left something,
-        perhaps by another route; a playbook that failed before it looked has left a Job that is still at work.
+        """Delete the note when no short-lived object is left. ``inherited``: an earlier run may have left something,
+        perhaps by another route. If the playbook failed before it looked, a Job of that run may still be working.
         """
         left = None
-        if run.ended_from_outside or not said.tidy:  # its own cleaning up did not run, or failed
+        if run.ended_from_outside or not said.tidy:  # the playbook's own cleanup did not run, or failed
             left = self._clean_up(bundle)
         elif inherited and ends_note and said.state:
             self.notes.require()
@@ -213,7 +213,7 @@ class AnsiblePlaybooks:
     def _folder(
         self, bundle: WeightsBundle, extra: Mapping[str, Any], secrets: Mapping[str, str]
     ) -> Iterator[tuple[Path, Mapping[str, str] | None]]:
-        """What the playbooks of one model need, on tmpfs, and their environment."""
+        """Yield a folder on tmpfs with what one model's playbooks need, and their environment."""
         with private_folder("ansible", self.tmpfs) as folder:
             variables, further = self.reach(folder) if self.reach is not None else (None, {})
             write_weights(folder / "weights", bundle)
@@ -223,8 +223,8 @@ class AnsiblePlaybooks:
             yield folder, variables
 
     def _clean_up(self, bundle: WeightsBundle) -> str | None:
-        """Remove the pods of these verbs and what they were given; why something may be left. It needs no secrets. A further
-        interruption ends it.
+        """Remove the pods of these verbs and their objects. Return why something may be left, or ``None``. It needs
+        no secrets. A further interruption stops it.
         """
         said, cancelled = (
             Collected(receipts="", receipt_key=""),
@@ -270,7 +270,7 @@ def _known(said: Collected) -> Receipt | None:
 
 
 def limit_seconds(route: Route | None, total_bytes: int, start_seconds: int, files: int = 0) -> int:
-    """How long a whole playbook may take: every deadline within it ends it earlier, with a better word."""
+    """Return how long a whole playbook may take. Each deadline inside it ends earlier, with a clearer message."""
     one = deadline_seconds(total_bytes, files) + 2 * start_seconds + _SLACK_SECONDS
     return _TRANSFERS[route] * one
 
@@ -298,7 +298,7 @@ def _killed(run: PlaybookRun, said: Collected) -> WeighbridgeError:
 
 
 def _ended(run: PlaybookRun, said: Collected, how: str, *, code: str, further: str = "") -> WeighbridgeError:
-    """Ended from outside, perhaps after a failure of its own."""
+    """Return the error of a run that was ended from outside, with the run's own failure if there was one."""
     before = f"; before that: {said.failure.what}" if said.failure is not None else ""
     return StepFailedError(
         f"playbook {run.playbook} {how}{before}",
@@ -309,7 +309,7 @@ def _ended(run: PlaybookRun, said: Collected, how: str, *, code: str, further: s
 
 
 def _without_a_task(run: PlaybookRun, said: Collected) -> WeighbridgeError:
-    """The run ended badly although no task failed."""
+    """Return the error of a run that ended badly although no task failed."""
     text = " ".join(said.output[-8:]) or "it said nothing"
     return DefectError(
         f"playbook {run.playbook} ended as {run.status} without a failed task: {text}", code="playbook"

@@ -1,7 +1,8 @@
-"""Orders completed with what is known only when they are carried out, and never from the volume, where others write.
+"""Complete orders with what is known only when they are carried out. Never read this from the volume, where others
+write.
 
-A publishing Job is told what was sent, as its sender remembers it. Every mover is told which set the cluster has on record:
-what a receipt on the volume says counts only where it is the same.
+A publishing Job is told what was sent, from its sender's memory. Every mover is told which set the cluster has on
+record: a receipt on the volume counts only if it describes the same set.
 """
 
 import json
@@ -14,14 +15,14 @@ from weighbridge.manifests.render import Object
 from weighbridge.steps.weights.bundle import ORDER_ANNOTATION
 
 RECORD: Final = {"fetch": "recorded_set_digest", "verify": "expect_set_digest"}
-"""Verb → the key of its order that holds the record: what fetching may go by, and what verifying must find."""
+"""Verb → the key in its order for the record: what a fetch may rely on, and what a verification must find."""
 
 
 def on_record(
     documents: Sequence[Mapping[str, Any]], verb: Literal["fetch", "verify"], set_digest: str | None
 ) -> list[Object]:
-    """The rendered documents of ``VERB.yaml``, told which set is on record (``None``: nothing is), the Job named after that
-    order.
+    """Return the rendered documents of ``VERB.yaml`` with the set on record in the order (``None``: no record). The
+    Job is annotated with the digest of that order.
     """
     if set_digest is None:
         return [dict(document) for document in documents]
@@ -31,8 +32,9 @@ def on_record(
 def completed(
     documents: Sequence[Mapping[str, Any]], set_digest: str, sha256: Mapping[str, str]
 ) -> list[Object]:
-    """The rendered documents of ``publish.yaml``, the order with the digests of what was sent (path to sha256), the
-    Job named after that order. Raises ``DefectError`` where a file of the order is not among them.
+    """Return the rendered documents of ``publish.yaml`` with the digests of what was sent (path to sha256) in the
+    order. The Job is annotated with the digest of that order. Raise ``DefectError`` if ``sha256`` lacks a file of the
+    order.
     """
     return _told_more(documents, lambda order: _told(order, set_digest, sha256))
 
@@ -58,8 +60,8 @@ def _told_more(
 def same_order(
     order: str | None, annotation: str | None, rendered: str, verb: str, set_digest: str | None
 ) -> bool:
-    """Whether a Job that fetches or verifies works by this ``order`` of the cluster, and that is the one whose digest was
-    ``rendered``, completed with the record as it is now.
+    """Return whether a fetching or verifying Job works by this ``order`` of the cluster, and whether that is the
+    order with digest ``rendered``, completed with the present record.
     """
     key = RECORD.get(verb, "")
     try:
@@ -75,10 +77,11 @@ def same_order(
 
 
 def same_work(order: str | None, annotation: str | None, rendered: str) -> bool:
-    """Whether a publishing Job (its ``annotation``) works by this ``order`` of the cluster, completed by its sender, and
-    that is the one whose digest was ``rendered``, but for what was sent.
+    """Return whether a publishing Job (its ``annotation``) works by this ``order`` of the cluster, completed by its
+    sender, and whether that is the order with digest ``rendered``, apart from what was sent.
 
-    A Job whose order was exchanged, or says nothing of what was sent, is not: nobody could tell what it publishes.
+    Return false for a Job whose order was exchanged or does not say what was sent: nobody could tell what it
+    publishes.
     """
     try:
         told = json.loads(order or "")

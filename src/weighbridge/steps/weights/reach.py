@@ -1,4 +1,4 @@
-"""Stages of the way to a source (``mover/endpoint.py``) as lines, from here or from a pod."""
+"""Print stages of the connection to a source (``mover/endpoint.py``) as lines, from here or from a pod."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -39,14 +39,15 @@ _REMEDIES: Final[Mapping[str, str]] = {
 _HERE: Final = {"resolver": "this machine's resolver", "who": "us"}
 _POD: Final = {"resolver": "the cluster's DNS", "who": "pods"}
 _THEIRS: Final = frozenset({"dns", "tcp", "proxy", "volume"})
-"""Stages of a pod that the cluster's administrators can mend."""
+"""Stages of a pod's connection that the cluster's administrators can repair."""
 
 
 def judge_stages(
     area: str, subject: str, stages: Sequence[Stage], remedies: Mapping[str, str], *, from_pod: bool
 ) -> list[Finding]:
-    """A line a stage, and for those behind a failed one that they were not looked at. ``subject``: what is reached, in words.
-    ``remedies``: what to do about the source's own codes (``sources.interface.Source.remedies``).
+    """Return one line for each stage; report the stages after a failed one as not looked at. ``subject``: the
+    destination, in words. ``remedies``: what to do about the source's own codes
+    (``sources.interface.Source.remedies``).
     """
     lines: list[Finding] = []
     around = {**(_POD if from_pod else _HERE), "where": subject}
@@ -68,7 +69,7 @@ def judge_stages(
 
 
 def _after(area: str, subject: str, stages: Sequence[Stage]) -> list[Finding]:
-    """What the first failed stage of the way left unseen."""
+    """Return a line for the stages that were not checked because an earlier one failed."""
     broken = next(
         (stage for stage in stages if not stage["ok"] and stage["stage"] in {*_ORDER, "proxy"}), None
     )
@@ -83,10 +84,10 @@ def _after(area: str, subject: str, stages: Sequence[Stage]) -> list[Finding]:
 
 
 def reached(stages: Sequence[Stage]) -> bool:
-    """Whether something answered in the end."""
+    """Return whether the server answered."""
     return any(stage["stage"] == "http" and stage["ok"] for stage in stages)
 
 
 def addresses(stages: Sequence[Stage]) -> tuple[str, ...]:
-    """What the name resolved to."""
+    """Return the addresses of the name."""
     return tuple(str(item) for stage in stages for item in stage.get("addresses") or ())

@@ -1,4 +1,4 @@
-"""What an apply would make to bring weights in, for rehearsing it, and the labels of its pods."""
+"""The objects with which an apply would bring weights in, for dry runs, and the labels of its pods."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,16 +13,16 @@ from weighbridge.probing.probes import Document
 from weighbridge.steps.weights.bundle import render_weights, require_a_route
 
 _NO_MOVER = b"rehearsal"
-"""Admission does not look into the archive, and rendering the real one takes half a second a ConfigMap."""
+"""Admission does not look into the archive, and rendering the real one takes half a second for each ConfigMap."""
 
 
 def documents(
     environment: Environment, model: Model, listing: SourceListing, around: Surroundings
 ) -> list[Document]:
-    """Everything that an apply makes for a model, less Secrets. Of each fetching Job also its pod, as a pod of the Job's
-    name: the API server judges a Job's pods only once they are made.
+    """Return everything that an apply creates for a model, except Secrets. For each fetching Job also return its pod,
+    under the Job's name, because the API server judges a Job's pods only when they are created.
 
-    Raises ``PreconditionError`` where ``storage.size`` is too small, ``InputError`` where there are too many files.
+    Raise ``PreconditionError`` if ``storage.size`` is too small, ``InputError`` if there are too many files.
     """
     require_a_route(environment, model, listing, around)
     found: list[Document] = []
@@ -54,7 +54,7 @@ def _pod_of(job: Object) -> Object:
 
 
 def pod_labels(environment: Environment, model: Model) -> dict[str, str]:
-    """Labels of the pod that fetches a model, those that Kubernetes gives to a Job's pods included."""
+    """Return the labels of the pod that fetches a model, including those that Kubernetes gives to a Job's pods."""
     job = naming.job_name(environment.name, model.id, "fetch")
     ours = naming.object_labels(environment.name, model.id)
     return {**environment.pods.labels, **ours, "job-name": job, "batch.kubernetes.io/job-name": job}

@@ -1,4 +1,4 @@
-"""What ``render`` writes of the weights: every object that the playbooks apply, and their variables."""
+"""What ``render`` writes for the weights: every object that the playbooks apply, and their variables."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from weighbridge.steps.weights.bundle import render_weights, weights_texts
 
 
 def rendered_weights(world: World, facts: Facts, out: Path) -> Rendered:
-    """A folder a model, and the command that runs its playbook by hand."""
+    """Return one folder for each model, and the command that runs its playbook by hand."""
     files: dict[str, str] = {}
     usage: list[str] = []
     around = world.port(SURROUNDINGS)

@@ -1,4 +1,4 @@
-"""Step ``weights``: every model's files, from its source into its volume, proven."""
+"""Step ``weights``: bring every model's files from its source into its volume, and verify them."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -49,7 +49,7 @@ from weighbridge.transfers import QUOTAS, TRANSFERS, models_at_once
 
 
 class WeightsStep(Step):
-    """A model each."""
+    """Bring in the weights, one planned step for each model."""
 
     name: ClassVar = "weights"
     only: ClassVar = "weights"
@@ -77,7 +77,7 @@ class WeightsStep(Step):
 
     def survey(self, world: World, facts: Facts) -> None:
         models = world.environment.models
-        listings = at_once(world.port(WEIGHTS).list, models, AT_ONCE)  # one may read for minutes
+        listings = at_once(world.port(WEIGHTS).list, models, AT_ONCE)  # reading may take minutes
         around = world.port(SURROUNDINGS)
         for model, listing in zip(models, listings, strict=True):
             require_a_route(world.environment, model, listing, around)
@@ -124,7 +124,7 @@ class WeightsStep(Step):
         world.port(PLAYBOOKS).tidy(item, world.observer)
 
     def verify(self, world: World, facts: Facts) -> Sequence[Reading]:
-        """Every byte of every published set, in the cluster, against the receipts on the volumes."""
+        """Return a reading for each set: it compares every byte in the cluster with the receipt on the volume."""
         del facts
         environment = world.environment
         receipts = world.port(HOLDINGS).receipts(environment.name)
@@ -157,7 +157,7 @@ class WeightsStep(Step):
         try:
             report = world.port(PLAYBOOKS).verify(model, receipt, world.observer)
         except WeighbridgeError as error:
-            report = TransferReport(outcome=Failed(error))  # an earlier verdict is not this run's
+            report = TransferReport(outcome=Failed(error))  # an earlier receipt's verdict is not this run's
         outcome = report.outcome
         seconds = time.monotonic() - started
         world.observer(StepEnded(title, title, outcome.word, outcome.detail, seconds, model.id))
@@ -202,12 +202,12 @@ def _finished(report: TransferReport) -> Finished:
 
 
 def receipt_row(receipt: Receipt) -> Json:
-    """As messages show it."""
+    """Return the receipt as messages show it."""
     return {**asdict(receipt), "damaged": list(receipt.damaged)}
 
 
 def _verification(model_id: str, report: TransferReport) -> Verification:
-    """A receipt that came back says whether the set is damaged, whatever else the run came to."""
+    """Return the result. If a receipt came back, it decides whether the set is damaged, whatever else failed."""
     receipt, outcome = report.receipt, report.outcome
     damaged = receipt is not None and receipt.verdict == "damaged"
     failure = outcome.error if isinstance(outcome, Failed) else None

@@ -1,4 +1,4 @@
-"""The plan of one model's weights: what is to be brought in, why, and how many bytes that moves. Pure."""
+"""The plan of one model's weights: what to bring in, why, and how many bytes that moves. Without side effects."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +19,7 @@ class SyncWeights:
     kind: ClassVar[str] = "sync-weights"
     model_id: str
     fingerprint: str
-    """Of the source: the digest of the content is an outcome, not known at plan time."""
+    """Fingerprint of the source. The digest of the content is not known at plan time; it is a result of the transfer."""
     claim: str
     sub_path: str
     files: int
@@ -90,7 +90,7 @@ def planned_weights(
 
 
 def why_sync(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt | None) -> str | None:
-    """Why the weights must be brought in (again), or ``None`` where the cluster holds the verified set already."""
+    """Return why the weights must be brought in (again), or ``None`` if the cluster holds the verified set already."""
     if claim is None:
         return "its volume does not exist yet"
     if receipt is None:
@@ -106,7 +106,7 @@ def why_sync(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt 
 
 
 def bytes_to_move(listing: SourceListing, claim: ClaimFacts | None, receipt: Receipt | None) -> int:
-    """All of them; where files of this very set are known to be damaged, theirs alone."""
+    """Return the bytes of all files, or of the damaged files alone if files of this very set are known to be damaged."""
     repair = (
         receipt is not None
         and receipt.verdict == "damaged"

@@ -1,4 +1,4 @@
-"""Which way to the rsync pod is allowed, where some model is pushed."""
+"""Which connection to the rsync pod the permissions allow, if some model is pushed."""
 
 from weighbridge.core.finding import PERMISSIONS, Finding, fail, ok, warn
 from weighbridge.domain.access import Rule
@@ -8,7 +8,7 @@ from weighbridge.environment.types import Environment, Route
 def ways_to_push(
     environment: Environment, rules: tuple[Rule, ...], missing: tuple[Rule, ...]
 ) -> list[Finding]:
-    """Neither way of the route push is needed by itself; one of the two is."""
+    """Judge the permissions of the route push: one of the two connections is enough."""
     pushing = [model for model in environment.models if Route.PUSH in model.routes]
     if not pushing:
         return []

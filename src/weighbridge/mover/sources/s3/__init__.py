@@ -1,4 +1,4 @@
-"""S3, spoken with the standard library alone."""
+"""S3, with the standard library only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .origin import S3Origin
 
 @dataclass(frozen=True)
 class S3Place:
-    """Implements ``interface.OrderedSource``."""
+    """Implement ``interface.OrderedSource``."""
 
     location: Location
 
@@ -26,7 +26,7 @@ class S3Place:
 
     def connect(self, reach: Reach) -> tuple[S3Origin, list[Lane]]:
         keys = MountedKeys(reach.credentials)
-        keys.read()  # absent credentials are found before any connection
+        keys.read()  # find missing credentials before any connection
         origin = S3Origin(self.location, keys, reach.control, reach.note, reach.limits)
         return origin, lanes_to(self.endpoint, reach)
 
@@ -35,5 +35,5 @@ class S3Place:
 
 
 def parse(body: Document) -> S3Place:
-    """From the order's ``source``, less its kind."""
+    """Parse the order's ``source`` without its kind."""
     return S3Place(parse_location(body))

@@ -1,4 +1,4 @@
-"""What an S3 server's answer says, for people and for checks."""
+"""The meaning of an S3 server's answer, for people and for checks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ def facts_of(response: http.client.HTTPResponse) -> ObjectFacts:
 
 
 def error_body(response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
-    """Code and message of S3's error document, as the server put them (``secret_text.told``); empty where there is none, or it comes too slowly: it is read as files are,
-    under the watch of whoever cuts a lane that stalls.
+    """Return code and message of S3's error document, as the server wrote them (show them through
+    ``secret_text.told``). Empty if there is none, or if it comes too slowly: it is read like a file, and the watchdog
+    cuts a stalled lane.
     """
     view = memoryview(bytearray(_ERROR_BYTES))
     got = 0

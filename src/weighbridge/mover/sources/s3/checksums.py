@@ -1,21 +1,22 @@
-"""What a source attests of an object's content, as checks over the bytes read back from the volume.
+"""What a source attests about an object's content, as checks of the bytes read back from the volume.
 
-Used, best first; the first that applies is the one made:
+In order of preference; the first one that applies is used:
 
 ======================  ===========================================================================================
 ``sha256``, ``sha1``    of the whole object, or of its part checksums (composite): S3 User Guide, "Checking object
                         integrity". Proves the content against what the uploader's client computed.
-``crc32``               likewise; finds every accidental change, not a forged one.
-single-part ETag        MD5 of the content, where the object is not encrypted with KMS or customer keys. Proves the
+``crc32``               of the same; finds every accidental change, but not a forged one.
+single-part ETag        MD5 of the content, if the object is not encrypted with KMS or customer keys. Proves the
                         content against what the server received.
 multipart ETag          MD5 of the parts' MD5s, for equal part sizes. Costs about as much as SHA-256 and proves what the
-                        single-part ETag proves; by default made only over plain HTTP, where TLS does not guard the wire.
+                        single-part ETag proves. By default used only over plain HTTP, where TLS does not protect the
+                        bytes in transit.
 ======================  ===========================================================================================
 
-``crc32c`` and ``crc64nvme`` are passed over: the standard library does not compute them at a useful speed.
+``crc32c`` and ``crc64nvme`` are ignored: the standard library does not compute them at a useful speed.
 
-Bytes that somebody else may have written (they lay on the volume before this process fetched anything) are proven only by
-what cannot be forged: CRC-32 is passed over, and the multipart ETag is asked for whatever guards the wire.
+Bytes that others may have written (they lay on the volume before this process fetched anything) are proven only by what cannot
+be forged. For them CRC-32 is ignored, and the multipart ETag is used even with TLS.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ _MULTIPART = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,4})\Z")
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """What the source attests of an object's content (``checksums.py`` makes checks of it)."""
+    """What the source attests about an object's content. ``checksums.py`` makes checks from it."""
 
     checksums: Mapping[str, str]
-    """Algorithm (``crc32``, ``sha256`` …) to base64, as ``x-amz-checksum-*`` gives it."""
+    """Algorithm (``crc32``, ``sha256`` …) to base64, as in ``x-amz-checksum-*``."""
     composite: bool
-    """The checksums are of the concatenated part checksums."""
+    """Whether the checksums are those of the concatenated part checksums."""
     encryption: str
     """``x-amz-server-side-encryption``, or ``customer`` for SSE-C, or empty."""
     server: str
 
 
 class _Crc32:
-    """``zlib.crc32`` with hashlib's face."""
+    """``zlib.crc32`` with hashlib's methods."""
 
     def __init__(self) -> None:
         self._value = 0
@@ -78,7 +79,7 @@ class _Whole:
 
 
 class _Parts:
-    """The digest of the parts' digests, for parts of one size."""
+    """The digest of the parts' digests, for parts of equal size."""
 
     def __init__(self, name: str, make: Callable[[], Any], part_size: int, expected: bytes) -> None:
         self.name = name
@@ -121,7 +122,7 @@ _MAKERS: dict[str, Callable[[], Any]] = {
 }
 
 
-def choose_check(  # noqa: PLR0913 - every circumstance that decides
+def choose_check(  # noqa: PLR0913 - the choice depends on all of them
     file: OrderFile,
     facts: ObjectFacts,
     *,
@@ -130,11 +131,11 @@ def choose_check(  # noqa: PLR0913 - every circumstance that decides
     part_size: Callable[[int], int | None],
     proof: bool = False,
 ) -> MakeCheck | None:
-    """What makes the best check that the source's facts allow, or ``None``; each one made serves one reading.
+    """Return a maker of the best check that the source's facts allow, or ``None``. Each check serves one reading.
 
-    ``mode`` is the order's ``check_etag``; ``wire_guarded`` says that TLS protects the bytes on their way;
-    ``part_size`` asks the source whether the object consists of so many equal parts, and of which size. ``proof``: only
-    what also tells forged bytes will do.
+    ``mode`` is the order's ``check_etag``. ``wire_guarded``: TLS protects the bytes in transit. ``part_size`` asks
+    the source whether the object consists of that many equal parts, and returns their size. ``proof``: only accept a
+    check that detects forged bytes.
     """
     if proof and mode == "auto":
         mode = "all"
@@ -171,7 +172,7 @@ def _etag_check(
     plain = not facts.encryption or (facts.encryption == "AES256" and facts.server == "AmazonS3")
     if (
         mode == "none" or not plain
-    ):  # under KMS, customer keys or another store's encryption an ETag is no MD5
+    ):  # with KMS, customer keys or another store's encryption, an ETag is not an MD5
         return None
     if _MD5.match(file.etag):
         return partial(_whole, "ETag", _md5, bytes.fromhex(file.etag))

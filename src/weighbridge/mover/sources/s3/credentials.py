@@ -1,4 +1,4 @@
-"""S3 keys from a mounted Secret, read anew for every request so that a rotated Secret is picked up."""
+"""S3 keys from a mounted Secret, read again for every request so that a rotated Secret is noticed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .sigv4 import Keys
 
 ACCESS_KEY = "AWS_ACCESS_KEY_ID"
 SECRET_KEY = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - the name of a file, not a secret
-SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - likewise
+SESSION_TOKEN = "AWS_SESSION_TOKEN"  # noqa: S105 - the name of a file, not a secret
 
 
 class MountedKeys:
-    """A directory with one file a key, as Kubernetes mounts a Secret; ``None`` stands for anonymous access."""
+    """A directory with one file for each key, as Kubernetes mounts a Secret; ``None``: anonymous access."""
 
     def __init__(self, directory: str | None) -> None:
         self._directory = directory
 
     def read(self) -> Keys | None:
-        """The keys as they are now; ``RefusedError`` names the file that is absent, empty or holds what no key can."""
+        """Return the present keys. Raise ``RefusedError`` naming the file that is missing, empty or holds what no key can."""
         if self._directory is None:
             return None
         return Keys(

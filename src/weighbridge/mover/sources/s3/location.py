@@ -1,4 +1,4 @@
-"""Where the files of an order lie in S3."""
+"""Where the files of an order are in S3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...document import Document, OrderError
 
 @dataclass(frozen=True)
 class Location:
-    """Where the files lie: object ``prefix + path`` of ``bucket``, addressed path-style at ``endpoint``."""
+    """The place of the files: object ``prefix + path`` of ``bucket``, addressed path-style at ``endpoint``."""
 
     endpoint: str
     region: str
@@ -20,7 +20,7 @@ class Location:
 
 
 def redirect_host(response: http.client.HTTPResponse) -> str:
-    """Scheme and host that a redirect leads to, in words; neither path nor query, which may be signed."""
+    """Return scheme and host of a redirect's target, in words, without path and query, which may be signed."""
     try:
         parts = urlsplit(response.getheader("Location") or "")
         port = f":{parts.port}" if parts.port else ""
@@ -30,7 +30,7 @@ def redirect_host(response: http.client.HTTPResponse) -> str:
 
 
 def parse_location(body: Document) -> Location:
-    """From the order's ``source``, less its kind; ``OrderError`` if it is not that."""
+    """Parse the order's ``source`` without its kind. Raise ``OrderError`` if it is invalid."""
     endpoint = body.text("endpoint").rstrip("/")
     parts = urlsplit(endpoint)
     if (

@@ -1,4 +1,4 @@
-"""One request with the keys, for a probe: do they list the place, and is something there?"""
+"""One request with the keys, for a probe: can they list the place, and is there an object?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _OK, _FOUND_ELSEWHERE = 200, frozenset({301, 307})
 
 
 def log_in(location: Location, endpoint: Endpoint, read_keys: Callable[[], Keys | None]) -> Finding:
-    """Stage ``login``: whether the keys list the prefix, and something lies there. ``StageError`` where the way fails."""
+    """Run the stage ``login``: can the keys list the prefix, is there an object? Raise ``StageError`` if the
+    connection fails.
+    """
     try:
         keys = read_keys()
     except MoverError as error:

@@ -1,4 +1,4 @@
-"""The source as S3 serves it: facts of an object, ranges of it, and what each refusal means."""
+"""The source on an S3 server: an object's facts, its ranges, and the meaning of each refusal."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from .sigv4 import Keys, Request, canonical_query, object_target, signed_headers
 
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _MOST_FILES = 200_000
-"""Twice what a plan lists; memory stays bounded."""
+"""Twice what a plan lists. The limit bounds memory."""
 
 
 class S3Origin:
-    """Reads one location. Thread-safe; each thread brings its own ``Lane``."""
+    """Reads one location. Several threads may use it; each thread brings its own ``Lane``."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class S3Origin:
         self._skew = timedelta()
         self._said: set[str] = set()
         self._conditional = True
-        """Whether the server is asked by ``If-Match``: until it says that it does not know conditions."""
+        """Whether to send ``If-Match``. False once the server says that it does not support conditions."""
         self.wire_guarded = location.endpoint.startswith("https://")
-        """Whether TLS protects the bytes on their way."""
+        """Whether TLS protects the bytes in transit."""
         self.answered = False
-        """Whether the source has given one good answer in this run."""
+        """Whether the source has given a good answer in this run."""
 
     def list(self, lane: Lane, exclude: Sequence[str]) -> list[OrderFile]:
         """See ``Origin.list``."""
@@ -95,7 +95,7 @@ class S3Origin:
         )
 
     def _with_etags(self, lane: Lane, files: Sequence[OrderFile]) -> Sequence[OrderFile]:
-        """The files, those that were listed without an ETag asked for one by one, as the plan does."""
+        """Return the files. Ask one by one for those listed without an ETag, as the plan does."""
         without = [file for file in files if not file.etag]
         asked = {file.path: self._etag(lane, file) for file in without[:MAX_ASKED_SINGLY]}
         known = [file if file.etag else replace(file, etag=asked.get(file.path, "")) for file in files]
@@ -159,7 +159,7 @@ class S3Origin:
         )
 
     def facts(self, lane: Lane, file: OrderFile) -> ObjectFacts:
-        """HEAD the object: it is still the one the plan saw, and this is what it attests."""
+        """Send HEAD for the object. Check that it is still the one that the plan saw, and return what it attests."""
         fields = {"If-Match": f'"{file.etag}"', "x-amz-checksum-mode": "ENABLED"}
         response = self._exchange(lane, "HEAD", file, fields, {})
         if response.status == http.client.OK:
@@ -172,14 +172,14 @@ class S3Origin:
             return facts_of(response)
         if response.status == http.client.PRECONDITION_FAILED:
             raise changed(file, "its ETag is another")
-        # A HEAD has no body to tell why: ask again in a way that has.
+        # The answer to HEAD has no body with the reason: send a request whose answer has one.
         with self.range(lane, file, 0, min(1, file.size)):
             pass
         lane.close()
         return ObjectFacts({}, composite=False, encryption="", server="")
 
     def part_size(self, lane: Lane, file: OrderFile, parts: int) -> int | None:
-        """The part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else ``None``."""
+        """Return the part size if the object was uploaded in ``parts`` equal parts (the last may be shorter), else ``None``."""
         sizes = []
         for number in (1, parts):
             response = self._exchange(
@@ -193,7 +193,7 @@ class S3Origin:
 
     @contextlib.contextmanager
     def range(self, lane: Lane, file: OrderFile, start: int, end: int) -> Iterator[http.client.HTTPResponse]:
-        """The bytes ``[start, end)`` of the object, as a response to read from with ``lane.read_into``."""
+        """Yield a response from which ``lane.read_into`` reads the bytes ``[start, end)`` of the object."""
         fields = {"If-Match": f'"{file.etag}"', "Accept-Encoding": "identity"}
         if end > start:
             fields["Range"] = f"bytes={start}-{end - 1}"
@@ -225,7 +225,9 @@ class S3Origin:
         lane.finish(response)
 
     def read(self, lane: Lane, response: http.client.HTTPResponse, view: memoryview) -> int:
-        """Bytes put into ``view``, at least one; ``TryAgain`` when the connection fails or the body ends too early."""
+        """Return the number of bytes put into ``view``, at least one. Raise ``TryAgain`` if the connection fails or
+        the body ends too early.
+        """
         try:
             count = lane.read_into(response, view)
         except (*NETWORK_ERRORS, Stalled) as error:
@@ -243,8 +245,8 @@ class S3Origin:
         fields: Mapping[str, str],
         query: Mapping[str, str],
     ) -> http.client.HTTPResponse:
-        """One request for a file or (``None``) to the bucket, repeated where the answer says how to do better: rotated keys, or
-        the server's own clock.
+        """Send one request for a file or (``None``) to the bucket. Repeat it if the answer says how to succeed: with
+        rotated keys, or by the server's clock.
         """
         key = "" if file is None else self._location.prefix + file.path
         request = Request(
@@ -293,7 +295,7 @@ class S3Origin:
 
     @staticmethod
     def _unconditional(request: Request) -> Request:
-        """The ETag of the answer is compared in its place."""
+        """Return the request without ``If-Match``; the answer's ETag is compared instead."""
         return replace(
             request, headers={name: text for name, text in request.headers.items() if name != "If-Match"}
         )
@@ -319,7 +321,7 @@ class S3Origin:
         return response
 
     def _error(self, response: http.client.HTTPResponse, lane: Lane) -> tuple[str, str]:
-        """Code and message of S3's error document, as they may be shown: a server may quote what it was asked with."""
+        """Return code and message of S3's error document in a form that may be shown: a server may quote the request."""
         code, text = error_body(response, lane)
         keys = self._mounted.read()
         secrets = () if keys is None else keys.secrets
@@ -338,7 +340,7 @@ class S3Origin:
             raise changed(file, f"its ETag is {etag}, not {file.etag}")
 
     def _unreached(self, error: BaseException, lane: Lane) -> Exception:
-        """A connection that failed: for people, and final where waiting cannot help."""
+        """Return the error for a failed connection, for people. It is final if waiting cannot help."""
         where = self._location.endpoint
         if isinstance(error, ssl.SSLCertVerificationError):
             return RefusedError("tls-untrusted", f"{where}: its certificate is not trusted: {error.verify_message}",
@@ -349,7 +351,7 @@ class S3Origin:
             return TryAgain(f"the name of {where} does not resolve: {error.strerror}")
         if isinstance(error, socket.timeout):
             return TryAgain(f"{where} does not answer in time")
-        # Of the others the kind alone: a ValueError quotes the header that it refuses, and so the keys.
+        # Of other errors, tell only the kind: a ValueError quotes the refused header, and so the keys.
         text = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         return TryAgain(f"{where}{lane.via()}: {text}")
 

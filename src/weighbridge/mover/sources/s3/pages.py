@@ -1,7 +1,8 @@
-"""Pages of a listing as S3 servers answer them (Amazon S3 API Reference, "ListObjectsV2" and "ListObjects"). Pure.
+"""Read pages of a listing from S3 servers (Amazon S3 API Reference, "ListObjectsV2" and "ListObjects"). Without side
+effects.
 
-A server that knows version 1 alone answers a question of version 2 without a continuation token; it is asked on in version 1, from
-the last key on. The plan lists by the same rules.
+A server that knows only version 1 answers a request of version 2 without a continuation token; further requests to it
+use version 1, starting after the last key. The plan lists by the same rules.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from urllib.parse import unquote_plus
 from ...document import OrderFile
 
 PAGE_BYTES = 16 << 20
-"""The longest page read: 1,000 keys of 1,024 bytes, each byte written as three, are below 4 MiB."""
+"""The longest page that is read: 1,000 keys of 1,024 bytes, each byte written as three, are below 4 MiB."""
 
 
 MAX_ASKED_SINGLY = 1000
-"""Objects that are asked for one by one, where a listing leaves their ETags out."""
+"""Most objects to ask for one by one if a listing has no ETags."""
 
 
 class PageError(ValueError):
-    """Not a page of a listing; the message says why."""
+    """The content is not a page of a listing; the message says why."""
 
 
 @dataclass(frozen=True)
 class Page:
     files: tuple[OrderFile, ...]
-    """By the whole key, the prefix included; the ETag is empty where the server leaves it out."""
+    """Named by the whole key, prefix included. The ETag is empty if the server leaves it out."""
     following: Mapping[str, str]
-    """How to ask for the next page; empty for the last one."""
+    """Parameters for the next page; empty for the last page."""
 
 
 def list_query(prefix: str, following: Mapping[str, str]) -> Mapping[str, str]:
@@ -40,7 +41,7 @@ def list_query(prefix: str, following: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def following_of(token: str | None, marker: str | None, last: str | None) -> dict[str, str]:
-    """How to ask for what follows a page: ``continuation-token`` or, in version 1, ``marker``; empty where nothing says how.
+    """Return the parameters for the next page: ``continuation-token`` or, in version 1, ``marker``; empty if unknown.
     ``last``: the page's last key.
     """
     if token:
@@ -50,12 +51,12 @@ def following_of(token: str | None, marker: str | None, last: str | None) -> dic
 
 
 def identity(etag: str) -> str:
-    """An ETag without its quotes, and without the mark that proxies set which change an answer's form (RFC 9110, 8.8.3)."""
+    """Return an ETag without its quotes, and without the mark set by proxies that change an answer's form (RFC 9110, 8.8.3)."""
     return etag.strip().removeprefix("W/").strip('"')
 
 
 def parse_page(content: bytes) -> Page:
-    """Raises ``PageError`` for anything else than a whole page, also for one that is cut short with nothing to go on by."""
+    """Raise ``PageError`` for anything but a complete page, also for a truncated page that does not say how to continue."""
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise PageError("it declares entities")
     try:

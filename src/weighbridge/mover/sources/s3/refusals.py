@@ -1,4 +1,4 @@
-"""What an S3 server's refusal means, for people."""
+"""The meaning of an S3 server's refusal, for people."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .location import Location, redirect_host
 
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
 _UNKNOWN_KEY = {"InvalidAccessKeyId", "XAdminUserNotFound"}
-"""The second is versitygw's, which answers 404 with it."""
+"""The second one is versitygw's, which sends it with status 404."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A refusal, with code and message of its error document as they may be shown."""
+    """A refusal, with code and message of its error document in a form that may be shown."""
 
     response: http.client.HTTPResponse
     code: str
@@ -26,7 +26,7 @@ class Answer:
 
 
 def denied(location: Location, answer: Answer, file: OrderFile | None, skew: timedelta) -> MoverError:
-    """Why an answer 400, 401 or 403 was given. ``skew``: how far this node's clock is from the source's."""
+    """Return why the answer was 400, 401 or 403. ``skew``: how far this node's clock is from the source's."""
     code, text = answer.code, answer.text
     files = [] if file is None else [file.path]
     where = f"{location.endpoint}, bucket {location.bucket}"
@@ -57,7 +57,9 @@ def denied(location: Location, answer: Answer, file: OrderFile | None, skew: tim
 
 
 def _redirected(location: Location, answer: Answer, file: OrderFile) -> RefusedError:
-    """Not followed: the keys are for one server alone. Of where it leads only the host is told, the rest may be signed."""
+    """Return the error for a redirect. It is not followed: the keys are for one server only. Show only the target's
+    host, because the rest may be signed.
+    """
     region = answer.response.getheader("x-amz-bucket-region")
     if region or answer.code in {"PermanentRedirect", "TemporaryRedirect"}:
         return RefusedError(
@@ -74,7 +76,7 @@ def _redirected(location: Location, answer: Answer, file: OrderFile) -> RefusedE
 
 
 def refused(location: Location, answer: Answer, file: OrderFile, skew: timedelta) -> MoverError:
-    """Why the bytes of a file were not given."""
+    """Return why the server did not send the bytes of a file."""
     code, text = answer.code, answer.text
     if answer.response.status in {
         http.client.PRECONDITION_FAILED,

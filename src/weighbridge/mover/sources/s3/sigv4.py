@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for S3 requests without a body. Pure.
+"""AWS Signature Version 4 for S3 requests without a body. Without side effects.
 
 Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
 """
@@ -17,7 +17,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True)
 class Keys:
-    """One S3 identity; the secret parts stay out of ``repr``."""
+    """One S3 identity. The secret parts are not in ``repr``."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -25,12 +25,12 @@ class Keys:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not stand in any message."""
+        """What no message may show."""
         return tuple(text for text in (self.access_key, self.secret_key, self.session_token) if text)
 
 
 def object_target(bucket: str, key: str) -> str:
-    """The path-style request target of an object, encoded once as S3 wants it."""
+    """Return the path-style request target of an object, encoded once, as S3 requires."""
     return f"/{quote(bucket, safe='-._~')}/{quote(key, safe='/-._~')}"
 
 
@@ -40,7 +40,7 @@ class Request:
 
     method: str
     host: str
-    """As it goes on the wire: with the port, unless that is the scheme's default."""
+    """As sent: with the port, unless it is the scheme's default."""
     target: str
     """The path, already encoded (``object_target``)."""
     query: Mapping[str, str]
@@ -48,9 +48,10 @@ class Request:
 
 
 def signed_headers(request: Request, keys: Keys, region: str, now: datetime) -> dict[str, str]:
-    """The request's headers and those that make it authentic: Host, x-amz-date, x-amz-content-sha256, Authorization.
+    """Return the request's headers and those that authenticate it: Host, x-amz-date, x-amz-content-sha256,
+    Authorization.
 
-    ``now`` in UTC. Host and every ``x-amz-*`` header are signed; others may be changed by proxies on the way.
+    ``now`` in UTC. Host and every ``x-amz-*`` header are signed; proxies may change the others.
     """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     result = {
@@ -91,7 +92,7 @@ def signed_headers(request: Request, keys: Keys, region: str, now: datetime) -> 
 
 
 def canonical_query(query: Mapping[str, str]) -> str:
-    """The query as it is signed and sent."""
+    """Return the query as it is signed and sent."""
     return "&".join(
         sorted(f"{quote(name, safe='-._~')}={quote(value, safe='-._~')}" for name, value in query.items())
     )

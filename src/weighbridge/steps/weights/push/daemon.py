@@ -1,14 +1,14 @@
-"""The rsync pod's daemon as a client meets it: ``templates/rsyncd.conf`` and ``templates/rsync-pod.yaml.j2`` say the same."""
+"""The rsync pod's daemon as its clients see it. Must match ``templates/rsyncd.conf`` and ``templates/rsync-pod.yaml.j2``."""
 
 PORT = 8730
-"""Where the daemon listens, on the pod's loopback only: reached through ``port-forward``."""
+"""Port of the daemon, on the pod's loopback only: reached through ``port-forward``."""
 
 STAGING = "staging"
-"""Module of what is in flight: writable."""
+"""Module of files in transfer: writable."""
 RECEIPTS = "receipts"
-"""Module of the receipts of published sets: can only be read, because the next push believes them."""
+"""Module of the receipts of published sets: read-only, because the next push trusts them."""
 ROOT = "/weights/.weighbridge"
-"""Where both modules lie in the pod. Published sets lie outside it."""
+"""Folder of both modules in the pod. Published sets lie outside it."""
 
 USER = "weighbridge"
 PASSWORD_KEY = "rsyncd.secrets"  # noqa: S105 - a key's name
@@ -16,20 +16,20 @@ PASSWORD_KEY = "rsyncd.secrets"  # noqa: S105 - a key's name
 
 
 def secrets_line(password: str) -> str:
-    """Content of the daemon's secrets file."""
+    """Return the content of the daemon's secrets file."""
     return f"{USER}:{password}\n"
 
 
 def password_in(line: str) -> str:
-    """The password of ``secrets_line``'s result."""
+    """Return the password in a result of ``secrets_line``."""
     return line.strip().partition(":")[2]
 
 
 def receipt_path(model_id: str, sub_path: str) -> str:
-    """Receipt of the published set, relative to ``RECEIPTS``; its name is the last part of ``sub_path``."""
+    """Return the path of a published set's receipt, relative to ``RECEIPTS``. Its name is the last part of ``sub_path``."""
     return f"{model_id.replace('/', '__')}/{sub_path.rpartition('/')[2]}.json"
 
 
 def manifest_path(sub_path: str) -> str:
-    """The sender's memory of the set in flight, relative to ``STAGING``; its files lie in the folder ``sub_path``."""
+    """Return the manifest's path of the set in transfer, relative to ``STAGING``. The files lie in the folder ``sub_path``."""
     return f"{sub_path}.manifest.json"

@@ -1,9 +1,10 @@
-"""What a push has to do, decided from what is known: pure.
+"""Decide what a push has to do. Without side effects.
 
-Three things tell what is on the volume already: the receipt of the published set, this machine's memory of what it sent, and the
-sizes of the files in flight. A row is remembered before its file is sent, so a file counts as there when its row matches the order
-and its size is whole. Others write to the volume: its receipt is believed where the cluster's record has the same digest, and
-its manifest is never read. ``publish`` reads every byte anyway, and compares it with what the sender tells it.
+Three records tell what is on the volume: the receipt of the published set, this machine's memory of what it sent, and
+the sizes of the files in transfer. A row is written to the memory before its file is sent. So a file counts as sent
+if its row matches the order and its size is complete. Others may write to the volume: its receipt is trusted only if
+the cluster's record has the same digest, and its manifest is never read. ``publish`` reads every byte anyway and
+compares it with what the sender reports.
 """
 
 import json
@@ -17,7 +18,7 @@ from weighbridge.mover.weightset import set_digest
 
 BATCH_BYTES = 64 * 1024 * 1024
 BATCH_FILES = 256
-"""Small files travel together, up to these; a larger file travels alone. One rsync a batch."""
+"""Limits of a batch of small files; a larger file is a batch of its own. Each batch is one run of rsync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,28 @@ class Row:
     sha256: str
     etag: str
     keep: bool = False
-    """It lies in the published set, verified there, and is not sent."""
+    """The file is in the published set, verified there, and is not sent."""
 
 
 class Manner(StrEnum):
-    """How a file is sent, by what lies in flight on the volume."""
+    """How a file is sent, depending on what lies in staging."""
 
     WHOLE = "whole"
-    """Nothing: sent as it is."""
+    """Nothing is there: send the file as it is."""
     APPEND = "append"
-    """A shorter file: only the rest is sent, the beginning is compared by checksum."""
+    """A shorter file is there: send only the rest; checksums compare the beginning."""
     DELTA = "delta"
-    """A whole file of unknown or damaged content: only blocks that differ are sent."""
+    """A file of full size with unknown or damaged content is there: send only blocks that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Files that one rsync sends."""
+    """Files that one run of rsync sends."""
 
     manner: Manner
     files: tuple[SourceFile, ...]
     present: int = 0
-    """Bytes that lie in flight already and can be continued."""
+    """Bytes in staging that can be continued."""
 
     @property
     def size(self) -> int:
@@ -59,13 +60,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class PushPlan:
-    """What stays, what is there, what is sent, in order."""
+    """What is kept, what is there, and what is sent, in order."""
 
     rows: tuple[Row, ...]
-    """Files that need no sending: kept in the published set, or whole in flight."""
+    """Files that need no sending: kept in the published set, or complete in staging."""
     batches: tuple[Batch, ...]
     attested: Mapping[str, str]
-    """Path to sha256, as the published set's receipt knows it under the order's size and ETag."""
+    """Path to sha256, from the published set's receipt, for files with the order's size and ETag."""
 
 
 def plan(
@@ -76,7 +77,7 @@ def plan(
     staged_sizes: Mapping[str, int],
     damaged: Collection[str] = (),
 ) -> PushPlan:
-    """``damaged`` names files whose bytes on the volume are known to be wrong, wherever they lie."""
+    """Return what to send. ``damaged`` names files whose bytes on the volume are known to be wrong, in any folder."""
     rows: list[Row] = []
     small: list[SourceFile] = []
     alone: list[Batch] = []
@@ -119,7 +120,7 @@ def _packed(files: Sequence[SourceFile]) -> Iterator[Batch]:
 
 
 def read_rows(content: bytes | None) -> dict[str, Row]:
-    """Rows of a manifest or receipt by path; empty when it is absent or not one (it is then written anew)."""
+    """Return the rows of a manifest or receipt by path. Return none if it is absent or invalid; it is then written anew."""
     try:
         parsed = json.loads(content or b"{}")
         rows = [
@@ -138,18 +139,18 @@ def read_rows(content: bytes | None) -> dict[str, Row]:
 
 
 def published_rows(receipt: bytes | None, recorded: str | None) -> dict[str, Row]:
-    """Rows of the volume's receipt, if they make up the set that the cluster has on record."""
+    """Return the rows of the volume's receipt, if they are the set that the cluster has on record."""
     rows = read_rows(receipt)
     return rows if recorded is not None and rows and digest_of(rows.values()) == recorded else {}
 
 
 def memory_line(row: Row) -> str:
-    """A row as a line of the memory; what is torn is passed over when it is read (``read_memory``)."""
+    """Return a row as a line of the memory. ``read_memory`` skips torn lines."""
     return json.dumps([row.path, row.size, row.sha256, row.etag]) + "\n"
 
 
 def read_memory(text: str) -> dict[str, Row]:
-    """By path; of several lines of one file the last counts."""
+    """Return the rows by path. If a file has several lines, the last one counts."""
     rows: dict[str, Row] = {}
     for line in text.splitlines():
         try:
@@ -161,7 +162,7 @@ def read_memory(text: str) -> dict[str, Row]:
 
 
 def manifest(rows: Collection[Row]) -> bytes:
-    """What lies in flight, for people and as a mark that a push is under way: sorted by path, ``keep`` only where true."""
+    """Return the manifest of files in transfer: for people, and to mark a running push. By path; ``keep`` only if true."""
     files: list[Json] = []
     for row in sorted(rows, key=lambda row: row.path):
         entry: dict[str, Json] = {"path": row.path, "size": row.size, "sha256": row.sha256, "etag": row.etag}
@@ -172,5 +173,5 @@ def manifest(rows: Collection[Row]) -> bytes:
 
 
 def digest_of(rows: Collection[Row]) -> str:
-    """The set's digest, as the mover computes it."""
+    """Return the set's digest, as the mover computes it."""
     return set_digest((row.path, row.size, row.sha256) for row in rows)

@@ -1,4 +1,4 @@
-"""Children of a push: a scrubbed environment, an end that comes with ours, and no wait without a deadline."""
+"""Child processes of a push: with a scrubbed environment, stopped when this process ends, with a deadline for every wait."""
 
 import contextlib
 import ctypes
@@ -18,15 +18,15 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def scrubbed(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of an rsync, by the table of ``processes/variables.py``, and ``extra``: no proxy, no login."""
+    """Return the environment for rsync, by the table of ``processes/variables.py``, and ``extra``: no proxy, no login."""
     return variables_for(Child.RSYNC) | dict(extra or {})
 
 
 def start(
     argv: Sequence[str], env: Mapping[str, str], output: int | IO[bytes] = subprocess.PIPE
 ) -> subprocess.Popen[bytes]:
-    """Starts a child that gets SIGTERM when the starting thread ends (Linux). Standard input is empty; standard output and
-    error are one stream.
+    """Start a child that gets SIGTERM when the starting thread ends (Linux). Standard input is empty; standard output
+    and error are one stream.
     """
     parent = os.getpid()
 
@@ -49,7 +49,7 @@ def start(
 
 
 def stop(child: subprocess.Popen[bytes], grace_seconds: float = 2.0) -> None:
-    """SIGTERM to the child and its own children, a moment, SIGKILL to what is left; closes the pipe."""
+    """Send SIGTERM to the child and its own children, wait a moment, send SIGKILL to the rest, and close the pipe."""
     if child.poll() is None:
         _signal_all(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -66,7 +66,7 @@ def _signal_all(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def find(names: Sequence[str], why: str) -> str:
-    """The first of ``names`` on PATH, as an absolute path, else ``PreconditionError``."""
+    """Return the absolute path of the first of ``names`` on PATH. Raise ``PreconditionError`` if none is there."""
     for name in names:
         found = shutil.which(name)
         if found:

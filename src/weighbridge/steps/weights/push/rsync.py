@@ -1,9 +1,10 @@
-"""One run of the rsync client: its options, its progress, what its exit code means.
+"""One run of the rsync client: its options, its progress, the meaning of its exit code.
 
-Options (rsync(1)): the receiver runs without privilege under a random UID on a volume whose root it does not own, so neither
-permissions, owners nor times are asked for; ``--chmod`` gives new files a mode that the serving pods' group can read.
-``--inplace`` writes under the final name inside staging, so an interrupted file can be continued; that a file is whole is proved
-by ``publish``, which reads every byte, never by its name. Compression is off: weights hardly shrink, and it costs more than it saves.
+Options (rsync(1)): the receiver runs without privileges, under a random UID, on a volume whose root it does not own.
+So neither permissions, owners nor times are transferred; ``--chmod`` gives new files a mode that the serving pods'
+group can read. ``--inplace`` writes under the final name in staging, so an interrupted file can be continued. The
+name never proves that a file is complete: ``publish`` reads every byte. Compression is off: weights hardly shrink,
+and it costs more than it saves.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from weighbridge.steps.weights.push.manifest import Manner
 from weighbridge.steps.weights.push.process import find, start, stop
 
 OLDEST = (3, 1, 0)
-"""``--info`` came with 3.1.0; the rsync that macOS ships (openrsync) has neither it nor ``--append-verify``."""
+"""``--info`` came with 3.1.0. The rsync of macOS (openrsync) has neither it nor ``--append-verify``."""
 
 _COMMON = (
     "--recursive", "--relative", "--inplace", "--partial", "--no-perms", "--no-owner", "--no-group", "--no-times", "--omit-dir-times",
@@ -59,10 +60,10 @@ EXPLAINED = {
     35: "the rsync daemon in the pod did not answer in time",
     255: "the program that carries rsync (kubectl exec) failed",
 }
-"""Exit codes of rsync(1), section "Exit values", in our words for this use."""
+"""Exit codes of rsync(1), section "Exit values", in words for this use."""
 
 TRANSIENT = frozenset({5, 10, 12, 20, 21, 30, 35, 255})
-"""Broken ways, not broken files: tried again over a fresh connection."""
+"""Failures of the connection, not of files: try again over a fresh connection."""
 
 
 _REMEDIES = {
@@ -74,7 +75,7 @@ _REMEDIES = {
 
 
 class RsyncFailedError(Exception):
-    """One run failed; ``code`` is rsync's, negative for a signal."""
+    """One run failed. ``code`` is rsync's exit code, negative for a signal."""
 
     def __init__(self, code: int, said: str) -> None:
         super().__init__(EXPLAINED.get(code, f"rsync ended with {code}"))
@@ -87,12 +88,12 @@ class RsyncFailedError(Exception):
 
     @property
     def locked_out(self) -> bool:
-        """The daemon does not take our password."""
+        """Whether the daemon refused our password."""
         return "auth failed on module" in self.said
 
     @property
     def full(self) -> bool:
-        """The volume has no space left (or a quota is used up)."""
+        """Whether the volume has no space left, or a quota is used up."""
         return "No space left on device" in self.said or "Disk quota exceeded" in self.said
 
     def explained(self) -> StepFailedError:
@@ -125,18 +126,18 @@ class RsyncFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How a way to the pod wants rsync called."""
+    """How to call rsync over one connection to the pod."""
 
     options: tuple[str, ...]
     staging: str
-    """Prefix of the paths of what is in flight, ending in ``/``."""
+    """Path prefix of files in transfer, ending in ``/``."""
     receipts: str
-    """Likewise of receipts."""
+    """Path prefix of receipts, ending in ``/``."""
     env: Mapping[str, str]
 
 
 class Rsync:
-    """The rsync client of this machine. ``stall_seconds`` without any byte ends a run."""
+    """The rsync client of this machine. A run ends after ``stall_seconds`` without any byte."""
 
     def __init__(self, stall_seconds: int, program: str | None = None) -> None:
         self._program = program or find(("rsync",), "the route `push` sends with it")
@@ -144,7 +145,7 @@ class Rsync:
         self._child: subprocess.Popen[bytes] | None = None
         _check_version(self._program)
 
-    def send(  # noqa: PLR0913 - one call, all of it needed
+    def send(  # noqa: PLR0913 - one call needs all of it
         self,
         target: Target,
         tree: Path,
@@ -154,10 +155,10 @@ class Rsync:
         deadline: float,
         advanced: Callable[[int], None] = lambda _position: None,
     ) -> int:
-        """Send the files ``names``, relative to ``tree``, to the same names in the target's staging; return the bytes of
-        content that were sent.
+        """Send the files ``names``, relative to ``tree``, to the same names in the target's staging. Return the bytes
+        of content that were sent.
 
-        ``advanced`` gets bytes of this run that are done, matched ones included. Raises ``RsyncFailedError``.
+        Call ``advanced`` with the bytes done in this run, including matched ones. Raise ``RsyncFailedError``.
         """
         listed = tree / ".names"
         listed.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
@@ -168,7 +169,7 @@ class Rsync:
         return _number(_SENT.search(said))
 
     def send_small(self, target: Target, tree: Path, name: str, *, deadline: float) -> None:
-        """Replaces one small file by rename: a reader sees the old one or the new one, whole."""
+        """Replace one small file by rename: a reader sees the old file or the new one, never a part."""
         listed = tree / ".names"
         listed.write_text(f"{name}\n", encoding="utf-8")
         options = [option for option in _COMMON if option not in {"--inplace", "--partial"}]
@@ -181,12 +182,14 @@ class Rsync:
         )
 
     def fetch_small(self, target: Target, origin: str, name: str, into: Path, *, deadline: float) -> None:
-        """Brings the file ``name`` from ``origin``, a prefix of the target's, to ``into``; in silence where there is none."""
+        """Copy the file ``name`` from ``origin``, one of the target's prefixes, to ``into``. Do nothing if it is missing."""
         self._run(["--recursive", "--no-perms", "--no-times", "--chmod=D700,F600", "--protect-args", "--prune-empty-dirs", "--ignore-times", *_only((name,))],
                   target, origin, f"{into}/", deadline=deadline)  # fmt: skip
 
     def sizes(self, target: Target, into: Path, folder: str, *, deadline: float) -> dict[str, int]:
-        """Size in bytes of every file under ``folder`` of the target's staging, by path relative to it; empty when it does not exist."""
+        """Return the size in bytes of every file under ``folder`` of the target's staging, by relative path; empty if
+        the folder is missing.
+        """
         said = self._run(
             ["--recursive", "--dry-run", "--protect-args", "--8-bit-output", "--ignore-times", "--out-format=%l\t%n", *_only((f"{folder}/***",))],
             target, target.staging, f"{into}/nothing/", deadline=deadline, keep=None,
@@ -199,11 +202,11 @@ class Rsync:
         return found
 
     def abort(self) -> None:
-        """Ends the run in hand, if any."""
+        """Stop the running rsync, if any."""
         if self._child is not None:
             stop(self._child)
 
-    def _run(  # noqa: PLR0913 - one place that starts it
+    def _run(  # noqa: PLR0913 - the only place that starts it
         self,
         options: Sequence[str],
         target: Target,
@@ -242,7 +245,7 @@ class Rsync:
 
 
 def _only(names: Sequence[str]) -> Iterator[str]:
-    """Filters that let exactly ``names`` and the folders above them pass."""
+    """Yield filters that pass exactly ``names`` and the folders above them."""
     seen: set[str] = set()
     for name in names:
         parts = name.split("/")
@@ -256,12 +259,12 @@ def _only(names: Sequence[str]) -> Iterator[str]:
 
 
 def _literal(name: str) -> str:
-    """A name as a filter pattern (rsync(1), "Pattern matching rules": a backslash escapes only in patterns with wildcards)."""
+    """Return a name as a filter pattern (rsync(1), "Pattern matching rules": a backslash escapes only with wildcards)."""
     return re.sub(r"([\[*?\\])", r"\\\1", name) if re.search(r"[\[*?]", name) else name
 
 
 def _lines(child: subprocess.Popen[bytes], deadline: float, silence: float) -> Iterator[bytes]:
-    """Lines of the child's output, ended by CR or LF, until its end; ``TimeoutError`` past the deadline or in silence."""
+    """Yield lines of the child's output, ended by CR or LF. Raise ``TimeoutError`` at the deadline or in too long a silence."""
     assert child.stdout is not None  # noqa: S101 - started with a pipe
     pending = b""
     with selectors.DefaultSelector() as selector:

@@ -1,8 +1,9 @@
 """The route `push`: from the source through a bounded spool into the staging folder on the volume, by rsync.
 
-While one batch is sent the next is downloaded. Every file's sha256 is known before it is sent, and remembered on this machine
-first, so that the next run need not read it again. Another machine reads from the source again what it has not sent itself, and
-sends of it what the volume lacks. Publishing, which reads every byte again and compares it with the result of this, is the mover's.
+While one batch is sent, the next is downloaded. Every file's sha256 is known before it is sent, and is first written
+to this machine's memory, so that the next run need not read the file again. Another machine has no such memory: it
+reads the files from the source again and sends what the volume lacks. Publishing is the mover's work: it reads every
+byte again and compares it with this result.
 """
 
 import queue
@@ -40,28 +41,28 @@ EVENT_SECONDS = 0.5
 FRUITLESS_TRIES = 6
 MARK_SECONDS = 60.0
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further try; reset by progress."""
+"""Seconds before each further try; progress starts the list again."""
 
 T = TypeVar("T")
 
 
 class Advance(Protocol):
-    """Told of bytes gained by a download; raises to stop it."""
+    """Called with the bytes gained by a download; raises to stop it."""
 
     def __call__(self, gained: int, *, resumed: bool) -> None: ...
 
 
 class Reader(Protocol):
-    """Where files come from (``sources.interface.OpenSource``)."""
+    """The source of the files (``sources.interface.OpenSource``)."""
 
     def download(self, file: SourceFile, into: Path, *, deadline: float, advance: Advance) -> str:
-        """Makes ``into`` the whole file, continuing what lies there, and returns its sha256."""
+        """Complete ``into``, continuing what is there, and return its sha256."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PushOrder:
-    """What is to lie in staging at the end."""
+    """What staging must hold at the end."""
 
     model_id: str
     sub_path: str
@@ -69,13 +70,13 @@ class PushOrder:
     damaged: frozenset[str] = frozenset()
     """Files whose bytes on the volume are known to be wrong."""
     recorded: str | None = None
-    """Digest of this very set, where the cluster has it on record."""
+    """Digest of this very set, if the cluster has it on record."""
 
     @classmethod
     def from_mapping(
         cls, order: Mapping[str, Any], damaged: Collection[str] = (), recorded: str | None = None
     ) -> "PushOrder":
-        """From ``order.json``. ``DefectError`` when it is not one: rendered orders always are."""
+        """Read ``order.json``. Raise ``DefectError`` if it is invalid: rendered orders are always valid."""
         try:
             files = tuple(
                 SourceFile(str(row["path"]), int(row["size"]), str(row["etag"])) for row in order["files"]
@@ -93,9 +94,9 @@ class PushResult:
     files_kept: int
     files_resumed: int
     bytes_moved: int
-    """Content that went to the pod, each byte counted once however often a connection broke."""
+    """Content sent to the pod. Each byte counts once, however often a connection broke."""
     bytes_resumed: int
-    """Content in staging from an earlier try that was not sent again."""
+    """Content in staging from an earlier try, not sent again."""
     bytes_downloaded: int
     seconds: float
     transport: str
@@ -106,7 +107,7 @@ class PushResult:
 
 
 class _Rate:
-    """Recent bytes per second, and whether it is time to tell."""
+    """Recent bytes per second, or ``None`` if it is too early for the next report."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -124,7 +125,7 @@ class _Rate:
 
 
 class _ContradictedError(Exception):
-    """The source says otherwise than the receipt of the published set."""
+    """The source contradicts the receipt of the published set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Ready:
 
 
 class Push:
-    """One push. ``transports`` are tried in their order; each is closed at the end."""
+    """One push. Try ``transports`` in order; close each at the end."""
 
     def __init__(  # noqa: PLR0913 - its parts
         self,
@@ -172,8 +173,8 @@ class Push:
         self._resumed_files = 0
 
     def run(self) -> PushResult:
-        """Brings staging and its manifest up to the order. Raises ``PreconditionError``, also for a source that changed, or
-        ``StepFailedError``; what was done until then is kept for the next run.
+        """Bring staging and its manifest to the state of the order. Raise ``PreconditionError``, also for a changed
+        source, or ``StepFailedError``. What was done so far is kept for the next run.
         """
         started = time.monotonic()
         try:
@@ -209,7 +210,7 @@ class Push:
         )
 
     def _bring(self, todo: PushPlan) -> dict[str, Row]:
-        """Download and send what ``todo`` lacks; every row of the set."""
+        """Download and send what ``todo`` lacks; return every row of the set."""
         self._ready, self._ahead = queue.Queue(), threading.Semaphore(2)
         self._spool.forget_reserved()
         rows = {row.path: row for row in todo.rows}
@@ -230,9 +231,9 @@ class Push:
         return rows
 
     def _look(self, *, believe_receipt: bool = True) -> PushPlan:
-        """What the volume holds."""
+        """Read what the volume holds, and plan."""
         order, memory = self._order, self._spool.tree / ".memory"
-        shutil.rmtree(memory, ignore_errors=True)  # an earlier run's memory of the volume is not the volume
+        shutil.rmtree(memory, ignore_errors=True)  # an earlier run's copy of the receipt may be out of date
         published = receipt_path(order.model_id, order.sub_path)
         self._through(
             lambda target, _retry: self._rsync.fetch_small(
@@ -255,7 +256,7 @@ class Push:
         return f"{self._order.sub_path}/{file.path}"
 
     def _download_all(self, todo: PushPlan) -> None:
-        """The downloading thread: batch by batch into the spool, one ahead of the sending."""
+        """Run the downloading thread: batch by batch into the spool, one batch ahead of the sending."""
         try:
             for batch in todo.batches:
                 self._ahead.acquire()
@@ -271,7 +272,7 @@ class Push:
                     _compare(file, sha256, todo.attested)
                     rows.append(Row(file.path, file.size, sha256, file.etag))
                 self._ready.put(_Ready(batch, tuple(rows)))
-        except BaseException as error:  # noqa: BLE001 - handed to the sending thread, which raises it
+        except BaseException as error:  # noqa: BLE001 - passed to the sending thread, which raises it
             self._ready.put(error)
 
     def _gained(self, gained: int, *, resumed: bool) -> None:
@@ -294,13 +295,13 @@ class Push:
         return ready
 
     def _remember(self, rows: Collection[Row]) -> None:
-        """Before their files are sent: what is whole on the volume is then known to be of these digests, or damaged."""
+        """Record the rows before their files are sent. A complete file on the volume then has these digests, or is damaged."""
         with self._spool.memory.open("a", encoding="utf-8") as memory:
             memory.writelines(map(memory_line, rows))
 
     def _leave_mark(self, rows: Collection[Row], *, now: bool = False) -> None:
-        """Write the manifest on the volume, now and then: a mark by which movers know that a push is under way. It grows with
-        the files, so it is not sent with each of them.
+        """Write the manifest on the volume from time to time: the mark by which movers know that a push is running.
+        It grows with the number of files, so it is not sent with each file.
         """
         if not now and time.monotonic() - self._marked < MARK_SECONDS:
             return
@@ -328,7 +329,7 @@ class Push:
             )
 
         sent = self._through(run)
-        # tries that broke off report nothing, so what moved is counted from what had to move
+        # broken tries report nothing, so count what had to move
         moved = sent if batch.manner is Manner.DELTA else max(batch.size - batch.present, sent)
         self._moved += moved
         if batch.manner is not Manner.WHOLE:
@@ -340,7 +341,7 @@ class Push:
         self._progress(self._done)
 
     def _through(self, action: Callable[[Target, bool], T]) -> T:
-        """Runs ``action`` over the first transport that is open; tries again over a fresh connection while that can help."""
+        """Run ``action`` over the first open transport. Try again over a fresh connection while that can help."""
         fruitless = 0
         position = self._position
         retry = False
@@ -414,7 +415,7 @@ class Push:
 
 
 def _compare(file: SourceFile, sha256: str, attested: Mapping[str, str]) -> None:
-    """An ETag names one content: where the receipt of the published set knows another one, it is the receipt that is wrong."""
+    """Compare the two digests. An ETag stands for one content, so if they differ, the receipt of the published set is wrong."""
     if attested.get(file.path, sha256) != sha256:
         raise _ContradictedError(
             f"{file.path} has another SHA-256 at the source than in the published set's receipt"

@@ -1,8 +1,8 @@
-"""The spool: where files wait between the source and the volume, never more than its limit.
+"""The spool: where files wait between the source and the volume, never more bytes than its limit.
 
-One folder an rsync pod (that is, an environment and model), locked while in use; in it one tree per fingerprint, laid out as
-on the volume, so that a run that was killed finds what it had downloaded. Beside it lies the memory of what was sent: it is
-on this machine, because on the volume others could write it.
+There is one folder for each rsync pod (that is, for each environment and model), locked while in use. It has one tree
+for each fingerprint, laid out as on the volume, so that a run after a kill finds what was downloaded. The memory of
+what was sent lies beside it on this machine, because others could write it on the volume.
 """
 
 import fcntl
@@ -17,11 +17,11 @@ from typing import IO, Self
 from weighbridge.errors import PreconditionError
 
 MARGIN_BYTES = 64 * 1024 * 1024
-"""Left free on the disk beside the spool."""
+"""Bytes to leave free on the disk besides the spool."""
 
 
 class Spool:
-    """A locked tree under ``folder / owner / version`` that holds at most ``limit`` bytes, or one file where that is larger."""
+    """A locked tree under ``folder / owner / version``. It holds at most ``limit`` bytes, or one file if that is larger."""
 
     def __init__(self, folder: Path, owner: str, version: str, limit: int) -> None:
         self._home = folder.absolute() / owner
@@ -29,7 +29,7 @@ class Spool:
         self.limit = limit
         self._used = 0
         self.most_used = 0
-        """Bytes; the most that was reserved at once."""
+        """Bytes; the largest amount reserved at one time."""
         self._changed = threading.Condition()
         self._stopped = False
         self._lock: IO[bytes] | None = None
@@ -40,12 +40,12 @@ class Spool:
 
     @property
     def log(self) -> Path:
-        """For kubectl's words."""
+        """Path of kubectl's output."""
         return self._home / "port-forward.log"
 
     @property
     def memory(self) -> Path:
-        """What this machine has sent of this version: lines that are added one by one."""
+        """Path of the list of what this machine has sent of this version. Lines are appended."""
         return self._home / f"{self._version}.sent"
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class Spool:
             self._lock.close()
 
     def prepare(self, names: Collection[str], sizes: Collection[int]) -> None:
-        """Drops what is not among ``names`` and refuses (``PreconditionError``) when the disk cannot hold the spool."""
+        """Delete files that are not in ``names``. Raise ``PreconditionError`` if the disk cannot hold the spool."""
         wanted = {self.tree / name for name in names}
         leftover = 0
         for folder, _folders, found in os.walk(self.tree):
@@ -102,12 +102,12 @@ class Spool:
             )
 
     def forget_reserved(self) -> None:
-        """Nothing that was downloaded is waiting to be sent any more."""
+        """Set the reserved bytes to zero: no downloaded file waits to be sent."""
         with self._changed:
             self._used = 0
 
     def reserve(self, size: int) -> None:
-        """Waits until ``size`` bytes fit; ``InterruptedError`` once stopped."""
+        """Wait until ``size`` bytes fit. Raise ``InterruptedError`` after ``stop``."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or not self._used or self._used + size <= self.limit)
             if self._stopped:
@@ -116,7 +116,7 @@ class Spool:
             self.most_used = max(self.most_used, self._used)
 
     def release(self, names: Collection[str], size: int) -> None:
-        """Removes files that have been sent."""
+        """Delete files that were sent."""
         for name in names:
             (self.tree / name).unlink(missing_ok=True)
         with self._changed:
@@ -124,7 +124,7 @@ class Spool:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Wakes who waits for room, to end."""
+        """Wake and end the threads that wait for room."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -135,7 +135,7 @@ class Spool:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """The file, locked until it is closed or its process ends; ``BlockingIOError`` where somebody else holds it."""
+    """Return the file, locked until it is closed or its process ends. Raise ``BlockingIOError`` if another process holds it."""
     lock = path.open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""Ways from this machine to the rsync pod: a port-forward to its daemon, or its rsync over an exec stream.
+"""Connections from this machine to the rsync pod: a port-forward to its daemon, or its rsync over an exec stream.
 
-The port-forward is the faster one (measured: 6.0 s a GiB against 10.8 s); exec is for clusters that forbid it.
+The port-forward is faster (measured: 6.0 s a GiB against 10.8 s); exec is for clusters that forbid it.
 """
 
 import re
@@ -20,7 +20,7 @@ from weighbridge.steps.weights.push.process import find, scrubbed, start, stop
 from weighbridge.steps.weights.push.rsync import Target
 
 OPEN_SECONDS = 20
-"""Until kubectl says that it forwards."""
+"""How long to wait until kubectl reports the port-forward."""
 
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> \d+")
 _FORBIDDEN = re.compile(
@@ -33,7 +33,7 @@ _GONE = re.compile(
 
 
 class TransportRefusedError(Exception):
-    """The cluster does not allow this way; another may be open. ``lacking`` is the permission that would open it."""
+    """The cluster does not allow this connection; another may work. ``lacking`` is the permission that would allow it."""
 
     def __init__(self, what: str, lacking: Access | None = None) -> None:
         super().__init__(what)
@@ -41,12 +41,12 @@ class TransportRefusedError(Exception):
 
 
 class PodGoneError(StepFailedError):
-    """The pod ended or was removed: no further try over any way can help, another run can."""
+    """The pod ended or was removed. No further try over any connection can help, but another run can."""
 
 
 @dataclass(frozen=True, slots=True)
 class RsyncPod:
-    """Which pod, and how kubectl finds its cluster."""
+    """The pod, and how kubectl finds its cluster."""
 
     name: str
     namespace: str
@@ -54,15 +54,15 @@ class RsyncPod:
     context: str | None = None
     kubeconfig: Path | None = None
     proxy: str | None = None
-    """On the way to the API server."""
+    """Proxy before the API server."""
 
     def environment(self) -> dict[str, str]:
-        """The variables that kubectl runs under."""
+        """Return the environment for kubectl."""
         settings = ProxySettings(http=self.proxy, https=self.proxy) if self.proxy else ProxySettings()
         return variables_for(Child.KUBECTL, Outside(proxy=settings))
 
     def arguments(self) -> tuple[str, ...]:
-        """Options of kubectl that choose cluster and namespace."""
+        """Return the options of kubectl that choose cluster and namespace."""
         chosen = [f"--namespace={self.namespace}"]
         if self.context:
             chosen.append(f"--context={self.context}")
@@ -72,16 +72,18 @@ class RsyncPod:
 
 
 class Transport(Protocol):
-    """A way to the pod; restarted by ``reset``, ended by ``close``."""
+    """A connection to the pod. ``reset`` restarts it, ``close`` ends it."""
 
     name: str
 
     def target(self, deadline: float) -> Target:
-        """How to call rsync now. ``TransportRefusedError`` where the cluster forbids it; ``StepFailedError`` where it broke."""
+        """Return how to call rsync now. Raise ``TransportRefusedError`` if the cluster forbids it,
+        ``StepFailedError`` if it broke.
+        """
         ...
 
     def judge(self, said: str) -> None:
-        """Raises ``TransportRefusedError`` or ``PodGoneError`` if what a failed rsync said is about the way itself."""
+        """Raise ``TransportRefusedError`` or ``PodGoneError`` if a failed rsync's output shows a failure of the connection."""
         ...
 
     def reset(self) -> None: ...
@@ -90,7 +92,7 @@ class Transport(Protocol):
 
 
 def classify(said: str, pod: RsyncPod, permission: str) -> None:
-    """Raises for words of kubectl that no retry will change."""
+    """Raise an error if kubectl's output shows a failure that no retry can change."""
     lines = [line.strip() for line in said.splitlines()]
 
     def about(pattern: re.Pattern[str]) -> str:
@@ -122,9 +124,9 @@ def classify(said: str, pod: RsyncPod, permission: str) -> None:
 
 
 class PortForward:
-    """``kubectl port-forward`` to the daemon, on a local port of its choice; started again when it died.
+    """``kubectl port-forward`` to the daemon, on a free local port; restarted if it dies.
 
-    Every user of this machine reaches that port, so the daemon asks for the password that was made for this pod.
+    Every user of this machine can reach that port, so the daemon asks for the password made for this pod.
     """
 
     name = "port-forward"
@@ -150,7 +152,7 @@ class PortForward:
         )
 
     def judge(self, said: str) -> None:
-        """What rsync said tells nothing about the way; what kubectl said is in its log."""
+        """Judge kubectl's log: rsync's output says nothing about the connection."""
         del said
         if self._child is not None and self._child.poll() is not None:
             classify(self._said(), self._pod, "pods/portforward")
@@ -201,7 +203,7 @@ class PortForward:
 
 
 class ExecStream:
-    """``kubectl exec`` as rsync's remote shell. The pod's names travel in the environment, so nothing needs quoting."""
+    """``kubectl exec`` as rsync's remote shell. The pod's names are passed in the environment, so nothing needs quoting."""
 
     name = "exec"
 
@@ -210,10 +212,11 @@ class ExecStream:
         ' --namespace="$WEIGHBRIDGE_NAMESPACE" exec -i "$WEIGHBRIDGE_POD" -c "$WEIGHBRIDGE_CONTAINER"'
         r' -- /bin/sh -c "umask 0002; \"\$@\"; code=\$?; exec >&- 2>&-; cat >/dev/null; exit \$code" sh "$@"'
     )
-    """rsync hands it the host's name, which is dropped, and the command of its other half. No single quote may stand in it.
+    """rsync passes it the host's name, which is dropped, and the command of its other half. It must contain no single
+    quote.
 
-    The other half's input is read to its end after it failed: kubectl 1.34's WebSocket stream hangs when a process ends with input
-    on its way, and the reason ("no space left") would never arrive.
+    After a failure, the other half's input is read to its end: kubectl 1.34's WebSocket stream hangs if a process
+    ends with unread input, and the reason ("no space left") would never arrive.
     """
 
     def __init__(self, pod: RsyncPod, kubectl: str | None = None) -> None:
@@ -242,7 +245,7 @@ class ExecStream:
         classify(said, self._pod, "pods/exec")
 
     def reset(self) -> None:
-        """Each run has its own stream."""
+        """Do nothing: each run has its own stream."""
 
     def close(self) -> None:
-        """Nothing outlives a run."""
+        """Do nothing: no process outlives a run."""
