@@ -9,9 +9,12 @@ from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pulumi.runtime.proto.status_pb2 import Status
 
+from weighbridge.watsonx.registry import Limits
+
 TYPE = "weighbridge:index:Registrations"
 URN = f"urn:pulumi:stage::weighbridge::{TYPE}::watsonxaiifm-cr"
-SECONDS = 60
+SECONDS = Limits().write + 30
+"""For one call: a write may take as long as its own limit before the provider gives up, and says why."""
 
 
 def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
