@@ -11,6 +11,7 @@ from weighbridge.domain.human import count
 from weighbridge.domain.sizing import needed_bytes
 from weighbridge.environment.types import Model
 from weighbridge.errors import InputError, PreconditionError
+from weighbridge.mover.safetensors_header import Header
 from weighbridge.opening import opened_source
 from weighbridge.sizing.memory import (
     USUAL_GPU_GB,
@@ -111,8 +112,15 @@ def chosen(models: tuple[Model, ...], named: str | None) -> tuple[Model, ...]:
 
 def size(model: Model, seen: Measured, asked: Asked) -> Sized:
     """Return what a model needs. Raise ``PreconditionError`` if its precision or its parameters cannot be told."""
-    precision, precision_from = _precision(model, seen, asked)
-    parameters, parameters_from = _parameters(model, seen, asked, precision)
+    stored = _stored(seen)
+    precision, precision_from = (asked.precision, "as asked") if asked.precision is not None else stored
+    if precision is None:
+        raise PreconditionError(
+            f"{model.id}: config.json does not say in how many bits the parameters are stored",
+            remedy=f"say it: --precision {'|'.join(Precision)}",
+            code="size-unknown-precision",
+        )
+    parameters, parameters_from = _parameters(model, seen, asked, stored[0] or precision)
     shape = shape_of(seen.config)
     adapters = [adapter_gb(megabytes) for megabytes in asked.adapters_mb]
     found = hardware(parameters, precision, adapters, gpu_gb=asked.gpu_gb)
@@ -136,28 +144,21 @@ def size(model: Model, seen: Measured, asked: Asked) -> Sized:
     )
 
 
-def _precision(model: Model, seen: Measured, asked: Asked) -> tuple[Precision, str]:
-    if asked.precision is not None:
-        return asked.precision, "as asked"
-    if (found := precision_of(seen.config)) is not None:
+def _stored(seen: Measured) -> tuple[Precision | None, str]:
+    """Return the precision of the files, and what says it."""
+    if (found := precision_of(seen.config)) is not None or "quantization_config" in seen.config:
         return found, "config.json"
     tensors = (tensor for header in seen.headers.values() for tensor in header.tensors.values())
-    if "quantization_config" not in seen.config and (held := precision_held(tensors)) is not None:
-        return held, "most tensors"
-    raise PreconditionError(
-        f"{model.id}: config.json does not say in how many bits the parameters are stored",
-        remedy=f"say it: --precision {'|'.join(Precision)}",
-        code="size-unknown-precision",
-    )
+    return precision_held(tensors), "most tensors"
 
 
-def _parameters(model: Model, seen: Measured, asked: Asked, precision: Precision) -> tuple[int, str]:
+def _parameters(model: Model, seen: Measured, asked: Asked, stored: Precision) -> tuple[int, str]:
     if asked.parameters is not None:
         return asked.parameters, "as asked"
-    if seen.headers and not seen.left_out:
-        tensors = (row for header in seen.headers.values() for row in header.tensors.items())
-        files = count(len(seen.headers), "safetensors file")
-        return max(1, counted(tensors, precision)), f"counted in the headers of {files}"
+    if (headers := _served(seen)) and not seen.left_out:
+        tensors = (row for header in headers for row in header.tensors.items())
+        files = count(len(headers), "safetensors file")
+        return max(1, counted(tensors, stored)), f"counted in the headers of {files}"
     if (shape := shape_of(seen.config)) is not None:
         return reckoned(shape), "reckoned from config.json"
     raise PreconditionError(
@@ -165,6 +166,14 @@ def _parameters(model: Model, seen: Measured, asked: Asked, precision: Precision
         remedy="say them: --parameters NUMBER",
         code="size-unknown-parameters",
     )
+
+
+def _served(seen: Measured) -> tuple[Header, ...]:
+    """Return the headers of the files that a server loads: ``model*.safetensors``, if there are any, because a repository may
+    hold the same weights a second time under other names.
+    """
+    usual = [header for path, header in seen.headers.items() if path.startswith("model")]
+    return tuple(usual or seen.headers.values())
 
 
 def _registered(model: Model, *names: str) -> int | None:

@@ -109,6 +109,22 @@ def test_without_a_word_of_the_configuration_the_tensors_decide(
     assert found["cache_bytes"] is None
 
 
+def test_what_a_quantized_model_would_need_in_16_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quantized = {**LLAMA, "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    file = environment(tmp_path, quantized, **{"q.qweight": np.zeros((8, 8), np.int32)})
+    assert (sized(capsys, file)["parameters"], sized(capsys, file)["precision"]) == (512, "4-bit")
+    wider = sized(capsys, file, "--precision", "fp16")
+    assert (wider["parameters"], wider["precision"]) == (512, "fp16")
+
+
+def test_weights_that_lie_there_twice_count_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = environment(tmp_path, LLAMA)
+    save_file({"other": np.zeros((10, 10), np.float16)}, tmp_path / "m" / "consolidated.safetensors")
+    assert sized(capsys, file)["parameters"] == 100
+
+
 def test_a_quantization_of_unknown_bits_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
