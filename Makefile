@@ -45,9 +45,10 @@ apply: ## make it so, and prove it
 verify: ## read every byte of the published weights again
 status: ## what is in place
 doctor: ## what an apply needs, and what is missing
+size: ## GPUs, memory and volume that each model needs; reads the source
 rbac: ## the Roles that the environment needs; no network
 destroy: ## take our registrations out; volumes and weights stay
-check render plan apply verify status doctor rbac destroy: $(READY)
+check render plan apply verify status doctor size rbac destroy: $(READY)
 	@$(SANDBOX) $(BIN)/weighbridge $@ $(ENV) $(ARGS)
 
 ##@ For developers of weighbridge
@@ -100,5 +101,5 @@ clean: ## remove .venv and caches; the sandbox's state stays (weighbridge-sandbo
 $(READY): pyproject.toml requirements/dev.lock
 	@tools/setup $(VENV)
 
-.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor rbac destroy \
+.PHONY: help setup demo sandbox-up sandbox-down sandbox-status sandbox-reset check render plan apply verify status doctor size rbac destroy \
   test sandbox-for-tests test-unit test-nightly test-writers test-faults soak lint lint-python lint-types lint-layers lint-ansible lint-generated record generate lock bench bench-scale bench-startup clean

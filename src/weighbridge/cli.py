@@ -30,6 +30,9 @@ _LONGEST_WAIT = 7 * 24 * 3600
 """Seconds."""
 
 SHELLS = ("bash", "zsh", "tcsh")
+PRECISIONS = ("fp32", "fp16", "8-bit", "4-bit")
+"""``sizing.precision.Precision``, which is slow to import."""
+_LARGEST = 10**15
 
 EPILOG = """\
 exit codes:
@@ -56,6 +59,11 @@ EXAMPLES = {
         "weighbridge apply stage --plan-digest DIGEST   # nothing beyond the plan that was approved",
     ),
     "verify": ("weighbridge verify stage",),
+    "size": (
+        "weighbridge size stage",
+        "weighbridge size stage example-13b --adapter 128 --adapter 128 --tokens 8192 --sequences 16",
+        "weighbridge size stage example-13b --precision 4-bit   # were it quantized",
+    ),
     "status": ("weighbridge status stage --json",),
     "doctor": ("weighbridge doctor stage --pods",),
     "rbac": ("weighbridge rbac stage --service-account pipelines:deployer",),
@@ -112,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="GROUP",
             help="one part alone: %(choices)s (weights: copy and prove the bytes; switch: register the models)",
         )
+    _size(verbs)
     _verb(verbs, "status", "what is in place, read with GET alone")
     doctor = _verb(
         verbs,
@@ -164,6 +173,46 @@ def parser() -> argparse.ArgumentParser:
             " other run of this environment is alive",
         )
     return top
+
+
+def _size(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The verb ``size``: its options say what a model would need if it were otherwise."""
+    size = _verb(
+        verbs,
+        "size",
+        "GPUs, CPUs, memory and volume that each model needs, by IBM's formulas; reads the source",
+    )
+    size.add_argument("model", nargs="?", metavar="MODEL", help="one model of the file (default: every one)")
+    size.add_argument(
+        "--precision", choices=PRECISIONS, help="bits of a parameter (default: as config.json says)"
+    )
+    size.add_argument(
+        "--parameters", type=_number, metavar="NUMBER", help="parameters (default: counted in the files)"
+    )
+    size.add_argument(
+        "--adapter",
+        type=_number,
+        action="append",
+        default=[],
+        metavar="MB",
+        help="size of a LoRA adapter beside it",
+    )
+    size.add_argument(
+        "--gpu", type=_number, default=80, metavar="GB", help="memory of one GPU (default: %(default)s)"
+    )
+    size.add_argument(
+        "--tokens",
+        type=_number,
+        metavar="NUMBER",
+        help="of a sequence, for the cache (default: as registered)",
+    )
+    size.add_argument(
+        "--sequences",
+        type=_number,
+        default=1,
+        metavar="NUMBER",
+        help="at once, for the cache (default: %(default)s)",
+    )
 
 
 def verbs_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
@@ -261,6 +310,13 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= _LONGEST_WAIT:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_LONGEST_WAIT}")
     return seconds
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {_LARGEST}")
+    return number
 
 
 def _print(said: "Said", *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weighbridge.core.finding import Diagnosis, Level
 from weighbridge.core.plan import Plan
@@ -14,6 +15,9 @@ from weighbridge.domain.digest import Json
 from weighbridge.domain.stacks import StackPreview
 from weighbridge.errors import InputErrors, WeighbridgeError
 from weighbridge.grants import Grants
+
+if TYPE_CHECKING:
+    from weighbridge.sized import Sized
 
 
 def plan_message(plan: Plan) -> Json:
@@ -123,6 +127,40 @@ def rbac_message(grants: Grants, written: tuple[Path, ...]) -> Json:
             for rule in grants.rules
         ],
         "warnings": [*grants.warnings],
+    }
+
+
+def sized_message(found: "tuple[Sized, ...]") -> Json:
+    """``{"type": "sized", "models": [{"model", "parameters", "parameters_from", "precision", "precision_from", "terms": [{"what", "how",
+    "gb"}], "gpu_memory_gb", "gpus", "gpu_gb", "cpus", "memory_gb", "files_bytes", "claim_bytes", "cache_bytes", "mig_gb",
+    "hardware_specification": {…}, "warnings": […]}]}``. GB: 10^9 bytes, as numbers in text, exact. ``cache_bytes`` and ``mig_gb`` may be null.
+    """
+    return {
+        "type": "sized",
+        "models": [
+            {
+                "model": one.model_id,
+                "parameters": one.parameters,
+                "parameters_from": one.parameters_from,
+                "precision": one.precision.value,
+                "precision_from": one.precision_from,
+                "terms": [
+                    {"what": term.what, "how": term.how, "gb": str(term.gb)} for term in one.hardware.terms
+                ],
+                "gpu_memory_gb": str(one.hardware.gpu_memory_gb),
+                "gpus": one.hardware.gpus,
+                "gpu_gb": one.gpu_gb,
+                "cpus": one.hardware.cpus,
+                "memory_gb": one.hardware.memory_gb,
+                "files_bytes": one.files_bytes,
+                "claim_bytes": one.claim_bytes,
+                "cache_bytes": one.cache_bytes,
+                "mig_gb": one.mig_gb,
+                "hardware_specification": dict(one.specification),
+                "warnings": [*one.warnings],
+            }
+            for one in found
+        ],
     }
 
 

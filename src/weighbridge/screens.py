@@ -1,7 +1,9 @@
 """Results as text for people. Pure. The texts about a step come from the step. Each line stays one, whatever it quotes."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from weighbridge.core.finding import Diagnosis, Level
 from weighbridge.core.plan import Plan
@@ -9,8 +11,14 @@ from weighbridge.core.results import Applied, DestroyedAll, Status, Verified
 from weighbridge.core.step import PlannedStep
 from weighbridge.domain import human
 from weighbridge.domain.access import Role, of_role
-from weighbridge.domain.visible import as_text, error_lines
+from weighbridge.domain.visible import as_text, error_lines, json_text
 from weighbridge.grants import PURPOSE, Grants
+
+if TYPE_CHECKING:
+    from weighbridge.sized import Sized
+
+_BAR: Final = 40
+"""Characters."""
 
 
 def plan_screen(plan: Plan, environment: str) -> str:
@@ -104,6 +112,36 @@ def diagnosed_screen(diagnosis: Diagnosis, request: Path | None) -> str:
     if request is not None:
         lines.append(f"To be sent to the cluster's administrators: {request}")
     return as_text(lines)
+
+
+def sized_screen(found: "tuple[Sized, ...]") -> str:
+    """Return the sum for each model, line by line, what follows from it, and the body for the REST call."""
+    lines: list[str] = []
+    for one in found:
+        lines += [*_size_of(one), ""]
+    lines.append('GB are 10^9 bytes. Formulas: IBM watsonx, "Creating customized hardware specifications".')
+    return as_text(lines)
+
+
+def _size_of(one: "Sized") -> Iterable[str]:
+    needs = one.hardware
+    yield f"{one.model_id}: {one.parameters:,} parameters ({one.parameters_from}), {one.precision} ({one.precision_from})"
+    for term in needs.terms:
+        yield f"    {term.what:<11}{term.gb:>12.3f} GB   {term.how}"
+    yield f"    {'GPU memory':<11}{needs.gpu_memory_gb:>12.3f} GB   {human.count(needs.gpus, 'GPU')} of {one.gpu_gb} GB"
+    yield f"    {_bar(needs.gpu_memory_gb, needs.gpus * one.gpu_gb)}"
+    yield f"    {human.count(needs.cpus, 'CPU')}, {needs.memory_gb} GB of memory; volume {human.size(one.claim_bytes)} for two sets of {human.size(one.files_bytes)}"
+    if one.cache_bytes is not None:
+        yield f"    keys and values, an estimate beside the formula: {human.size(one.cache_bytes)} for {one.cache_for}"
+    if one.mig_gb is not None:
+        yield f"    where MIG is allowed: a partition of {one.mig_gb} GB or more (3 GB for each billion parameters)"
+    yield from (f"    ! {warning}" for warning in one.warnings)
+    yield f"    POST /v2/hardware_specifications {json_text(dict(one.specification))}"
+
+
+def _bar(held: Decimal, room: int) -> str:
+    filled = min(_BAR, round(_BAR * held / room))
+    return f"[{'█' * filled}{'░' * (_BAR - filled)}] {round(100 * held / room)} % of {room} GB"
 
 
 def _planned(planned: PlannedStep) -> Iterable[str]:

@@ -113,6 +113,25 @@ def _status(arguments: argparse.Namespace) -> Said:
     return Said(messages.status_message(status, name), screens.status_screen(status))
 
 
+def _size(arguments: argparse.Namespace) -> Said:
+    from weighbridge import messages, screens, sized  # noqa: PLC0415
+    from weighbridge.sizing.precision import Precision  # noqa: PLC0415
+
+    asked = sized.Asked(
+        precision=Precision(arguments.precision) if arguments.precision else None,
+        parameters=arguments.parameters,
+        adapters_mb=tuple(arguments.adapter),
+        gpu_gb=arguments.gpu,
+        tokens=arguments.tokens,
+        sequences=arguments.sequences,
+    )
+    with _open(arguments) as opened_:
+        models = sized.chosen(opened_.environment.models, arguments.model)
+        measure = opened_.port(sized.MEASURES)
+        found = tuple(sized.size(model, measure(model), asked) for model in models)
+    return Said(messages.sized_message(found), screens.sized_screen(found))
+
+
 def _doctor(arguments: argparse.Namespace) -> Said:
     from weighbridge import messages, screens  # noqa: PLC0415
     from weighbridge.doctor.made import write_request  # noqa: PLC0415
@@ -207,4 +226,5 @@ VERBS: Final[Mapping[str, Callable[[argparse.Namespace], Said]]] = {
     "destroy": _destroy,
     "doctor": _doctor,
     "rbac": _rbac,
+    "size": _size,
 }

@@ -129,7 +129,7 @@ def check_weights(volume: Volume, location: Callable[[str], str], paths: Sequenc
             for shard, names in _placed(path, volume.read(location(path), shard_index.MAX_INDEX)).items():
                 if shard not in weights:
                     raise _unfit(path, f"it names the shard {shard}, which is not in the set")
-                absent = names - _header(volume, location(shard), shard).tensors
+                absent = names - _header(volume, location(shard), shard).tensors.keys()
                 if absent:
                     raise _unfit(
                         path, f"it places the tensor {min(absent)} in {shard}, which does not hold it"

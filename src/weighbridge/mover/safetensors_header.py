@@ -45,10 +45,18 @@ class HeaderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Header:
-    """The content of a header: tensor names, and free-form string metadata (usually ``{"format": "pt"}``)."""
+class Tensor:
+    """Type and number of values of one tensor."""
 
-    tensors: frozenset[str]
+    dtype: str
+    elements: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The content of a header: tensors by name, and free-form string metadata (usually ``{"format": "pt"}``)."""
+
+    tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str]
 
 
@@ -79,9 +87,13 @@ def check(head: bytes, size: int) -> Header:
         raise HeaderError(message)
     document = _parse(bytes(head[PREFIX : PREFIX + length]))
     metadata = _metadata(document.pop("__metadata__", None))
-    spans = sorted(_span(name, entry) for name, entry in document.items())
+    tensors: dict[str, Tensor] = {}
+    spans: list[tuple[int, int, str]] = []
+    for name, entry in document.items():
+        begin, end, tensors[name] = _tensor(name, entry)
+        spans.append((begin, end, name))
     position = 0
-    for begin, end, name in spans:
+    for begin, end, name in sorted(spans):
         if begin != position:
             message = f"tensor {name[:200]!r} begins at {begin} where {position} is next: holes and overlaps are not allowed"
             raise HeaderError(message)
@@ -89,7 +101,7 @@ def check(head: bytes, size: int) -> Header:
     if position != size - PREFIX - length:
         message = f"tensors cover {position} bytes, the file holds {size - PREFIX - length}"
         raise HeaderError(message)
-    return Header(frozenset(document), metadata)
+    return Header(tensors, metadata)
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -155,7 +167,8 @@ def _metadata(value: object) -> Mapping[str, str]:
     return value
 
 
-def _span(name: str, entry: object) -> tuple[int, int, str]:
+def _tensor(name: str, entry: object) -> tuple[int, int, Tensor]:
+    """Return where it begins and ends in the buffer, and what it is."""
     if isinstance(entry, dict) and entry.keys() >= _FIELDS:
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     elif isinstance(entry, list) and len(entry) == len(_FIELDS):
@@ -171,11 +184,12 @@ def _span(name: str, entry: object) -> tuple[int, int, str]:
     if begin > end:
         message = f"tensor {name[:200]!r} ends before it begins"
         raise HeaderError(message)
-    bits = _BITS.get(dtype)  # a dtype missing in this table is judged only by its offsets
-    if bits is not None and _elements(shape) * bits != (end - begin) * 8:
+    bits, elements = _BITS.get(dtype), _elements(shape)
+    # a dtype missing in the table is judged only by its offsets
+    if bits is not None and elements * bits != (end - begin) * 8:
         message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"
         raise HeaderError(message)
-    return begin, end, name
+    return begin, end, Tensor(dtype, elements)
 
 
 def _elements(shape: list[int]) -> int:

@@ -94,11 +94,45 @@ def looked_at_in_place(
     ``config.json``: the registration may have changed in the environment file since the set was brought in.
     """
     documents: dict[str, Json] = {}
-    config = next((file for file in listing.files if file.path == CONFIG), None)
-    if are_judged(parameters) and config is not None and config.size <= LARGEST_JSON:
-        for document in parse_json(source.read(config, 0, config.size)) or ():
-            documents[CONFIG] = document
+    if are_judged(parameters) and (config := _config(source, listing)) is not None:
+        documents[CONFIG] = config
     return replace(listing, flaws=judge_in_place(LookedAt(listing, documents=documents), parameters))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the size of a model follows from."""
+
+    listing: SourceListing
+    headers: Mapping[str, Header]
+    config: Mapping[str, Json]
+    """``config.json``; empty if it is missing or no JSON object."""
+    left_out: int
+    """Safetensors files that were not read, because there are too many or the time was over."""
+
+
+def measured(
+    source: OpenSource, exclude: tuple[str, ...] = (), *, deadline_seconds: float = HEADERS_DEADLINE_SECONDS
+) -> Measured:
+    """List the source, and read its headers and its ``config.json``. Raise ``PreconditionError`` as ``look`` does."""
+    listing = listed(source, exclude)
+    reading = _Reading(source, listing, time.monotonic() + deadline_seconds)
+    headers = reading.headers()
+    config = _config(source, listing)
+    return Measured(
+        listing=listing,
+        headers=headers,
+        config=config if isinstance(config, dict) else {},
+        left_out=len(reading.left_out),
+    )
+
+
+def _config(source: OpenSource, listing: SourceListing) -> Json:
+    """Return ``config.json``, or ``None`` if it is missing, too large or no JSON."""
+    config = next((file for file in listing.files if file.path == CONFIG), None)
+    if config is None or config.size > LARGEST_JSON:
+        return None
+    return next(iter(parse_json(source.read(config, 0, config.size)) or ()), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_what_the_reference_implementation_writes_is_accepted(
         {name: np.zeros(shape, dtype=kind) for name, (shape, kind) in shapes.items()}, metadata=metadata
     )
     header = check(content, len(content))
-    assert header.tensors == set(shapes)
+    assert set(header.tensors) == set(shapes)
     assert header.metadata == metadata
 
 
@@ -163,7 +163,7 @@ def test_what_the_format_forbids_is_refused_though_the_reference_reader_takes_it
 
 def test_a_dtype_of_tomorrow_is_judged_by_its_offsets() -> None:
     content = build({"a": tensor(0, 3, dtype="F3_E1M1", shape=[8])}, 3)
-    assert check(content, len(content)).tensors == {"a"}
+    assert check(content, len(content)).tensors.keys() == {"a"}
 
 
 WHOLE = build(

@@ -1,15 +1,14 @@
 """The ports of the weights step, and how the real ones are made."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from weighbridge.core.events import Note
 from weighbridge.core.port import Port
 from weighbridge.domain.weights import SourceListing
 from weighbridge.environment.types import Model
-from weighbridge.sources.interface import Around, OpenSource, Shared
+from weighbridge.opening import opened_source
+from weighbridge.sources.interface import Shared
 from weighbridge.sources.looking import listed, looked_at, looked_at_in_place
 from weighbridge.steps.weights.ports import Playbooks, Weights
 from weighbridge.workshop import Workshop
@@ -24,30 +23,15 @@ class _Sources:
 
     def list(self, model: Model) -> SourceListing:
         """See ``ports.Weights.list``."""
-        with self._opened(model) as place:
+        with opened_source(self.shop, model, self.shared) as place:
             return listed(place, model.exclude)
 
     def look(self, model: Model, listing: SourceListing, *, in_place: bool) -> SourceListing:
         """See ``ports.Weights.look``."""
-        with self._opened(model) as place:
+        with opened_source(self.shop, model, self.shared) as place:
             if in_place:
                 return looked_at_in_place(place, listing, parameters=model.parameters)
             return looked_at(place, listing, parameters=model.parameters)
-
-    @contextmanager
-    def _opened(self, model: Model) -> Iterator[OpenSource]:
-        source, shop = model.source.chosen, self.shop
-        around = Around(
-            folder=shop.folder,
-            values=shop.secrets.of_source(source.secrets),
-            ca_bundle=shop.ca_bundle,
-            proxy=shop.environment.proxy,
-            cache=shop.var / "cache",
-            say=lambda text: shop.observer(Note(text)),
-            shared=self.shared,
-        )
-        with closing(source.open(around)) as place:
-            yield place
 
 
 def made_weights(shop: Workshop) -> Weights:
