@@ -11,7 +11,6 @@ from weighbridge.environment.base import Route, Strict
 from weighbridge.environment.sections import Section
 from weighbridge.environment.types import Environment
 from weighbridge.errors import WeighbridgeError
-from weighbridge.manifests.pods import pod_settings
 
 MOST_BY_DEFAULT: Final = 4
 """The largest number that we choose: each model has a pod, reads the source at full speed, and runs Ansible on this machine."""
@@ -60,6 +59,8 @@ def models_at_once(environment: Environment, seen: Quotas) -> int:
 
 def pod_need(environment: Environment) -> PodNeed:
     """Return what each pod of the environment takes."""
+    from weighbridge.manifests.pods import pod_settings  # noqa: PLC0415 - reading a file needs none of it
+
     settings = pod_settings(environment)
     routes = {route for model in environment.models for route in model.routes}
     return PodNeed(

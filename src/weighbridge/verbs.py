@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
-from weighbridge.core.step import Request
 from weighbridge.domain.digest import Json
 from weighbridge.domain.lease import LockRequest
 from weighbridge.domain.visible import visible
 from weighbridge.errors import CHANGES_PENDING, OK, InputError, PreconditionError
-from weighbridge.steps import STEPS
 from weighbridge.wiring import Opened, checked, granted, opened
 
 if TYPE_CHECKING:
+    from weighbridge.core.step import Request
     from weighbridge.grants import Subject
 
 
@@ -173,6 +172,7 @@ def _subject(arguments: argparse.Namespace) -> "Subject | None":
 
 def _destroy(arguments: argparse.Namespace) -> Said:
     from weighbridge import messages, screens  # noqa: PLC0415
+    from weighbridge.core.step import Request  # noqa: PLC0415
 
     request = Request(typed=frozenset(arguments.weights), named=arguments.environment)
     with _open(arguments) as opened_:
@@ -185,7 +185,9 @@ def _destroy(arguments: argparse.Namespace) -> Said:
     )
 
 
-def _ask(opened_: Opened, request: Request, *, sure: bool) -> None:
+def _ask(opened_: Opened, request: "Request", *, sure: bool) -> None:
+    from weighbridge.steps import STEPS  # noqa: PLC0415
+
     if sure:
         return
     environment = opened_.environment
@@ -201,7 +203,9 @@ def _ask(opened_: Opened, request: Request, *, sure: bool) -> None:
         raise PreconditionError("not confirmed; nothing was changed", code="not-confirmed")
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(arguments: argparse.Namespace) -> "Request":
+    from weighbridge.core.step import Request  # noqa: PLC0415
+
     return Request(
         adopt=frozenset(getattr(arguments, "adopt", ())), only=arguments.only, named=arguments.environment
     )

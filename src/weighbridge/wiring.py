@@ -18,7 +18,7 @@ from weighbridge.domain.visible import quoted
 from weighbridge.environment.file import LoadedEnvironment, load
 from weighbridge.environment.types import Environment, EnvReference
 from weighbridge.errors import InputError, Place, PreconditionError
-from weighbridge.steps import SECTIONS, STACK_NAMES, STEPS
+from weighbridge.steps import SECTIONS, STACK_NAMES
 
 if TYPE_CHECKING:
     from weighbridge.core.finding import Diagnosis
@@ -120,6 +120,7 @@ class Opened:
     @property
     def session(self) -> "Session":
         from weighbridge.core.session import Session  # noqa: PLC0415
+        from weighbridge.steps import STEPS  # noqa: PLC0415 - with what they are made of
 
         return Session(
             environment=self.environment,

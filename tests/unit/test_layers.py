@@ -7,6 +7,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from weighbridge.steps import ROOMS, STEPS
+
 SANDBOX = Path(__file__).resolve().parents[2] / "environments/sandbox.yaml"
 HEAVY = (
     "ansible",
@@ -31,6 +33,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert not waiting, f"in a circle, or behind one: {sorted(waiting)}"
 
 
+def test_what_a_room_says_without_its_step_is_what_its_step_says() -> None:
+    assert [(room.SECTIONS, room.STACK) for room in ROOMS] == [(step.sections, step.stack) for step in STEPS]
+    assert [step.name for step in STEPS] == [room.__name__.rpartition(".")[2] for room in ROOMS]
+
+
 @pytest.mark.parametrize(
     ("what", "code", "heavy"),
     [
@@ -44,7 +51,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         (
             "check of a good file",
             f"from weighbridge.cli import run; assert run(['check', {str(SANDBOX)!r}]) == 0",
-            (*HEAVY, "jinja2"),
+            (
+                *HEAVY,
+                "jinja2",
+                "weighbridge.core.step",
+                "weighbridge.manifests",
+                "weighbridge.steps.weights.step",
+            ),
         ),
     ],
 )

@@ -220,6 +220,9 @@ class RegistrationStep(Step):
         return Destroyed(removed=result.changes, message={"operator": operator}, lines=(*removed, gone))
 
 
+STEP: Final = RegistrationStep()
+
+
 _WANTED: Final[Key[tuple[Manifest, ...]]] = Key("wanted entries")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from weighbridge.core.declared import IDENTITY, PREVIEW, SPEC, make_so, planned_stack
 from weighbridge.core.examination import Look, Phase
@@ -179,6 +179,9 @@ class StorageStep(Step):
         """Return the claims that exist and are not being deleted."""
         found = {name: world.port(HOLDINGS).claim(name) for name in names}
         return tuple(sorted(name for name, claim in found.items() if claim and not claim.terminating))
+
+
+STEP: Final = StorageStep()
 
 
 def _claims(environment: Environment, facts: Facts) -> dict[str, Manifest]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from weighbridge.core.events import StepEnded, StepStarted
 from weighbridge.core.examination import Look, Phase
@@ -162,6 +162,9 @@ class WeightsStep(Step):
         seconds = time.monotonic() - started
         world.observer(StepEnded(title, title, outcome.word, outcome.detail, seconds, model.id))
         return _verification(model.id, report)
+
+
+STEP: Final = WeightsStep()
 
 
 def _model(environment: Environment, model_id: str | None) -> Model:
