@@ -8,9 +8,9 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from weighbridge import at_start
 from weighbridge.domain.visible import error_lines, json_text, visible_lines
@@ -30,9 +30,8 @@ _LONGEST_WAIT = 7 * 24 * 3600
 """Seconds."""
 
 SHELLS = ("bash", "zsh", "tcsh")
-PRECISIONS = ("fp32", "fp16", "8-bit", "4-bit")
-"""``sizing.precision.Precision``, which is slow to import."""
 _LARGEST = 10**15
+N = TypeVar("N", int, float)
 
 EPILOG = """\
 exit codes:
@@ -116,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
     for verb in (plan, apply, verify):
         verb.add_argument(
             "--only",
-            choices=_Groups(),
+            choices=_Later(_groups),
             metavar="GROUP",
             help="one part alone: %(choices)s (weights: copy and prove the bytes; switch: register the models)",
         )
@@ -184,7 +183,10 @@ def _size(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     size.add_argument("model", nargs="?", metavar="MODEL", help="one model of the file (default: every one)")
     size.add_argument(
-        "--precision", choices=PRECISIONS, help="bits of a parameter (default: as config.json says)"
+        "--precision",
+        choices=_Later(_precisions),
+        metavar="BITS",
+        help="%(choices)s (default: as config.json says)",
     )
     size.add_argument(
         "--parameters", type=_number, metavar="NUMBER", help="parameters (default: counted in the files)"
@@ -238,13 +240,28 @@ class _Completion(argparse.Action):
         parser.exit()
 
 
-class _Groups:
-    """The values of ``--only``. Found when they are needed, because the steps are slow to import."""
+class _Later:
+    """The values of an option, found when they are needed: what knows them is slow to import."""
+
+    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
+        self._find = find
 
     def __iter__(self) -> Iterator[str]:
-        from weighbridge.steps import STEPS  # noqa: PLC0415
+        return iter(self._find())
 
-        return iter(dict.fromkeys(step.only for step in STEPS))
+
+def _groups() -> Iterable[str]:
+    """The values of ``--only``."""
+    from weighbridge.steps import STEPS  # noqa: PLC0415
+
+    return dict.fromkeys(step.only for step in STEPS)
+
+
+def _precisions() -> Iterable[str]:
+    """The values of ``--precision``."""
+    from weighbridge.sizing.precision import Precision  # noqa: PLC0415
+
+    return map(str, Precision)
 
 
 def _verb(
@@ -306,17 +323,17 @@ def _done(arguments: argparse.Namespace, opener: "Opener | None" = None) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= _LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_LONGEST_WAIT}")
-    return seconds
+    return _within(text, float(text), 0, _LONGEST_WAIT)
 
 
 def _number(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= _LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {_LARGEST}")
-    return number
+    return _within(text, int(text), 1, _LARGEST)
+
+
+def _within(text: str, value: N, least: int, most: int) -> N:
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
+    return value
 
 
 def _print(said: "Said", *, as_json: bool) -> None:

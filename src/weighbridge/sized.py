@@ -8,6 +8,7 @@ from typing import Final
 from weighbridge.core.port import Port
 from weighbridge.domain.digest import Json
 from weighbridge.domain.human import count
+from weighbridge.domain.model.settings import LENGTHS
 from weighbridge.domain.sizing import needed_bytes
 from weighbridge.environment.types import Model
 from weighbridge.errors import InputError, PreconditionError
@@ -98,14 +99,14 @@ def _measures(shop: Workshop) -> Measures:
 MEASURES: Final[Port[Measures]] = Port("measures", _measures)
 
 
-def chosen(models: tuple[Model, ...], named: str | None) -> tuple[Model, ...]:
+def selected(models: tuple[Model, ...], named: str | None) -> tuple[Model, ...]:
     """Return the model that is named, or all. Raise ``InputError`` if there is none of that name."""
     found = tuple(model for model in models if named in {None, model.id})
     if not found:
         raise InputError(
             f"the environment has no model {named}",
             remedy=f"models: {', '.join(model.id for model in models)}",
-            code="no-such-model",
+            code="unknown-model",
         )
     return found
 
@@ -124,7 +125,7 @@ def size(model: Model, seen: Measured, asked: Asked) -> Sized:
     shape = shape_of(seen.config)
     adapters = [adapter_gb(megabytes) for megabytes in asked.adapters_mb]
     found = hardware(parameters, precision, adapters, gpu_gb=asked.gpu_gb)
-    tokens = asked.tokens or _registered(model, "max_sequence_length", "max_model_length") or 0
+    tokens = asked.tokens or _registered(model) or 0
     cache = cache_bytes(shape, tokens=tokens, sequences=asked.sequences) if shape and tokens else None
     partition = mig_partition_gb(parameters)
     return Sized(
@@ -176,9 +177,9 @@ def _served(seen: Measured) -> tuple[Header, ...]:
     return tuple(usual or seen.headers.values())
 
 
-def _registered(model: Model, *names: str) -> int | None:
-    """Return the default of the first of these parameters that the registration has."""
-    for name in names:
+def _registered(model: Model) -> int | None:
+    """Return the longest sequence by default, if the registration says it."""
+    for name in LENGTHS:
         value = model.parameters[name].default if name in model.parameters else None
         if isinstance(value, int) and not isinstance(value, bool):
             return value

@@ -114,6 +114,7 @@ def _status(arguments: argparse.Namespace) -> Said:
 
 def _size(arguments: argparse.Namespace) -> Said:
     from weighbridge import messages, screens, sized  # noqa: PLC0415
+    from weighbridge.processes.at_once import AT_ONCE, at_once  # noqa: PLC0415
     from weighbridge.sizing.precision import Precision  # noqa: PLC0415
 
     asked = sized.Asked(
@@ -125,9 +126,9 @@ def _size(arguments: argparse.Namespace) -> Said:
         sequences=arguments.sequences,
     )
     with _open(arguments) as opened_:
-        models = sized.chosen(opened_.environment.models, arguments.model)
-        measure = opened_.port(sized.MEASURES)
-        found = tuple(sized.size(model, measure(model), asked) for model in models)
+        models = sized.selected(opened_.environment.models, arguments.model)
+        seen = at_once(opened_.port(sized.MEASURES), models, AT_ONCE)
+        found = tuple(sized.size(model, one, asked) for model, one in zip(models, seen, strict=True))
     return Said(messages.sized_message(found), screens.sized_screen(found))
 
 

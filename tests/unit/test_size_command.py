@@ -9,7 +9,8 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from weighbridge.cli import run
+from weighbridge.cli import parser, run
+from weighbridge.sizing.memory import USUAL_GPU_GB
 
 LLAMA = {
     "model_type": "llama",
@@ -138,6 +139,10 @@ def test_a_model_that_the_file_does_not_have_is_wrong_input(
 ) -> None:
     assert run(["size", environment(tmp_path, LLAMA), "other"]) == 2
     assert "models: own" in capsys.readouterr().err
+
+
+def test_the_usual_gpu_is_ibms() -> None:
+    assert parser().parse_args(["size", "stage"]).gpu == USUAL_GPU_GB
 
 
 @pytest.mark.parametrize(

@@ -112,11 +112,12 @@ def kubeconfig(context: str | None, environ: Mapping[str, str] | None = None) ->
     wanted = context or merged.current
     if not wanted or wanted not in merged.entries["contexts"]:
         known = sorted(merged.entries["contexts"])
-        what = f"no current context is set in {where}"
-        if wanted:
-            what = f"there is no context {wanted!r} in {where}"
         if not any(file.exists() for file in files):
             what = f"there is no kubeconfig: {where} does not exist"
+        elif wanted:
+            what = f"there is no context {wanted!r} in {where}"
+        else:
+            what = f"no current context is set in {where}"
         nothing = 'log in (`oc login`, or your provider\'s command) or set KUBECONFIG; for the sandbox: eval "$(weighbridge-sandbox env)"'
         remedy = f"known contexts: {', '.join(known)}" if known else nothing
         raise PreconditionError(what, remedy=remedy, code="cluster-config")

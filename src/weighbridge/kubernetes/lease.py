@@ -26,7 +26,13 @@ from weighbridge.domain.lease import (
     micro_time,
 )
 from weighbridge.errors import PreconditionError, StepFailedError, WeighbridgeError
-from weighbridge.kubernetes.lease_object import ChangedError, Clock, KubeApi, LeaseObject, SystemClock
+from weighbridge.kubernetes.lease_object import (
+    ChangedError,
+    KubeApi,
+    LeaseClock,
+    LeaseObject,
+    SystemLeaseClock,
+)
 from weighbridge.kubernetes.lease_tenure import ATTEMPTS, Tenure, interrupt_main
 from weighbridge.processes import machine
 
@@ -54,7 +60,7 @@ class LeaseLock:
     kube: KubeApi
     namespace: str
     environment: str
-    clock: Clock = field(default_factory=SystemClock)
+    clock: LeaseClock = field(default_factory=SystemLeaseClock)
     silence: Silence = field(default_factory=Silence)
     pace: Pace = field(default_factory=Pace)
     here: Callable[[], Process] = machine.this_process

@@ -42,7 +42,7 @@ class KubeApi(Protocol):
     def delete_version(self, kind: Kind, name: str, namespace: str, version: str) -> bool: ...
 
 
-class Clock(Protocol):
+class LeaseClock(Protocol):
     """Seconds that go on while this machine sleeps, and the time of day."""
 
     def now(self) -> float: ...
@@ -52,7 +52,7 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
-class SystemClock:
+class SystemLeaseClock:
     """Real time."""
 
     def now(self) -> float:
@@ -76,7 +76,7 @@ class LeaseObject:
     kube: KubeApi
     namespace: str
     environment: str
-    clock: Clock
+    clock: LeaseClock
     silence: Silence = field(default_factory=Silence)
 
     @property

@@ -24,7 +24,7 @@ MAX_HEADER = 8 << 20
 empty lists, which only an attacker writes), and a mover's pod has 512 MiB. A tensor takes about 120 bytes.
 """
 
-_BITS = {
+BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
@@ -184,7 +184,7 @@ def _tensor(name: str, entry: object) -> tuple[int, int, Tensor]:
     if begin > end:
         message = f"tensor {name[:200]!r} ends before it begins"
         raise HeaderError(message)
-    bits, elements = _BITS.get(dtype), _elements(shape)
+    bits, elements = BITS.get(dtype), _elements(shape)
     # a dtype missing in the table is judged only by its offsets
     if bits is not None and elements * bits != (end - begin) * 8:
         message = f"tensor {name[:200]!r}: {dtype} {shape} does not fill {end - begin} bytes"

@@ -8,7 +8,7 @@ GB here are 10^9 bytes. IBM's page calls an adapter of 128 MB 0.125 GB in two ex
 needs 0.125: so an adapter's MB are divided by 1024, as in all three results.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
@@ -80,7 +80,7 @@ def dividing(gpus: int, attention_heads: int, most: int) -> int | None:
     """Return the least number from ``gpus`` to ``most`` that divides the attention heads: a server spreads whole heads over
     GPUs (vLLM, "Distributed inference"). ``None`` if there is none.
     """
-    return _first(number for number in range(gpus, most + 1) if attention_heads % number == 0)
+    return next((number for number in range(gpus, most + 1) if attention_heads % number == 0), None)
 
 
 def whole(amount: Decimal) -> int:
@@ -91,7 +91,3 @@ def whole(amount: Decimal) -> int:
 def _plain(amount: Decimal) -> str:
     text = f"{amount:.3f}"
     return text.rstrip("0").rstrip(".")
-
-
-def _first(numbers: Iterable[int]) -> int | None:
-    return next(iter(numbers), None)

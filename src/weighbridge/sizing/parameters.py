@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from weighbridge.domain.digest import Json
-from weighbridge.mover.safetensors_header import Tensor
+from weighbridge.mover.safetensors_header import BITS, Tensor
 from weighbridge.sizing.precision import Precision
 
 _NO_PARAMETERS: Final = frozenset({
@@ -14,10 +14,10 @@ _NO_PARAMETERS: Final = frozenset({
 })  # fmt: skip
 """Last parts of the names of tensors that go with parameters and are none: scales, zero points and other tables."""
 _NO_PARAMETERS_ENDS: Final = ("_scales", "bitsandbytes__nf4", "bitsandbytes__fp4")
-_WIDTHS: Final = {"U8": 8, "I8": 8, "I16": 16, "U16": 16, "I32": 32, "U32": 32}
+_PACKING: Final = frozenset({"U8", "I8", "U16", "I16", "U32", "I32"})
+"""Types that hold parameters only where several are packed into one value."""
 _NEVER: Final = frozenset({"BOOL", "I64", "U64"})
 """Masks and positions."""
-_BITS: Final = {Precision.INT8: 8, Precision.INT4: 4}
 
 
 def counted(tensors: Iterable[tuple[str, Tensor]], precision: Precision | None) -> int:
@@ -27,14 +27,14 @@ def counted(tensors: Iterable[tuple[str, Tensor]], precision: Precision | None) 
     ``precision`` an integer counts as so many. In any other model integers are positions and masks, and do not count.
     Nor do the tables that go with packed integers.
     """
-    bits = _BITS.get(precision) if precision is not None else None
+    bits = precision.bits if precision is not None and precision.quantized else None
     total = 0
     for name, tensor in tensors:
         last = name.rpartition(".")[2]
         if last in _NO_PARAMETERS or last.endswith(_NO_PARAMETERS_ENDS):
             continue
-        if tensor.dtype in _WIDTHS:
-            total += tensor.elements * _WIDTHS[tensor.dtype] // bits if bits is not None else 0
+        if tensor.dtype in _PACKING:
+            total += tensor.elements * BITS[tensor.dtype] // bits if bits is not None else 0
         elif tensor.dtype not in _NEVER:
             total += tensor.elements
     return total

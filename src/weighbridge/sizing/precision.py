@@ -21,23 +21,22 @@ class Precision(StrEnum):
     INT4 = "4-bit"
 
     @property
-    def stored_bytes(self) -> Decimal:
-        """Bytes of one parameter in the files."""
-        return {Precision.FP32: Decimal(4), Precision.FP16: Decimal(2), Precision.INT8: Decimal(1)}.get(
-            self, Decimal("0.5")
-        )
+    def bits(self) -> int:
+        """Bits of one parameter in the files."""
+        return _BITS[self]
 
     @property
     def served_bytes(self) -> Decimal:
         """Bytes of one parameter in the GPU's memory by IBM's formulas. Weights in fp32 are served in 16 bits."""
-        return min(self.stored_bytes, Decimal(2))
+        return Decimal(min(self.bits, Precision.FP16.bits)) / 8
 
     @property
     def quantized(self) -> bool:
-        return self in {Precision.INT8, Precision.INT4}
+        return self.bits < Precision.FP16.bits
 
 
-_BITS: Final = {32: Precision.FP32, 16: Precision.FP16, 8: Precision.INT8, 4: Precision.INT4}
+_BITS: Final = {Precision.FP32: 32, Precision.FP16: 16, Precision.INT8: 8, Precision.INT4: 4}
+_OF_BITS: Final = {precision.bits: precision for precision in Precision}
 _METHODS: Final = {"fp8": 8, "mxfp4": 4, "awq": 4}
 """``quant_method`` → bits, if the configuration says nothing else."""
 _DTYPES: Final = {"float32": 32, "float": 32, "float16": 16, "half": 16, "bfloat16": 16}
@@ -52,12 +51,12 @@ def precision_of(config: Mapping[str, Json]) -> Precision | None:
     """
     quantization = config.get("quantization_config")
     if isinstance(quantization, dict):
-        return _BITS.get(next(_bits(quantization), 0))
+        return _OF_BITS.get(next(_bits(quantization), 0))
     for part in (config, config.get("text_config")):
         if isinstance(part, dict):
             named = part.get("torch_dtype", part.get("dtype"))
             if isinstance(named, str) and (bits := _DTYPES.get(named.removeprefix("torch."))):
-                return _BITS[bits]
+                return _OF_BITS[bits]
     return None
 
 

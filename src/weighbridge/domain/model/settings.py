@@ -25,7 +25,7 @@ _LISTS: Final = frozenset({"modules.json"})
 _AGAIN: Final = "Upload the file itself"
 
 CONFIG: Final = "config.json"
-_LENGTHS: Final = ("max_sequence_length", "max_model_length")
+LENGTHS: Final = ("max_sequence_length", "max_model_length")
 _DTYPE: Final = "dtype"
 
 _POSITIONS: Final = (
@@ -135,7 +135,7 @@ def _texts(value: Json) -> Iterator[str]:
 
 def are_judged(parameters: Mapping[str, Parameter]) -> bool:
     """Return whether ``judge_parameters`` can judge any of them."""
-    return not parameters.keys().isdisjoint((*_LENGTHS, _DTYPE))
+    return not parameters.keys().isdisjoint((*LENGTHS, _DTYPE))
 
 
 def judge_parameters(seen: LookedAt, parameters: Mapping[str, Parameter]) -> Iterator[Flaw]:
@@ -152,7 +152,7 @@ def _length(config: Mapping[str, Json], parameters: Mapping[str, Parameter]) -> 
     if known is None:
         return
     key, positions = known
-    for name in _LENGTHS:
+    for name in LENGTHS:
         parameter = parameters.get(name)
         if parameter is None:
             continue

@@ -37,7 +37,7 @@ from weighbridge.errors import PreconditionError, StepFailedError, VerificationE
 from weighbridge.holdings import HOLDINGS, look_at_holdings
 from weighbridge.manifests.surroundings import SURROUNDINGS
 from weighbridge.processes.at_once import AT_ONCE, at_once
-from weighbridge.steps.weights import areas
+from weighbridge.steps.weights import SECTIONS, areas
 from weighbridge.steps.weights.bundle import refused_routes, require_a_route
 from weighbridge.steps.weights.judged import judge_models, look_at_models
 from weighbridge.steps.weights.made import PLAYBOOKS, WEIGHTS
@@ -45,7 +45,7 @@ from weighbridge.steps.weights.needs import NEEDS, mounted
 from weighbridge.steps.weights.ports import TransferReport
 from weighbridge.steps.weights.sync import planned_weights
 from weighbridge.steps.weights.ways_to_push import ways_to_push
-from weighbridge.transfers import QUOTAS, TRANSFERS, models_at_once
+from weighbridge.transfers import QUOTAS, models_at_once
 
 
 class WeightsStep(Step):
@@ -56,7 +56,7 @@ class WeightsStep(Step):
     verifies: ClassVar = True
     permissions: ClassVar = NEEDS
     areas: ClassVar = (areas.SOURCE, areas.ADMISSION, areas.NETWORK, areas.PODS)
-    sections: ClassVar[Sections] = (TRANSFERS,)
+    sections: ClassVar[Sections] = SECTIONS
     crowded: ClassVar = frozenset({"unschedulable", "quota-exceeded", "volume-not-mounted"})
 
     def width(self, world: World) -> int:
